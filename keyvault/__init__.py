@@ -1,0 +1,1 @@
+"""The engine: credentials in, metered traffic out. It knows nothing about terminals."""

@@ -1,0 +1,67 @@
+"""Injected time and identifiers.
+
+Everything that needs the time or a new identifier takes a `Clock`; nothing calls `datetime.now` on its own. Times are
+aware UTC `datetime`s at the edges and integer milliseconds since the epoch in storage and on the hot path.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Clock:
+    """The system's clock and entropy. Tests subclass it."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def now(self) -> datetime:
+        return from_ms(self.now_ms())
+
+    def ulid(self) -> str:
+        """A 26-character identifier that sorts by time (ULID: 48 bits of milliseconds, 80 random bits)."""
+        return ulid_at(self.now_ms(), int.from_bytes(self.random_bytes(10), "big"))
+
+
+def ulid_at(ms: int, entropy: int = 0) -> str:
+    """The ULID of a time and 80 bits of entropy; with `entropy=0` the lowest ULID of that millisecond."""
+    value = (ms << 80) | entropy
+    # Two table look-ups a character pair would be faster; this costs about 2 µs and is called once a request.
+    return "".join([CROCKFORD[(value >> shift) & 31] for shift in _ULID_SHIFTS])
+
+
+_ULID_SHIFTS: Final = tuple(range(125, -1, -5))
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since the epoch of an aware datetime."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_ms(ms: int) -> datetime:
+    """The aware UTC datetime of milliseconds since the epoch, exact."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """`2026-10-01T12:00:00.123Z`, or None for None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""Customers, projects and downstream keys, and what a key may do.
+
+A key has a stable id, a name and a policy; its secret comes in generations. Which generation is usable at a moment is
+decided here, by pure rules, for the proxy and the commands alike.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from keyvault.domain.endpoints import Dialect
+
+DEFAULT_PROJECT: Final = "default/default"
+
+
+class KeyState(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    DELETED = "deleted"
+    EXPIRED = "expired"
+    """Never stored: what `active` or `suspended` reads as once `expires_at` has passed."""
+
+
+class GenerationState(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    GRACE = "grace"
+    EXPIRED = "expired"
+    """Never stored: what `grace` reads as once `valid_until` has passed."""
+    ABANDONED = "abandoned"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    id: int
+    name: str
+    created_at: datetime
+    suspended: bool = False
+    multiplier_ppm: int = 1_000_000
+    """Charge = cost × multiplier, in millionths: 1_150_000 is 1.15."""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    id: int
+    customer_id: int
+    customer: str
+    name: str
+    created_at: datetime
+    suspended: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return f"{self.customer}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a key may do. Empty `models` means every model."""
+
+    models: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ("default",)
+    """`("default",)`: the known, stateless endpoints; `("all",)`: every path; else a list of dialect names."""
+    expose: bool = False
+    """Answers tell target, attempts and cost."""
+    pin: bool = False
+    """May choose a target by `x-gateway-pin`."""
+
+    def allows_model(self, model: str) -> bool:
+        return not self.models or any(fnmatch.fnmatchcase(model, glob) for glob in self.models)
+
+    def allows_dialect(self, dialect: Dialect) -> bool:
+        if "all" in self.endpoints:
+            return True
+        if dialect is Dialect.OTHER:
+            return False
+        return "default" in self.endpoints or dialect.value in self.endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    number: int
+    state: GenerationState
+    masked: str
+    created_at: datetime
+    activated_at: datetime | None = None
+    valid_until: datetime | None = None
+    last_used_at: datetime | None = None
+    last_client: str | None = None
+    last_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: int
+    public_id: str
+    """12 base62 characters, part of the token."""
+    name: str
+    project_id: int
+    customer: str
+    project: str
+    env: str
+    """`live` or `test`."""
+    state: KeyState
+    policy: Policy
+    tags: dict[str, str]
+    created_at: datetime
+    expires_at: datetime | None
+    generations: tuple[Generation, ...] = ()
+    """Newest first."""
+
+    def state_at(self, now: datetime) -> KeyState:
+        """The state as it counts at `now`: an expiry that has passed shows."""
+        if self.state in (KeyState.ACTIVE, KeyState.SUSPENDED) and self.expires_at is not None and self.expires_at <= now:
+            return KeyState.EXPIRED
+        return self.state

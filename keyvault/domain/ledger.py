@@ -1,0 +1,99 @@
+"""What the ledger records: usage, attempts and their settlement.
+
+Counts follow the OpenAI convention: `input` includes `cached_input` and `cache_write`, `output` includes `reasoning`.
+A count that is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Basis(IntEnum):
+    """How the token counts are known. Stored as the number."""
+
+    UNKNOWN = 0
+    PROVIDER = 1
+    TOKENIZER = 2
+    ESTIMATE = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Outcome(IntEnum):
+    """How an attempt ended. Stored as the number."""
+
+    SERVED = 1
+    FAILED = 2
+    ABORTED = 3
+    """The client left; the provider call was cancelled."""
+    LOST = 4
+    """The process died with the attempt open."""
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts of one attempt; None where not known."""
+
+    input: int | None = None
+    cached_input: int | None = None
+    cache_write: int | None = None
+    """Tokens written to a cache that lives five minutes or a time not told."""
+    cache_write_1h: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    images: int | None = None
+
+
+NO_USAGE = Usage()
+
+
+@dataclass(slots=True)
+class OpenAttempt:
+    """An attempt as it is recorded before it leaves. Ids are the ledger's interned numbers."""
+
+    request_id: str
+    number: int
+    started_ms: int
+    key_id: int
+    generation: int
+    alias_id: int
+    target_id: int
+    dialect: str
+    stream: bool
+    bound_pico: int | None
+    """The worst this attempt can cost; None where no bound is known (unpriced model, no output cap)."""
+    multiplier_ppm: int = 1_000_000
+
+
+@dataclass(slots=True)
+class Settlement:
+    """How an open attempt ended; everything else is copied from the open attempt."""
+
+    request_id: str
+    number: int
+    outcome: Outcome
+    final: bool
+    """No further attempt of this request follows."""
+    status: int | None
+    """HTTP status of the provider, None where no answer came."""
+    usage: Usage
+    basis: Basis
+    total_ms: int
+    first_content_ms: int | None = None
+    price_id: int | None = None
+    cost_pico: int | None = None
+    """None: unknown."""
+    charge_pico: int | None = None
+    error_code: str | None = None
+    error_text: str | None = None
+    provider_request_id: str | None = None

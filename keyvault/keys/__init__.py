@@ -1,0 +1,1 @@
+"""Downstream keys: their token format, their life, and who is calling."""

@@ -1,0 +1,1 @@
+"""What requests cost: prices, usage, the ledger and the reports read from it."""

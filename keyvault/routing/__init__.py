@@ -1,0 +1,1 @@
+"""Where a request goes: routes, their revisions, and the planner."""

@@ -1,0 +1,144 @@
+"""Opens the database and its transactions, SQLite or PostgreSQL, the same way for everyone.
+
+SQLite: write-ahead log, `secure_delete`, files 0600, a build without the WAL-reset bug preferred; a write transaction
+begins IMMEDIATE, so two writers wait for each other instead of failing half-way. PostgreSQL: `postgresql://` URLs with
+psycopg 3; administrative writers wait for each other on an advisory lock (the ledger's writer does not take it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from keyvault.errors import ConfigurationError, Unavailable
+
+Transaction = sa.Connection
+
+BUSY_TIMEOUT_MS: Final = 10_000
+_WRITERS_LOCK: Final = 0x67776374
+
+
+def sqlite_module() -> ModuleType:
+    """The best SQLite driver here: pysqlite3 where installed (a current build), else the standard library's."""
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        return sqlite3
+    return dbapi2  # type: ignore[no-any-return]
+
+
+def sqlite_is_sound(version: tuple[int, ...]) -> bool:
+    """Whether a SQLite build lacks the WAL-reset corruption bug (fixed in 3.51.3, 3.50.7 and 3.44.6)."""
+    return version >= (3, 51, 3) or version[:3] in ((3, 50, 7), (3, 44, 6))
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a `sqlite:///…` URL, None for another database."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+class Database:
+    """A database that transactions can be opened on. Threads may share it."""
+
+    def __init__(self, url: str, *, durability: str = "process") -> None:
+        """`durability`: `process` survives any crash of the process, `power` also a power cut (slower)."""
+        self.url = url
+        self.path = sqlite_path(url)
+        self.durability = durability
+        if self.path is not None:
+            self.engine = self._sqlite_engine()
+        elif url.startswith(("postgresql://", "postgresql+psycopg://")):
+            self.engine = self._postgresql_engine()
+        else:
+            raise ConfigurationError(
+                f"database url not understood: {url.split('://')[0][:20]!r}…",
+                hint="sqlite:///PATH or postgresql://USER@HOST/NAME",
+            )
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.path is not None
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that only reads; what it reads is one consistent snapshot on SQLite."""
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that commits at the end of the block and rolls back when it raises."""
+        with self._translated(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.execution_options(gw_write=True)
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
+                yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.OperationalError, exc.InterfaceError) as error:
+            reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
+            raise Unavailable(f"database: {reason}", hint="gwctl doctor") from None
+        except exc.DatabaseError as error:
+            if self.is_sqlite and "file is not a database" in str(error.orig):
+                raise ConfigurationError(f"not a database: {self.path}") from None
+            raise
+
+    def _sqlite_engine(self) -> sa.Engine:
+        assert self.path is not None
+        if not self.path.exists():
+            descriptor = os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.close(descriptor)
+        engine = sa.create_engine(
+            f"sqlite:///{self.path}",
+            module=sqlite_module(),
+            hide_parameters=True,
+            poolclass=sa.pool.QueuePool,
+            connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", self._on_sqlite_connect)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _on_sqlite_connect(self, connection: Any, _record: Any) -> None:
+        configure_sqlite(connection, self.durability)
+
+    def _postgresql_engine(self) -> sa.Engine:
+        url = sa.make_url(self.url).set(drivername="postgresql+psycopg")
+        try:
+            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+        except ModuleNotFoundError:
+            raise ConfigurationError(
+                "PostgreSQL needs a driver that is not installed", hint="pip install 'opsconsole[postgres]'"
+            ) from None
+
+
+def configure_sqlite(connection: Any, durability: str) -> None:
+    """Put one raw SQLite connection into the mode all of them share."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("gw_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,66 @@
+"""Brings a database to this program's schema, and refuses one that is newer.
+
+The steps live in `versions/` and ship in the wheel. SQLite is upgraded at the next start, after a copy of the file was
+put aside; PostgreSQL only when asked (`gwctl db migrate`). Alembic is imported only when there is something to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from keyvault.errors import ConfigurationError, FormatTooNew
+from keyvault.storage.engine import Database, sqlite_module
+
+HEAD: Final = "0001"
+"""The newest revision in `versions/`; a test compares the two."""
+
+
+def revision(database: Database) -> str | None:
+    """The schema revision of a database, None when it is empty."""
+    with database.read() as tx:
+        if not sa.inspect(tx).has_table("alembic_version"):
+            return None
+        return str(tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+
+
+def ensure(database: Database) -> None:
+    """Check, and on SQLite upgrade, the schema at start. Raises `FormatTooNew` or `ConfigurationError`."""
+    found = revision(database)
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
+        raise FormatTooNew(f"the database was written by a newer version (schema {found}, this program knows {HEAD})")
+    if found is not None and not database.is_sqlite:
+        raise ConfigurationError(f"the database has schema {found}, this program needs {HEAD}", hint="gwctl db migrate")
+    if found is not None:
+        _put_aside(database, found)
+    upgrade(database)
+
+
+def upgrade(database: Database) -> None:
+    """Apply every missing step in one transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    with database.write() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "head")
+
+
+def _put_aside(database: Database, found: str) -> None:
+    """Copy the database file, consistently, to `….schema-NNNN.bak` beside it."""
+    assert database.path is not None
+    copy = database.path.with_suffix(f".schema-{found}.bak")
+    source, target = sqlite_module().connect(str(database.path)), sqlite_module().connect(str(copy))
+    try:
+        source.backup(target)
+    finally:
+        source.close()
+        target.close()
+    shutil.copymode(database.path, copy)

@@ -1,0 +1,343 @@
+"""The schema, one table per thing, for SQLite and PostgreSQL alike.
+
+Times are integer milliseconds since the epoch, money integer pico-dollars, booleans integers 0/1, JSON text. Names
+carry a folded twin that is unique. Every change here needs a migration; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Ms = BigInteger
+Pico = BigInteger
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _count("keys"),
+    _count("upstreams"),
+    _count("routes"),
+    _count("prices"),
+)
+"""One row (id 1). A column grows with each change of that aggregate; running proxies compare it on every request."""
+
+customers = Table(
+    "customers",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False, unique=True),
+    Column("suspended", SmallInteger, nullable=False, server_default="0"),
+    Column("multiplier_ppm", BigInteger, nullable=False, server_default="1000000"),
+    Column("tags", Text, nullable=False, server_default="{}"),
+    Column("created_ms", Ms, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _id(),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    Column("suspended", SmallInteger, nullable=False, server_default="0"),
+    Column("tags", Text, nullable=False, server_default="{}"),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("customer_id", "folded"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _id(),
+    Column("public_id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False, unique=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    Column("env", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("tags", Text, nullable=False, server_default="{}"),
+    Column("created_ms", Ms, nullable=False),
+    Column("expires_ms", Ms),
+    Column("epoch", BigInteger, nullable=False, index=True),
+)
+"""`epoch`: the value of `epochs.keys` at the last change of this key, its project or its customer."""
+
+key_generations = Table(
+    "key_generations",
+    metadata,
+    _id(),
+    Column("key_id", Id, ForeignKey("keys.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("mac", LargeBinary, nullable=False, unique=True),
+    Column("pepper_version", Integer, nullable=False),
+    Column("masked", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+    Column("activated_ms", Ms),
+    Column("valid_until_ms", Ms),
+    Column("last_used_ms", Ms),
+    Column("last_client", Text),
+    Column("last_address", Text),
+    UniqueConstraint("key_id", "number"),
+)
+
+vault_slots = Table(
+    "vault_slots",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("created_ms", Ms, nullable=False),
+)
+
+vault_generations = Table(
+    "vault_generations",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("compartment", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+)
+
+sealed_records = Table(
+    "sealed_records",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("updated_ms", Ms, nullable=False),
+)
+
+upstreams = Table(
+    "upstreams",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False, unique=True),
+    Column("provider", Text, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("dialects", Text, nullable=False),
+    Column("auth_header", Text, nullable=False),
+    Column("auth_scheme", Text, nullable=False),
+    Column("stream_usage", SmallInteger, nullable=False),
+    Column("catalogue", Text),
+    Column("extra_headers", Text, nullable=False, server_default="{}"),
+    Column("disabled", SmallInteger, nullable=False, server_default="0"),
+    Column("allow_private", SmallInteger, nullable=False, server_default="0"),
+    Column("ca_file", Text),
+    Column("record_id", Text),
+    Column("verified_ms", Ms),
+    Column("verified_note", Text, nullable=False, server_default=""),
+    Column("created_ms", Ms, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("created_ms", Ms, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("snapshot", Text, nullable=False),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    _id(),
+    Column("upstream", Text),
+    Column("catalogue", Text),
+    Column("model", Text, nullable=False),
+    Column("match", Text),
+    Column("rates", Text, nullable=False),
+    Column("from_ms", Ms, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("recorded_ms", Ms, nullable=False),
+    Index("ix_prices_lookup", "upstream", "catalogue", "model", "from_ms"),
+)
+"""Append-only. `upstream` is set for own prices, `catalogue` (+ `match`, a JSON clause) for catalogue prices."""
+
+aliases = Table("aliases", metadata, _id(), Column("name", Text, nullable=False, unique=True))
+
+targets = Table(
+    "targets",
+    metadata,
+    _id(),
+    Column("upstream", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    UniqueConstraint("upstream", "model"),
+)
+
+open_attempts = Table(
+    "open_attempts",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("number", SmallInteger, primary_key=True),
+    Column("started_ms", Ms, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("key_id", Id, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("alias_id", Id, nullable=False),
+    Column("target_id", Id, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("stream", SmallInteger, nullable=False),
+    Column("bound_pico", Pico),
+    Column("multiplier_ppm", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("number", SmallInteger, primary_key=True),
+    Column("started_ms", Ms, nullable=False),
+    Column("key_id", Id, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("alias_id", Id, nullable=False),
+    Column("target_id", Id, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("stream", SmallInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("final", SmallInteger, nullable=False),
+    Column("status", SmallInteger),
+    Column("basis", SmallInteger, nullable=False),
+    Column("input", BigInteger),
+    Column("cached_input", BigInteger),
+    Column("cache_write", BigInteger),
+    Column("cache_write_1h", BigInteger),
+    Column("output", BigInteger),
+    Column("reasoning", BigInteger),
+    Column("audio_input", BigInteger),
+    Column("audio_output", BigInteger),
+    Column("images", BigInteger),
+    Column("price_id", Id),
+    Column("cost_pico", Pico),
+    Column("charge_pico", Pico),
+    Column("bound_pico", Pico),
+    Column("first_content_ms", Integer),
+    Column("total_ms", Integer, nullable=False),
+    Column("error_code", Text),
+    Column("error_text", Text),
+    Column("provider_request_id", Text),
+    sqlite_with_rowid=False,
+)
+"""Immutable. Request ids sort by time, so the primary key pages newest first and cuts by age without another index."""
+
+LATENCY_BOUNDS_MS: Final = (25, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 6400, 12800, 51200)
+"""Upper bounds of the latency histogram's buckets; one more bucket takes the rest."""
+
+SUMS: Final = (
+    "requests",
+    "attempts",
+    "errors",
+    "input",
+    "cached_input",
+    "cache_write",
+    "output",
+    "reasoning",
+    "cost_pico",
+    "charge_pico",
+    "unknown_cost",
+    "basis_unknown",
+    "basis_provider",
+    "basis_tokenizer",
+    "basis_estimate",
+    *(f"first_{i}" for i in range(len(LATENCY_BOUNDS_MS) + 1)),
+    *(f"total_{i}" for i in range(len(LATENCY_BOUNDS_MS) + 1)),
+)
+"""What totals add up. `first_i`, `total_i`: attempts whose first content / whole answer fell into bucket i."""
+
+
+def _totals(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("bucket", Integer, primary_key=True),
+        Column("key_id", Id, primary_key=True),
+        Column("alias_id", Id, primary_key=True),
+        Column("target_id", Id, primary_key=True),
+        *(_count(s) for s in SUMS),
+        sqlite_with_rowid=False,
+    )
+
+
+totals_minute = _totals("totals_minute")
+totals_quarter = _totals("totals_quarter")
+"""`bucket`: minutes, or quarters of an hour, since the epoch. Quarters make any time zone's day exact."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("listen", Text, nullable=False),
+    Column("admin", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_ms", Ms, nullable=False),
+    Column("heartbeat_ms", Ms, nullable=False),
+    Column("state", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Id, primary_key=True, autoincrement=False),
+    Column("at_ms", Ms, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+
+def columns(table: Table) -> tuple[Any, ...]:
+    """The table's columns in order, for callers that build statements once."""
+    return tuple(table.columns)

@@ -1,0 +1,1 @@
+"""`gwctl`: thin commands that parse, call a service and present."""

@@ -1,0 +1,1 @@
+"""The staging kit: what proves a gateway before production."""

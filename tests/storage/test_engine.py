@@ -1,0 +1,78 @@
+"""The engine: transactions, modes, migrations, on both databases."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from keyvault import audit
+from keyvault.clock import Clock
+from keyvault.errors import ConfigurationError, FormatTooNew
+from keyvault.storage import epochs, migrations
+from keyvault.storage.engine import Database, sqlite_is_sound
+from keyvault.storage.schema import metadata
+
+
+def test_a_failed_write_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.write() as tx:
+        epochs.bump(tx, "keys")
+        _ = 1 // 0
+    with database.read() as tx:
+        assert epochs.current(tx) == (0, 0, 0, 0)
+
+
+def test_each_epoch_grows_alone(database: Database) -> None:
+    with database.write() as tx:
+        assert epochs.bump(tx, "routes") == 1
+        assert epochs.bump(tx, "routes") == 2
+    with database.read() as tx:
+        assert epochs.current(tx) == (0, 0, 2, 0)
+
+
+def test_the_migrations_make_exactly_the_schema(database: Database) -> None:
+    with database.read() as tx:
+        inspector = sa.inspect(tx)
+        made = {t: {c["name"] for c in inspector.get_columns(t)} for t in inspector.get_table_names()}
+    made.pop("alembic_version")
+    assert made == {t.name: {c.name for c in t.columns} for t in metadata.sorted_tables}
+    assert migrations.revision(database) == migrations.HEAD
+
+
+def test_a_newer_schema_is_refused_in_plain_words(database: Database) -> None:
+    with database.write() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(FormatTooNew, match="newer version"):
+        migrations.ensure(database)
+
+
+def test_the_audit_chain_shows_an_edit(database: Database, clock: Clock) -> None:
+    with database.write() as tx:
+        for n in range(3):
+            audit.record(tx, clock, "keys.create", f"key:k{n}", n=n)
+    with database.write() as tx:
+        assert audit.verify(tx) is None
+        tx.exec_driver_sql("UPDATE audit SET scope = 'key:other' WHERE seq = 2")
+        assert audit.verify(tx) == 2
+
+
+def test_a_sqlite_database_is_private(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'g.db'}")
+    migrations.ensure(database)
+    assert stat.S_IMODE((tmp_path / "g.db").stat().st_mode) == 0o600
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "sound"), [((3, 53, 4), True), ((3, 51, 3), True), ((3, 51, 2), False), ((3, 50, 7), True), ((3, 44, 6), True), ((3, 40, 1), False)]
+)
+def test_which_sqlite_builds_are_sound(version: tuple[int, ...], sound: bool) -> None:
+    assert sqlite_is_sound(version) is sound
+
+
+def test_an_unknown_database_url_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Database("mysql://root:hunter2@host/db")
+    assert "hunter2" not in str(caught.value)
