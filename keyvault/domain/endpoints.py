@@ -63,4 +63,4 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         Endpoint("/messages/count_tokens", Dialect.MESSAGES),
     )
 }
-"""All are POST. Known endpoints keep no state at the provider, but for `store` in responses, which tenants cannot read back."""
+"""All are POST, and none lets one tenant read what another stored at the provider."""

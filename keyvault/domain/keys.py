@@ -119,6 +119,10 @@ class Key:
 
     def state_at(self, now: datetime) -> KeyState:
         """The state as it counts at `now`: an expiry that has passed shows."""
-        if self.state in (KeyState.ACTIVE, KeyState.SUSPENDED) and self.expires_at is not None and self.expires_at <= now:
+        if (
+            self.state in (KeyState.ACTIVE, KeyState.SUSPENDED)
+            and self.expires_at is not None
+            and self.expires_at <= now
+        ):
             return KeyState.EXPIRED
         return self.state

@@ -66,7 +66,15 @@ def test_a_sqlite_database_is_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "sound"), [((3, 53, 4), True), ((3, 51, 3), True), ((3, 51, 2), False), ((3, 50, 7), True), ((3, 44, 6), True), ((3, 40, 1), False)]
+    ("version", "sound"),
+    [
+        ((3, 53, 4), True),
+        ((3, 51, 3), True),
+        ((3, 51, 2), False),
+        ((3, 50, 7), True),
+        ((3, 44, 6), True),
+        ((3, 40, 1), False),
+    ],
 )
 def test_which_sqlite_builds_are_sound(version: tuple[int, ...], sound: bool) -> None:
     assert sqlite_is_sound(version) is sound
