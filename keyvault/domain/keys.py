@@ -7,14 +7,22 @@ decided here, by pure rules, for the proxy and the commands alike.
 from __future__ import annotations
 
 import fnmatch
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from keyvault.domain.endpoints import Dialect
+from keyvault.errors import UsageError
 
 DEFAULT_PROJECT: Final = "default/default"
+ENVIRONMENTS: Final = ("live", "test")
+PPM: Final = 1_000_000
+
+_MODEL_GLOB = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,200}\Z")
 
 
 class KeyState(StrEnum):
@@ -85,6 +93,26 @@ class Policy:
         return "default" in self.endpoints or dialect.value in self.endpoints
 
 
+def check_policy(policy: Policy) -> Policy:
+    """`policy` if each model glob is printable and each endpoint known, else `UsageError`."""
+    for glob in policy.models:
+        if not _MODEL_GLOB.match(glob):
+            raise UsageError(f"not a pattern of model names: {glob[:70]!a}", hint="write it like gpt-5* or claude-*")
+    known = ("default", "all", *(dialect.value for dialect in Dialect if dialect is not Dialect.OTHER))
+    for endpoint in policy.endpoints:
+        if endpoint not in known:
+            raise UsageError(f"no such endpoint: {endpoint[:70]!a}", hint=f"one of {', '.join(known)}")
+    return policy
+
+
+def multiplier_ppm(multiplier: Decimal) -> int:
+    """A charge multiplier such as 1.15 in millionths; 0 to 1000, at most six decimals, else `UsageError`."""
+    ppm = multiplier * PPM
+    if not (ppm.is_finite() and 0 <= ppm <= 1000 * PPM and ppm == int(ppm)):
+        raise UsageError(f"not a multiplier: {multiplier}", hint="0 to 1000 with at most six decimals, such as 1.15")
+    return int(ppm)
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     number: int
@@ -96,6 +124,14 @@ class Generation:
     last_used_at: datetime | None = None
     last_client: str | None = None
     last_address: str | None = None
+    grace: timedelta | None = None
+    """How long the generation before this one stays usable once this one is active."""
+
+    def state_at(self, now: datetime) -> GenerationState:
+        """The state as it counts at `now`: a grace that has passed shows."""
+        if self.state is GenerationState.GRACE and self.valid_until is not None and self.valid_until <= now:
+            return GenerationState.EXPIRED
+        return self.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +162,27 @@ class Key:
         ):
             return KeyState.EXPIRED
         return self.state
+
+    def generation(self, number: int) -> Generation | None:
+        return next((g for g in self.generations if g.number == number), None)
+
+    def generation_in(self, state: GenerationState, now: datetime) -> Generation | None:
+        """The one generation that is `pending`, `active` or in `grace` at `now`; there is never a second."""
+        return next((g for g in self.generations if g.state_at(now) is state), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling: one usable generation of a key, with all that a request is decided by."""
+
+    key_id: int
+    key_name: str
+    public_id: str
+    generation: int
+    customer: str
+    project: str
+    """The project's own name, without the customer."""
+    env: str
+    policy: Policy
+    multiplier_ppm: int
+    tags: Mapping[str, str]

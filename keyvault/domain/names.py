@@ -1,4 +1,4 @@
-"""What names may look like, and durations such as `24h` and `90d`.
+"""What names and tags may look like, which name was meant, and durations such as `24h` and `90d`.
 
 Names are unique without regard to case; they are printable ASCII so that they cannot carry terminal escapes,
 bidi marks or CSV formulas into anything that shows them.
@@ -6,23 +6,31 @@ bidi marks or CSV formulas into anything that shows them.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from keyvault.errors import UsageError
+from keyvault.errors import NotFound, UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
 _MODEL = re.compile(r"[A-Za-z0-9@][\x21-\x7e]{0,199}\Z")
+_TAG_VALUE = re.compile(r"[\x20-\x7e]{0,200}\Z")
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d|w)\Z")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def shown(text: str) -> str:
+    """`text` as an error message may quote it: escaped, cut, and masked where it looks like a secret in a name's place."""
+    return "'sk-…'" if text.strip().lower().startswith("sk-") else ascii(text[:70])
 
 
 def check_name(what: str, text: str) -> str:
     """`text` if it is a valid name for a `what` (key, customer, …), else `UsageError`."""
     if not _NAME.match(text):
         raise UsageError(
-            f"not a valid {what} name: {text[:70]!a}",
+            f"not a valid {what} name: {shown(text)}",
             hint="1 to 64 letters, digits, '.', '_' or '-', beginning and ending with a letter or digit",
         )
     return text
@@ -31,8 +39,24 @@ def check_name(what: str, text: str) -> str:
 def check_model(text: str) -> str:
     """`text` if it can be a model or alias name (1 to 200 printable ASCII characters, no space), else `UsageError`."""
     if not _MODEL.match(text):
-        raise UsageError(f"not a valid model name: {text[:70]!a}", hint="1 to 200 printable ASCII characters, no space")
+        raise UsageError(f"not a valid model name: {shown(text)}", hint="1 to 200 printable ASCII characters, no space")
     return text
+
+
+def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """A copy of `tags` if each is a name and a text of at most 200 printable ASCII characters, else `UsageError`."""
+    for name, value in tags.items():
+        check_name("tag", name)
+        if not _TAG_VALUE.match(value):
+            raise UsageError(f"not a valid value of tag {name}: {value[:70]!a}", hint="at most 200 printable ASCII characters")
+    return dict(tags)
+
+
+def not_found(what: str, name: str, known: Iterable[str], *, otherwise: str) -> NotFound:
+    """The error for a `what` that does not exist; its hint is the known name nearest to it, or else `otherwise`."""
+    spellings = {fold(spelling): spelling for spelling in known}
+    near = difflib.get_close_matches(fold(name), spellings, n=1, cutoff=0.6)
+    return NotFound(f"no such {what}: {shown(name)}", hint=f"did you mean {spellings[near[0]]}?" if near else otherwise)
 
 
 def fold(name: str) -> str:
@@ -44,7 +68,7 @@ def split_project(path: str) -> tuple[str, str]:
     """`acme/web` → (`acme`, `web`), both checked."""
     customer, slash, project = path.partition("/")
     if not slash:
-        raise UsageError(f"not a project: {path[:70]!a}", hint="write it as CUSTOMER/PROJECT, such as acme/web")
+        raise UsageError(f"not a project: {shown(path)}", hint="write it as CUSTOMER/PROJECT, such as acme/web")
     return check_name("customer", customer), check_name("project", project)
 
 

@@ -113,11 +113,13 @@ key_generations = Table(
     Column("created_ms", Ms, nullable=False),
     Column("activated_ms", Ms),
     Column("valid_until_ms", Ms),
+    Column("grace_ms", Ms),
     Column("last_used_ms", Ms),
     Column("last_client", Text),
     Column("last_address", Text),
     UniqueConstraint("key_id", "number"),
 )
+"""`grace_ms`: how long the generation before this one stays usable once this one is active."""
 
 vault_slots = Table(
     "vault_slots",
