@@ -1,0 +1,85 @@
+"""The one place where errors become lines on stderr and an exit code.
+
+Expected errors are one lower-case line and a hint. An unexpected one says so in one line; with `--debug` the places it
+came through follow, without values: locals are never shown and known shapes of secrets are masked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+
+from keyvault.errors import Exit, GatewayError
+from opsconsole.cli.io import IO
+from opsconsole.cli.session import NothingSetUp
+from opsconsole.cli.verbs import OutputClosed
+
+_SECRET_SHAPES: Final = re.compile(r"\b(?:sk|gsk|xai|key|pk)[-_][A-Za-z0-9_-]{8,}|(?i:bearer|basic)\s+\S+|://[^/@\s]+@")
+
+
+def guarded(command: Callable[[], Any], io: IO, *, debug: bool) -> int:
+    """Run a command; its exit code, whatever happened."""
+    try:
+        result = command()
+    except NothingSetUp as error:
+        return _say(io, error.exit_code, *error.lines)
+    except GatewayError as error:
+        return _say(io, error.exit_code, error.message, *([f"hint: {error.hint}"] if error.hint else []))
+    except typer.TyperException as error:
+        return _say(io, error.exit_code, *_usage(error))
+    except (OutputClosed, BrokenPipeError):
+        _discard_output()
+        return Exit.FAILURE
+    except (typer.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except OSError as error:
+        if debug:
+            _trace(io, error)
+        return _say(io, Exit.FAILURE, _operating_system(error))
+    except Exception as error:  # noqa: BLE001 - the front end's one catch point: no traceback reaches a person unasked
+        if debug:
+            _trace(io, error)
+        return _say(io, Exit.FAILURE, f"internal error: {type(error).__name__}", *([] if debug else ["hint: run it again with --debug"]))
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _say(io: IO, code: int, *lines: str) -> int:
+    for line in lines:
+        io.note(line)
+    return int(code)
+
+
+def _usage(error: typer.TyperException) -> list[str]:
+    """Typer's message in our style, with the help to look into as the hint."""
+    message = error.format_message().strip().rstrip(".").replace("\n\t", " ")
+    context = getattr(error, "ctx", None)
+    hint = getattr(error, "hint", None)
+    if possible := getattr(error, "possibilities", None):
+        message, hint = f"no such option: {error.option_name}", f"did you mean {' or '.join(sorted(possible))}?"  # type: ignore[attr-defined]
+    if hint is None and context is not None:
+        hint = f"{context.command_path} --help"
+    return [message[:1].lower() + message[1:], *([f"hint: {hint}"] if hint else [])]
+
+
+def _operating_system(error: OSError) -> str:
+    reason = (error.strerror or type(error).__name__).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _trace(io: IO, error: BaseException) -> None:
+    """The frames and the message, masked; `TracebackException` captures no locals unless told to."""
+    for line in traceback.TracebackException.from_exception(error).format(chain=True):
+        io.streams.stderr.write(_SECRET_SHAPES.sub("***", line))
+
+
+def _discard_output() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush does not complain."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        if sys.stdout is sys.__stdout__:
+            os.dup2(nowhere.fileno(), 1)

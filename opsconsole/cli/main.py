@@ -1,0 +1,147 @@
+"""`gwctl` and `opsconsole`: finds the command, loads only its module, runs it, turns errors into exit codes.
+
+Nothing heavy is imported here: `gwctl --help` reads the table below; a command's module is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from keyvault.errors import UsageError
+from opsconsole.cli.errors import guarded
+from opsconsole.cli.io import IO, Streams
+from opsconsole.cli.session import NothingSetUp, Session, Surroundings, options_from
+from opsconsole.cli.verbs import CONTEXT, EARLIER, declared_as, shared_parameters
+
+if TYPE_CHECKING:
+    from keyvault.clock import Clock
+
+COMMANDS: Final[dict[str, dict[str, str]]] = {
+    "Begin": {
+        "init": "Set up a gateway: vault, database, prices.",
+        "demo": "See it work: simulated providers, real proxy, console.",
+        "doctor": "Check everything that can be wrong.",
+    },
+    "Run": {
+        "serve": "Run the proxy.",
+        "console": "Watch and operate the gateway in the terminal.",
+    },
+    "Manage": {
+        "upstreams": "Provider accounts and their credentials.",
+        "keys": "Keys that applications call the gateway with.",
+        "customers": "Who pays.",
+        "projects": "What for.",
+        "routes": "Which targets serve which model name.",
+        "prices": "What models cost, with effective dates.",
+        "usage": "Requests, tokens, cost and charge.",
+        "vault": "How the vault opens.",
+    },
+    "More": {
+        "completion": "Print a completion script for bash, zsh or fish.",
+        "help": "Topics: environment, formats, exit-codes, settings, headers.",
+        "version": "Print the version.",
+    },
+}
+"""Section → command → summary. Each command's module is `commands/<name>.py`, which offers `app`."""
+
+NAMES: Final = tuple(name for section in COMMANDS.values() for name in section)
+
+EXAMPLES: Final = """\
+Start:
+  gwctl init
+  gwctl upstreams create openai --provider openai
+  gwctl keys create ci-bot
+  gwctl serve
+"""
+
+
+class Program(TyperGroup):
+    """The root of all commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(NAMES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in NAMES:
+            return None
+        command = typer.main.get_command(importlib.import_module(f"opsconsole.cli.commands.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in NAMES and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], NAMES, n=1)
+            raise UsageError(f"no such command: gwctl {args[0][:40]}", hint=f"gwctl {near[0] if near else '--help'}")
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write("An OpenAI-compatible gateway, run from a terminal.\n\n" + EXAMPLES)
+        for section, commands in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(commands.items()))
+        formatter.write("\nEach command has examples: gwctl keys --help\n")
+
+
+def _root(ctx: typer.Context, **values: Any) -> None:
+    """Remember the options written before the noun; alone, print the overview and what is missing."""
+    options = options_from(values)
+    ctx.meta[EARLIER] = options
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help(), file=ctx.obj.streams.stdout)
+        with Session(ctx.obj, options) as session:
+            if not session.unopened_home.exists:
+                for line in NothingSetUp(session.unopened_home).lines:
+                    session.io.note(line)
+
+
+def program() -> typer.Typer:
+    """The root Typer app, with nothing loaded below it."""
+    app = typer.Typer(
+        cls=Program,
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        pretty_exceptions_show_locals=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(declared_as(_root, [CONTEXT, *shared_parameters(changes=False)], None))
+    return app
+
+
+def run(
+    argv: Sequence[str],
+    environ: Mapping[str, str] = os.environ,
+    streams: Streams | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Run one command line; its exit code. Tests give their own environment, streams and clock."""
+    surroundings = Surroundings(streams or Streams(), environ, clock)
+    io = IO(surroundings.streams, environ)
+
+    def command() -> Any:
+        group = typer.main.get_command(program())
+        return group.main(args=list(argv), prog_name="gwctl", standalone_mode=False, obj=surroundings)
+
+    return guarded(command, io, debug="--debug" in argv)
+
+
+def main() -> None:
+    """The `gwctl` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def console_main() -> None:
+    """The `opsconsole` script: the same as `gwctl console`."""
+    sys.exit(run(["console", *sys.argv[1:]]))
