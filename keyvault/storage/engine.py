@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,8 @@ class Database:
         self.url = url
         self.path = sqlite_path(url)
         self.durability = durability
+        self.rehearsal = False
+        """Write transactions do everything and then roll back: a preview that meets every check and every error."""
         if self.path is not None:
             self.engine = self._sqlite_engine()
         elif url.startswith(("postgresql://", "postgresql+psycopg://")):
@@ -79,10 +82,12 @@ class Database:
         with self._translated(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.execution_options(gw_write=True)
-            with connection.begin():
+            with connection.begin() as transaction:
                 if not self.is_sqlite:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
                 yield connection
+                if self.rehearsal:
+                    transaction.rollback()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -126,6 +131,14 @@ class Database:
             raise ConfigurationError(
                 "PostgreSQL needs a driver that is not installed", hint="pip install 'opsconsole[postgres]'"
             ) from None
+
+
+@contextlib.contextmanager
+def advisory_lock(database: Database, name: str) -> Iterator[bool]:
+    """Try to hold a PostgreSQL session lock while the block runs; yields whether it is held."""
+    number = zlib.crc32(f"gwctl/{name}".encode())
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield bool(connection.execute(sa.text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar_one())
 
 
 def configure_sqlite(connection: Any, durability: str) -> None:

@@ -1,0 +1,158 @@
+"""Who calls, what they ask for, and whether they may: everything that is decided before a provider is chosen.
+
+All refusals that a caller can provoke are raised here, with the same words for every wrong credential.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from keyvault.domain.endpoints import ENDPOINTS, Dialect, Endpoint, Family
+from keyvault.domain.routes import Target, parse_target
+from keyvault.domain.vault import Upstream
+from keyvault.errors import Refusal, UsageError
+from keyvault.keys.directory import Caller, Directory
+from keyvault.proxy.dialects.body import Body, read_body
+from keyvault.proxy.http1 import Exchange, Request
+
+PREFIX: Final = "/v1"
+USAGE_ON_REQUEST: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
+MAX_TOKEN_BYTES: Final = 200
+_PATH_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@!$&'()*+,;=%")
+_STRAY_CREDENTIALS: Final = frozenset({"key", "api_key", "api-key", "api_base", "base_url", "access_token"})
+
+
+class Call:
+    """One request as the story follows it: who, then what."""
+
+    __slots__ = ("body", "caller", "cost_pico", "dialect", "endpoint", "exchange", "path", "pin", "request_id", "started")
+
+    def __init__(self, exchange: Exchange, request_id: str) -> None:
+        request = exchange.request
+        self.exchange = exchange
+        self.request_id = request_id
+        self.started = request.started
+        self.path = request.path[len(PREFIX) :] if request.path.startswith(PREFIX + "/") else ""
+        self.endpoint: Endpoint | None = ENDPOINTS.get(self.path) if request.method == "POST" else None
+        self.dialect = self.endpoint.dialect if self.endpoint else Dialect.OTHER
+        self.cost_pico: int | None = None
+        self.caller: Caller
+        self.body: Body
+        self.pin: Target | None = None
+
+    @property
+    def model(self) -> str | None:
+        return self.body.model
+
+    @property
+    def client(self) -> str:
+        """What the caller calls itself, such as `OpenAI/Python 3.3.0`."""
+        return (self.exchange.request.header(b"user-agent") or b"")[:80].decode("ascii", "replace")
+
+    def wants_usage_added(self, upstream: Upstream) -> bool:
+        """A chat stream whose provider tells its usage only when asked, and whose client did not ask."""
+        return self.body.stream and self.dialect in USAGE_ON_REQUEST and upstream.stream_usage and not self.body.include_usage
+
+    @property
+    def asks_for_models(self) -> bool:
+        return self.exchange.request.method == "GET" and (self.path == "/models" or self.path.startswith("/models/"))
+
+
+def family_of(request: Request) -> Family:
+    """Whose SDK will read an error: told by the path, else by the header every Anthropic client sends."""
+    if request.path.startswith("/v1/messages") or request.header(b"anthropic-version") is not None:
+        return Family.ANTHROPIC
+    return Family.OPENAI
+
+
+def who(request: Request, directory: Directory, now_ms: int) -> Caller:
+    """The caller of a request; the same 401 for a wrong, unknown, expired, suspended or revoked key."""
+    token = _token(request)
+    caller = directory.authenticate(token, now_ms) if token else None
+    if caller is None:
+        raise Refusal(401, "invalid_api_key", "incorrect API key provided", type="authentication_error")
+    return caller
+
+
+def _token(request: Request) -> bytes | None:
+    bearer, plain = request.all(b"authorization"), request.all(b"x-api-key")
+    if len(bearer) + len(plain) != 1:
+        return None
+    if plain:
+        token = plain[0]
+    else:
+        scheme, _, token = bearer[0].partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+    return token if len(token) <= MAX_TOKEN_BYTES else None
+
+
+def check_path(call: Call) -> None:
+    """Refuse what is not ours before a body is read: foreign paths, WebSockets, paths the key may not use."""
+    request = call.exchange.request
+    if not call.path:
+        raise Refusal(404, "not_found", f"no such path: {request.path[:100]}; the API is under {PREFIX}/")
+    if not _PATH_CHARACTERS.issuperset(request.path) or _climbs(request.path):
+        raise Refusal(400, "invalid_path", "the path has characters or segments that are not allowed")
+    if request.header(b"upgrade") is not None and b"websocket" in (request.header(b"upgrade") or b"").lower():
+        raise Refusal(403, "websocket_not_allowed", "WebSocket connections are not relayed", type="permission_error")
+    if not call.asks_for_models and not call.caller.policy.allows_dialect(call.dialect):
+        raise Refusal(
+            403,
+            "endpoint_not_allowed",
+            f"this key may not use {request.method} {request.path[:100]}; "
+            "a key created with --endpoints all may use every path",
+            type="permission_error",
+        )
+
+
+def _climbs(path: str) -> bool:
+    lowered = path.lower()
+    return any(part in (".", "..") for part in path.split("/")) or any(
+        code in lowered for code in ("%2e", "%2f", "%5c", "%00")
+    )
+
+
+def what(call: Call) -> None:
+    """Read the head fields of the body, and the target a caller may pin."""
+    request = call.exchange.request
+    encoding = request.header(b"content-encoding")
+    if encoding is not None and encoding.lower() != b"identity":
+        raise Refusal(415, "unsupported_encoding", "send the body without a content-encoding")
+    call.body = read_body(call.endpoint, request.header(b"content-type") or b"", request.body)
+    call.pin = _pin(call)
+
+
+def _pin(call: Call) -> Target | None:
+    value = call.exchange.request.header(b"x-gateway-pin")
+    if value is None:
+        return None
+    if not call.caller.policy.pin:
+        raise Refusal(403, "pin_not_allowed", "this key may not pin a target", type="permission_error")
+    try:
+        return parse_target(value.decode("ascii", "replace"))
+    except UsageError as error:
+        raise Refusal(400, "invalid_pin", error.message) from None
+
+
+def may(call: Call) -> None:
+    """The model allow-list. It is asked before the planner, so that a refusal tells nothing about what exists."""
+    model = call.pin.model if call.pin else call.model
+    policy = call.caller.policy
+    if model is None:
+        if call.endpoint is not None:
+            raise Refusal(400, "missing_required_parameter", "you must provide a model parameter")
+        if policy.models and not call.asks_for_models:
+            raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
+        return
+    if not policy.allows_model(call.model or model):
+        raise Refusal(403, "model_not_allowed", f"this key may not use the model {model[:100]}", type="permission_error")
+
+
+def query_for_provider(query: str) -> str:
+    """The query string without anything that looks like a credential or another address."""
+    if not query:
+        return ""
+    pairs = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True) if k.lower() not in _STRAY_CREDENTIALS]
+    return "?" + urlencode(pairs) if pairs else ""

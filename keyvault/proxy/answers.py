@@ -1,0 +1,81 @@
+"""What the client gets in the end: the provider's answer with its documented edits, or an error it understands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyvault.domain.routes import Target
+from keyvault.errors import Refusal, Unavailable
+from keyvault.money import format_usd
+from keyvault.proxy.admission import Call, family_of
+from keyvault.proxy.dialects.errors import render, scrub, stream_error
+from keyvault.proxy.headers import Headers, to_client
+from keyvault.proxy.http1 import Exchange
+from keyvault.proxy.relay import Ending
+
+TIMEOUTS: Final = frozenset({"connect_timeout", "first_content_timeout", "idle_timeout", "total_timeout"})
+OPERATOR_STATUSES: Final = frozenset({401, 402})
+"""A provider's word about the gateway's own account; passed on, it would read as one about the client's key."""
+
+
+def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: tuple[str, ...]) -> None:
+    """Send, or finish sending, what the last attempt brought."""
+    exchange = call.exchange
+    if ending.failure is not None and not ending.committed and not ending.body:
+        refusal = gave_nothing(*ending.failure)
+        raise refusal
+    if ending.committed:
+        _finish(call, ending)
+        return
+    assert ending.status is not None
+    if ending.status in OPERATOR_STATUSES:
+        raise Refusal(502, "upstream_refused_credential", "the provider refused the gateway's account", type="api_error")
+    headers = to_client(ending.headers or []) + added_headers(call, target, attempts)
+    if ending.metered is not None:
+        exchange.start(ending.status, headers, length=None)
+        exchange.finish(ending.body)
+        return
+    body = scrub(ending.body, secrets) if ending.status >= 400 else ending.body
+    exchange.reply(ending.status, headers, body)
+
+
+def _finish(call: Call, ending: Ending) -> None:
+    if ending.failure is None or (ending.metered is not None and ending.body):
+        call.exchange.finish(ending.body)  # complete, or ended by the provider's own error event
+    elif ending.metered is not None:
+        call.exchange.finish(stream_error(call.dialect, *ending.failure))
+    else:
+        call.exchange.abort()  # a large answer cut short: nothing but a broken connection says so
+
+
+def added_headers(call: Call, target: Target, attempts: int) -> Headers:
+    """`x-request-id` for everyone; target, attempts and cost only for keys that may see supplier and price."""
+    headers: Headers = [(b"x-request-id", call.request_id.encode())]
+    if call.caller.policy.expose:
+        headers.append((b"x-gateway-target", str(target).encode("ascii", "replace")))
+        headers.append((b"x-gateway-attempts", str(attempts).encode()))
+        if call.cost_pico is not None:
+            headers.append((b"x-gateway-cost", format_usd(call.cost_pico).encode()))
+    return headers
+
+
+def gave_nothing(code: str, text: str) -> Refusal:
+    """Every target failed before its first content."""
+    status = 504 if code in TIMEOUTS else 502
+    return Refusal(status, code, f"the provider could not be reached or did not answer: {text}", type="api_error")
+
+
+def unavailable(error: Unavailable) -> Refusal:
+    """Storage is away: never a 401 for a valid key, and a word on when to try again."""
+    return Refusal(503, "unavailable", error.message, type="api_error", retry_after_seconds=1)
+
+
+def refuse(exchange: Exchange, refusal: Refusal, request_id: str) -> None:
+    """Write a refusal in the shape of the dialect; cuts the answer where one has begun."""
+    if exchange.started:
+        exchange.abort()
+        return
+    headers: Headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+    if refusal.retry_after_seconds is not None:
+        headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+    exchange.reply(refusal.status, headers, render(family_of(exchange.request), refusal, request_id))

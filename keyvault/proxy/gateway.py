@@ -1,0 +1,207 @@
+"""The life of a request, top to bottom.
+
+A request is one coroutine. The numbers are the story's steps: head, who, what, where, may it, on record, out, through,
+settled, gone wrong. Each sentence's detail is one module away: `admission`, `tables`, `relay`, `settlement`, `answers`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from itertools import count
+
+from keyvault.clock import Clock
+from keyvault.domain.ledger import OpenAttempt
+from keyvault.domain.prices import Price
+from keyvault.errors import Refusal, Unavailable
+from keyvault.metering.holds import worst_case
+from keyvault.metering.ledger import Ledger
+from keyvault.proxy import admission, answers, models
+from keyvault.proxy.admission import Call
+from keyvault.proxy.dialects.meter import stream_meter
+from keyvault.proxy.headers import to_provider
+from keyvault.proxy.http1 import Exchange
+from keyvault.proxy.metrics import Metrics
+from keyvault.proxy.relay import Ending, Relay
+from keyvault.proxy.settlement import settlement
+from keyvault.proxy.tables import Provider, Tables
+from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
+from keyvault.routing.planner import Planned
+from keyvault.settings import Settings
+
+
+@dataclass(slots=True)
+class Trip:
+    """One attempt on its way: to which target, at which price, under which row of the ledger."""
+
+    planned: Planned
+    provider: Provider
+    price: Price | None
+    row: OpenAttempt
+    began: float
+    fresh: bool
+    """Do not take a kept connection: the last one was dead."""
+
+
+class Gateway:
+    """Handles the exchanges of all client connections of one worker."""
+
+    def __init__(
+        self, tables: Tables, ledger: Ledger, pool: Pool, settings: Settings, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._tables = tables
+        self._ledger = ledger
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._time = asyncio.get_running_loop().time
+        self.relays: set[Relay] = set()
+        """The answers under way; the server's sweep calls `check` on each."""
+
+    def open_streams(self) -> int:
+        return sum(relay.streaming for relay in self.relays)
+
+    def admit(self, exchange: Exchange) -> None:
+        """1. Head and 2. Who: at the head of a request, before its body is read. Raises `Refusal`."""
+        call = exchange.caller = Call(exchange, self._clock.ulid())
+        try:
+            self._tables.refresh()
+        except Unavailable as error:
+            raise answers.unavailable(error) from None
+        call.caller = admission.who(exchange.request, self._tables.directory, self._clock.now_ms())
+        admission.check_path(call)
+
+    async def serve(self, exchange: Exchange) -> None:
+        """3 to 10, with the whole body there. Cancelled when the client leaves."""
+        call: Call = exchange.caller
+        self._metrics.in_flight += 1
+        try:
+            await self._serve(call)
+        except Refusal as refusal:
+            self.refuse(exchange, refusal)
+        except Unavailable as error:
+            self.refuse(exchange, answers.unavailable(error))
+        finally:
+            self._metrics.in_flight -= 1
+
+    def refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Answer in the shape the client's SDK understands, instead of a provider."""
+        call: Call | None = exchange.caller
+        self._metrics.refused(refusal)
+        answers.refuse(exchange, refusal, call.request_id if call else self._clock.ulid())
+
+    async def _serve(self, call: Call) -> None:
+        admission.what(call)  # 3. What
+        admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
+        if models.answer(call, self._tables.planner):
+            return
+        pending = deque(self._tables.planner.plan(call.model, call.dialect, call.pin))  # 4. Where
+        following: Planned | None = pending.popleft()
+        fresh = False
+        for number in count(1):
+            assert following is not None
+            trip = self._prepare(call, following, number, fresh)
+            ending = await self._dispatch(call, trip)
+            following, fresh = self._next(call, trip, ending, pending)
+            await self._settle(call, trip, ending, final=following is None)  # 9. Settled, before the answer ends
+            if following is None:
+                return answers.deliver(call, trip.planned.target, number, ending, trip.provider.secrets)
+
+    def _prepare(self, call: Call, planned: Planned, number: int, fresh: bool) -> Trip:
+        """The attempt's row with the most it can cost."""
+        upstream, target = planned.upstream, planned.target
+        now_ms = self._clock.now_ms()
+        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
+        body = call.body
+        bound = worst_case(price.rates, len(call.exchange.request.body), body.output_cap, body.choices) if price else None
+        row = OpenAttempt(
+            request_id=call.request_id,
+            number=number,
+            started_ms=now_ms,
+            key_id=call.caller.key_id,
+            generation=call.caller.generation,
+            alias_id=self._ledger.alias_id(call.model or ""),
+            target_id=self._ledger.target_id(target),
+            dialect=call.dialect.value,
+            stream=body.stream,
+            bound_pico=bound,
+            multiplier_ppm=call.caller.multiplier_ppm,
+        )
+        return Trip(planned, self._tables.providers[upstream.name], price, row, self._time(), fresh)
+
+    async def _dispatch(self, call: Call, trip: Trip) -> Ending:
+        """Send the request to one target and follow its answer until it is complete, broken or given up."""
+        relay: Relay | None = None
+        try:
+            await self._ledger.open(trip.row)  # 6. On record, before it leaves
+            connection = await self._pool.acquire(trip.provider.origin, fresh=trip.fresh)  # 7. Out
+            relay = self._relay(call, trip, connection)
+            connection.send(*self._message(call, trip), relay)
+            return await relay.ending  # 8. Through: event by event, without waking this coroutine
+        except UpstreamFailure as failure:
+            return Ending(failure=(failure.code, failure.text), sent=False)
+        except asyncio.CancelledError:  # 10. Gone wrong: the client left, so the provider's call ends now
+            ending = relay.stop() if relay else Ending(sent=False)
+            self._settle(call, trip, ending, final=True, left=True)
+            raise
+        finally:
+            if relay is not None:
+                self.relays.discard(relay)
+
+    def _relay(self, call: Call, trip: Trip, connection: UpstreamConnection) -> Relay:
+        target = trip.planned.target
+        relay = Relay(
+            call.exchange,
+            connection,
+            stream_meter(call.dialect, drop_usage=call.wants_usage_added(trip.planned.upstream)),
+            self._settings,
+            added=answers.added_headers(call, target, trip.row.number),
+            began=trip.began,
+            deadline=call.started + self._settings.total_timeout,
+        )
+        self.relays.add(relay)
+        return relay
+
+    def _message(self, call: Call, trip: Trip) -> tuple[bytes, bytes]:
+        """Head and body as they go to the provider."""
+        request, provider, upstream = call.exchange.request, trip.provider, trip.planned.upstream
+        body = call.body.rewritten(trip.planned.target.model, add_usage=call.wants_usage_added(upstream))
+        path = provider.origin.path + call.path + admission.query_for_provider(request.query)
+        head = to_provider(
+            request.method,
+            path,
+            request.headers,
+            host=provider.host,
+            auth=provider.auth,
+            extra=provider.extra,
+            request_id=f"{trip.row.request_id}-{trip.row.number}",
+            content_length=len(body),
+        )
+        return head, body
+
+    def _next(
+        self, call: Call, trip: Trip, ending: Ending, pending: deque[Planned]
+    ) -> tuple[Planned | None, bool]:
+        """Which target follows, and whether on a fresh connection; None when this ending is the client's answer."""
+        in_time = self._time() - call.started < self._settings.total_timeout
+        if ending.committed or not in_time:
+            return None, False
+        if ending.stale_connection and not trip.fresh:
+            return trip.planned, True
+        if pending and ending.may_fail_over:
+            return pending.popleft(), False
+        return None, False
+
+    def _settle(
+        self, call: Call, trip: Trip, ending: Ending, *, final: bool, left: bool = False
+    ) -> asyncio.Future[None]:
+        booked = settlement(
+            call, trip.row, ending, trip.price,
+            began=trip.began, now=self._time(), final=final, left=left, secrets=trip.provider.secrets,
+        )  # fmt: skip
+        call.cost_pico = booked.cost_pico
+        self._metrics.settled(trip.planned.target, booked)
+        self._tables.directory.used(call.caller, trip.row.started_ms, call.client, call.exchange.request.peer)
+        return self._ledger.settle(booked)

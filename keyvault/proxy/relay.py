@@ -1,0 +1,240 @@
+"""One provider's answer on its way to one client.
+
+A `Relay` is the sink of one provider connection. Streams pass in whole SSE events, as they come; until the first
+*content* the events are held back, so that a failure can still go to another target. Everything that would tell the
+client's SDK "this answer is complete" is held back until the caller has settled the attempt: the terminal event of a
+stream, the whole of a collected answer, the last segment of a large one. The coroutine waits on `ending` alone; there
+is no task switch per event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from keyvault.proxy.dialects.meter import Metered, StreamMeter, Verdict
+from keyvault.proxy.dialects.sse import SseFramer
+from keyvault.proxy.headers import Headers, to_client
+from keyvault.proxy.http1 import Exchange
+from keyvault.proxy.upstream import UpstreamConnection, UpstreamFailure
+from keyvault.settings import Settings
+
+HOLD_BACK_SECONDS: Final = 10.0
+"""How long heads and pings of a stream wait for content before the answer is committed all the same."""
+
+FAIL_OVER_STATUSES: Final = frozenset({401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+
+TAIL_BYTES: Final = 64 * 1024
+"""How much of the end of a large answer is kept, to find its usage in."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a provider's answer ended. `failure` is None when it is complete as the provider meant it."""
+
+    status: int | None = None
+    headers: Headers | None = None
+    body: bytes = b""
+    """The collected answer; for a stream or a large answer what is still held back."""
+    committed: bool = False
+    """The client has been sent a head: no other target can be tried."""
+    metered: Metered | None = None
+    """What a stream's meter read."""
+    failure: tuple[str, str] | None = None
+    """Error code and text."""
+    sent: bool = True
+    """The request may have reached the provider."""
+    first_content_at: float | None = None
+    stale_connection: bool = False
+    """A kept connection was dead before it carried anything: worth one more try."""
+
+    @property
+    def may_fail_over(self) -> bool:
+        """Whether another target may do better: no answer, or one that speaks of the target, not of the request."""
+        return self.failure is not None or self.status in FAIL_OVER_STATUSES
+
+
+class Relay:
+    """Sink of one attempt's answer. Await `ending`; call `check` a few times a second until it is done."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        connection: UpstreamConnection,
+        meter: StreamMeter,
+        settings: Settings,
+        *,
+        added: Headers,
+        began: float,
+        deadline: float,
+    ) -> None:
+        """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times in seconds."""
+        self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._exchange = exchange
+        self._connection = connection
+        self._meter = meter
+        self._settings = settings
+        self._collect_bytes = settings.max_collected
+        self._began = self._heard = began
+        self._deadline = deadline
+        self._added = added
+        self._time = asyncio.get_running_loop().time
+        self._status: int | None = None
+        self._headers: Headers = []
+        self.streaming = False
+        self._framer = SseFramer()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._committed = False
+        self._paused = False
+        self._content_at: float | None = None
+
+    # Flow: the client does not read, so neither do we.
+
+    def pause_reading(self) -> None:
+        self._paused = True
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._heard = self._time()
+        self._connection.resume_reading()
+
+    # Sink: what the provider sends.
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._status, self._headers = status, headers
+        self._heard = self._time()
+        kind = next((value for name, value in headers if name == b"content-type"), b"")
+        self.streaming = status == 200 and kind.lower().startswith(b"text/event-stream")
+
+    def on_data(self, data: bytes) -> None:
+        if self.ending.done():
+            return
+        self._heard = self._time()
+        if self.streaming:
+            self._on_events(data)
+        else:
+            self._on_body(data)
+
+    def on_end(self) -> None:
+        if self.ending.done():
+            return
+        if self.streaming:
+            self._on_events(self._framer.flush())
+            if not self.ending.done():
+                self._end(self._meter.unfinished())
+        else:
+            self._end(None)
+
+    def on_failure(self, error: UpstreamFailure) -> None:
+        if not self.ending.done():
+            self._end((error.code, error.text), stale=self._connection.reused and not error.bytes_received)
+
+    def check(self, now: float) -> None:
+        """Called a few times a second: gives up on a provider that takes too long, commits what was held long enough."""
+        if self.ending.done():
+            return
+        limits = self._settings
+        if now > self._deadline:
+            self._give_up("total_timeout", f"not complete within {limits.total_timeout:g} s")
+        elif self._paused:
+            return
+        elif self._content_at is None and now - self._began > limits.first_content_timeout:
+            self._give_up("first_content_timeout", f"no content within {limits.first_content_timeout:g} s")
+        elif now - self._heard > limits.idle_timeout:
+            self._give_up("idle_timeout", f"nothing received for {limits.idle_timeout:g} s")
+        elif self.streaming and not self._committed and now - self._began > HOLD_BACK_SECONDS and self._held:
+            self._commit()
+
+    def stop(self) -> Ending:
+        """Cancel the provider's call and say what was produced until now: the client has left, or time is up."""
+        self._connection.close()
+        return self._ending(None)
+
+    def _give_up(self, code: str, text: str) -> None:
+        self._connection.close()
+        self._end((code, text))
+
+    def _on_events(self, data: bytes) -> None:
+        passed: list[bytes] = []
+        for event in self._framer.feed(data):
+            verdict = self._meter.feed(event)
+            if verdict is Verdict.PASS:
+                passed.append(event)
+            elif verdict is Verdict.CONTENT:
+                if self._content_at is None:
+                    self._content_at = self._heard
+                passed.append(event)
+                if not self._committed:
+                    self._held += passed
+                    passed = []
+                    self._commit()
+            elif verdict is not Verdict.DROP:
+                self._pass(passed)
+                self._held.append(event)
+                self._end(self._meter.metered().error if verdict is Verdict.ERROR else None)
+                return
+        self._pass(passed)
+
+    def _pass(self, events: list[bytes]) -> None:
+        if not events:
+            return
+        if not self._committed:
+            self._held += events
+        elif len(events) == 1:
+            self._exchange.send(events[0])
+        else:
+            self._exchange.send(b"".join(events))
+
+    def _on_body(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes <= self._collect_bytes:
+            return
+        held = b"".join(self._held)
+        if not self._committed:
+            self._content_at = self._heard
+            self._commit_head()
+        self._exchange.send(held[:-TAIL_BYTES])
+        self._held = [held[-TAIL_BYTES:]]
+        self._held_bytes = TAIL_BYTES
+        self._collect_bytes = 4 * TAIL_BYTES
+
+    def _commit(self) -> None:
+        self._commit_head()
+        if self._held:
+            self._exchange.send(b"".join(self._held))
+            self._held = []
+
+    def _commit_head(self) -> None:
+        self._committed = True
+        self._exchange.flow = self
+        assert self._status is not None
+        length = None if self.streaming else content_length(self._headers)
+        self._exchange.start(self._status, to_client(self._headers) + self._added, length=length)
+
+    def _end(self, failure: tuple[str, str] | None, *, stale: bool = False) -> None:
+        if not self.streaming and failure is None:
+            self._content_at = self._content_at or self._heard
+        self.ending.set_result(self._ending(failure, stale=stale))
+
+    def _ending(self, failure: tuple[str, str] | None, *, stale: bool = False) -> Ending:
+        return Ending(
+            status=self._status,
+            headers=self._headers,
+            body=b"".join(self._held),
+            committed=self._committed,
+            metered=self._meter.metered() if self.streaming else None,
+            failure=failure,
+            first_content_at=self._content_at,
+            stale_connection=stale,
+        )
+
+
+def content_length(headers: Headers) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return None

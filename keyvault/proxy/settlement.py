@@ -1,0 +1,101 @@
+"""What an ended attempt is booked as: outcome, counts with their basis, cost and charge.
+
+Rules. A provider's own counts win. Where a stream broke off without them, what was produced is counted from its text.
+An attempt that never reached a provider, or that the provider refused with an error status, cost nothing. An attempt
+that was sent and came to nothing visible has an unknown cost: unknown is not zero. The customer pays for what was
+served and for what was produced before the customer left; never for a failed attempt.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usage
+from keyvault.domain.prices import Price, charge, cost
+from keyvault.metering.usage import count_text, estimate_input
+from keyvault.proxy.admission import Call
+from keyvault.proxy.dialects.errors import read_error
+from keyvault.proxy.dialects.meter import Metered, read_answer
+from keyvault.proxy.relay import Ending
+
+NOTHING: Final = Usage(input=0, output=0)
+
+
+def settlement(
+    call: Call,
+    attempt: OpenAttempt,
+    ending: Ending,
+    price: Price | None,
+    *,
+    now: float,
+    began: float,
+    final: bool,
+    left: bool = False,
+    secrets: tuple[str, ...] = (),
+) -> Settlement:
+    """`left`: the client has gone. `now`, `began`: loop times in seconds."""
+    failed = ending.failure is not None or (ending.status or 0) >= 400
+    outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
+    metered = _metered(call, ending)
+    usage, basis = _counts(call, ending, outcome, metered)
+    cost_pico = _cost(ending, usage, price)
+    code, text = ending.failure or (None, None)
+    if ending.failure is None and failed:
+        code, text = read_error(ending.body, secrets)
+    return Settlement(
+        request_id=attempt.request_id,
+        number=attempt.number,
+        outcome=outcome,
+        final=final,
+        status=ending.status,
+        usage=usage,
+        basis=basis,
+        total_ms=_ms(now - began),
+        first_content_ms=None if ending.first_content_at is None else _ms(ending.first_content_at - began),
+        price_id=price.id if price and cost_pico is not None else None,
+        cost_pico=cost_pico,
+        charge_pico=_charge(outcome, cost_pico, attempt.multiplier_ppm),
+        error_code="client_left" if left and code is None else code,
+        error_text=text,
+        provider_request_id=metered.provider_request_id if metered else None,
+    )
+
+
+def _metered(call: Call, ending: Ending) -> Metered | None:
+    if ending.metered is not None:
+        return ending.metered
+    if ending.status is None or ending.failure is not None:
+        return None
+    return read_answer(call.dialect, ending.status, ending.body, ending.headers or [])
+
+
+def _counts(call: Call, ending: Ending, outcome: Outcome, metered: Metered | None) -> tuple[Usage, Basis]:
+    if not ending.sent or (ending.metered is None and (ending.status or 0) >= 400):
+        return NOTHING, Basis.PROVIDER
+    if metered is None:
+        return Usage(), Basis.UNKNOWN
+    if metered.basis is Basis.PROVIDER and (outcome is Outcome.SERVED or metered.complete):
+        return metered.usage, Basis.PROVIDER
+    if ending.metered is not None and metered.produced:
+        output, basis = count_text(metered.produced, call.model or "")
+        entered = metered.usage.input
+        if entered is None:
+            entered, basis = estimate_input(call.exchange.request.body), Basis.ESTIMATE
+        return Usage(input=entered, cached_input=metered.usage.cached_input, output=output), basis
+    return metered.usage, metered.basis
+
+
+def _cost(ending: Ending, usage: Usage, price: Price | None) -> int | None:
+    if usage is NOTHING:
+        return 0
+    return cost(price.rates, usage) if price else None
+
+
+def _charge(outcome: Outcome, cost_pico: int | None, multiplier_ppm: int) -> int | None:
+    if outcome is Outcome.FAILED:
+        return 0
+    return None if cost_pico is None else charge(cost_pico, multiplier_ppm)
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
