@@ -7,6 +7,8 @@ gives its text only through `reveal()`, so that every place which handles plain 
 from __future__ import annotations
 
 import hmac
+import re
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 MASK: Final = "Secret(…)"
@@ -45,3 +47,16 @@ class Secret:
         raise TypeError("a Secret cannot be copied or serialised")
 
     __copy__ = __deepcopy__ = __reduce__ = __reduce_ex__ = __getstate__ = _refuse  # type: ignore[assignment]
+
+
+_CREDENTIAL: Final = re.compile(
+    r"(?i)(?:sk|pk|rk|gsk|xai|key|pplx|hf|r8|AIza)[-_][A-Za-z0-9_\-.]{12,}|AIza[A-Za-z0-9_-]{20,}|bearer\s+[A-Za-z0-9_\-.=+/]{12,}"
+)
+
+
+def scrub(text: str, known: Iterable[str] = ()) -> str:
+    """`text` without the `known` secrets and without anything shaped like a provider's or a gateway's key."""
+    for secret in known:
+        if secret:
+            text = text.replace(secret, "[redacted]")
+    return _CREDENTIAL.sub("[redacted]", text)

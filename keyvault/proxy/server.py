@@ -27,6 +27,7 @@ from keyvault.proxy.admin import Admin
 from keyvault.proxy.exclusive import only_server
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.http1 import BodyBudget, Handler, Limits, ServerConnection
+from keyvault.proxy.logs import configure
 from keyvault.proxy.metrics import Exposition, Metrics
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.upstream import Pool
@@ -43,6 +44,7 @@ def run(home: Home, *, listen: str, admin: str, ready: Callable[[str], None]) ->
     """Serve until SIGTERM or SIGINT. `ready` gets one line once connections are accepted."""
     import uvloop
 
+    configure(home.settings)
     harden_process()
     _raise_file_limit()
     with only_server(home):
@@ -104,7 +106,7 @@ class Listener:
 
     def __init__(self, handler: Handler, settings: Settings, tls: ssl.SSLContext | None) -> None:
         self._handler = handler
-        self._limits = Limits.from_settings(settings)
+        self._limits = Limits.of(settings)
         self._bodies = BodyBudget(settings.max_bodies)
         self._tls = tls
         self._server: asyncio.Server | None = None
