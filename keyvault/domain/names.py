@@ -22,7 +22,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 
 def shown(text: str) -> str:
-    """`text` as an error message may quote it: escaped, cut, and masked where it looks like a secret in a name's place."""
+    """`text` as an error may quote it: escaped, cut, and masked where it looks like a secret in a name's place."""
     return "'sk-…'" if text.strip().lower().startswith("sk-") else ascii(text[:70])
 
 
@@ -48,7 +48,9 @@ def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
     for name, value in tags.items():
         check_name("tag", name)
         if not _TAG_VALUE.match(value):
-            raise UsageError(f"not a valid value of tag {name}: {value[:70]!a}", hint="at most 200 printable ASCII characters")
+            raise UsageError(
+                f"not a valid value of tag {name}: {value[:70]!a}", hint="at most 200 printable ASCII characters"
+            )
     return dict(tags)
 
 

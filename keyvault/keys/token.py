@@ -1,8 +1,8 @@
 """The downstream token: its text, its checksum and its MAC.
 
 `sk-gw_<live|test>_<12 base62 id>_<43 base62 secret><6 base62 CRC32>`: 73 characters, 256 bits of secret. The checksum
-covers everything before it, so that a mistyped token is told from a wrong one without a look-up and a scanner can be sure of
-a find. Only the MAC is stored: HMAC-SHA256 under a pepper from the vault, so that nobody who writes to the database
+covers everything before it, so that a mistyped token is refused without a look-up and a scanner can be sure of a
+find. Only the MAC is stored: HMAC-SHA256 under a pepper from the vault, so that nobody who writes to the database
 can forge a token. A random secret of 256 bits needs no slow hash.
 """
 

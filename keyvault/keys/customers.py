@@ -1,0 +1,148 @@
+"""Customers and their projects: who pays, and what for.
+
+Every change is one transaction with its audit entry; suspending either makes running proxies refuse all keys below
+it at their next request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from keyvault import audit
+from keyvault.clock import Clock
+from keyvault.domain.keys import DEFAULT_PROJECT, PPM, Customer, Project, multiplier_ppm
+from keyvault.domain.names import check_name, check_tags, not_found, split_project
+from keyvault.errors import Conflict
+from keyvault.storage import customers as rows
+from keyvault.storage import epochs
+from keyvault.storage.engine import Database, Transaction
+
+NO_TAGS: Mapping[str, str] = {}
+
+
+class Customers:
+    """The service behind `gwctl customers` and `gwctl projects`. Projects are named by path, such as `acme/web`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, name: str, *, multiplier: Decimal = Decimal(1), tags: Mapping[str, str] = NO_TAGS) -> Customer:
+        """Raises `Conflict` for a name in use, without regard to case."""
+        check_name("customer", name)
+        ppm, tags = multiplier_ppm(multiplier), check_tags(tags)
+        with self._database.write() as tx:
+            if existing := rows.find_customer(tx, name):
+                raise Conflict(f"customer {existing.name} exists already", hint=f"gwctl customers show {existing.name}")
+            return _create_customer(tx, self._clock, name, ppm, tags)
+
+    def list(self) -> Sequence[Customer]:
+        """All customers by name."""
+        with self._database.read() as tx:
+            return rows.list_customers(tx)
+
+    def get(self, name: str) -> Customer:
+        """Raises `NotFound`, with the nearest name as a hint."""
+        with self._database.read() as tx:
+            return _existing_customer(tx, name)
+
+    def update(
+        self,
+        name: str,
+        *,
+        multiplier: Decimal | None = None,
+        tags: Mapping[str, str] | None = None,
+        suspended: bool | None = None,
+    ) -> Customer:
+        """Set what is given; `tags` replace all tags. Running proxies follow at the next request of each key."""
+        ppm = None if multiplier is None else multiplier_ppm(multiplier)
+        tags = None if tags is None else check_tags(tags)
+        with self._database.write() as tx:
+            customer = _existing_customer(tx, name)
+            changes = _given(multiplier_ppm=ppm, tags=tags, suspended=suspended)
+            if changes:
+                rows.update_customer(tx, customer.id, multiplier_ppm=ppm, tags=tags, suspended=suspended)
+                rows.stamp_keys_of_customer(tx, customer.id, epochs.bump(tx, "keys"))
+                audit.record(tx, self._clock, "customers.update", f"customer:{customer.name}", **changes)
+            return _existing_customer(tx, name)
+
+    def create_project(self, path: str, *, tags: Mapping[str, str] = NO_TAGS) -> Project:
+        """Create `acme/web`; the customer must exist. Raises `NotFound` or `Conflict`."""
+        customer_name, name = split_project(path)
+        tags = check_tags(tags)
+        with self._database.write() as tx:
+            customer = _existing_customer(tx, customer_name)
+            if existing := rows.find_project(tx, customer_name, name):
+                raise Conflict(f"project {existing.path} exists already", hint=f"gwctl projects show {existing.path}")
+            return _create_project(tx, self._clock, customer, name, tags)
+
+    def list_projects(self, customer: str | None = None) -> Sequence[Project]:
+        """All projects, or one customer's, by customer and name."""
+        with self._database.read() as tx:
+            return rows.list_projects(tx, None if customer is None else _existing_customer(tx, customer).id)
+
+    def get_project(self, path: str) -> Project:
+        """Raises `NotFound`, with the nearest path as a hint."""
+        with self._database.read() as tx:
+            return existing_project(tx, path)
+
+    def update_project(
+        self, path: str, *, tags: Mapping[str, str] | None = None, suspended: bool | None = None
+    ) -> Project:
+        """Set what is given; `tags` replace all tags. Running proxies follow at the next request of each key."""
+        tags = None if tags is None else check_tags(tags)
+        with self._database.write() as tx:
+            project = existing_project(tx, path)
+            if changes := _given(tags=tags, suspended=suspended):
+                rows.update_project(tx, project.id, tags=tags, suspended=suspended)
+                rows.stamp_keys_of_project(tx, project.id, epochs.bump(tx, "keys"))
+                audit.record(tx, self._clock, "projects.update", f"project:{project.path}", **changes)
+            return existing_project(tx, path)
+
+    def ensure_default(self) -> Project:
+        """The project `default/default`, where keys belong that name no other; created when absent."""
+        with self._database.write() as tx:
+            return project_made(tx, self._clock, DEFAULT_PROJECT)
+
+
+def existing_project(tx: Transaction, path: str, *, otherwise: str = "gwctl projects list") -> Project:
+    """The project of that path; `otherwise` is the hint where no other path is near."""
+    customer, name = split_project(path)
+    project = rows.find_project(tx, customer, name)
+    if project is None:
+        raise not_found("project", path, [p.path for p in rows.list_projects(tx)], otherwise=otherwise)
+    return project
+
+
+def project_made(tx: Transaction, clock: Clock, path: str) -> Project:
+    """The project of that path, created together with its customer where they do not exist."""
+    customer_name, name = split_project(path)
+    if project := rows.find_project(tx, customer_name, name):
+        return project
+    customer = rows.find_customer(tx, customer_name) or _create_customer(tx, clock, customer_name, PPM, NO_TAGS)
+    return _create_project(tx, clock, customer, name, NO_TAGS)
+
+
+def _existing_customer(tx: Transaction, name: str) -> Customer:
+    customer = rows.find_customer(tx, name)
+    if customer is None:
+        raise not_found("customer", name, [c.name for c in rows.list_customers(tx)], otherwise="gwctl customers list")
+    return customer
+
+
+def _create_customer(tx: Transaction, clock: Clock, name: str, ppm: int, tags: Mapping[str, str]) -> Customer:
+    rows.insert_customer(tx, name, multiplier_ppm=ppm, tags=tags, created_ms=clock.now_ms())
+    audit.record(tx, clock, "customers.create", f"customer:{name}", multiplier_ppm=ppm)
+    return _existing_customer(tx, name)
+
+
+def _create_project(tx: Transaction, clock: Clock, customer: Customer, name: str, tags: Mapping[str, str]) -> Project:
+    rows.insert_project(tx, customer.id, name, tags=tags, created_ms=clock.now_ms())
+    path = f"{customer.name}/{name}"
+    audit.record(tx, clock, "projects.create", f"project:{path}")
+    return existing_project(tx, path)
+
+
+def _given(**changes: object) -> dict[str, object]:
+    return {name: value for name, value in changes.items() if value is not None}

@@ -1,0 +1,149 @@
+"""Who is calling: every usable token in memory, found by its MAC.
+
+`authenticate` costs microseconds and touches no storage. A change of keys, projects or customers is followed by
+`refresh`, which reads only what changed since; a token that stays usable is never missing meanwhile. Unknown, wrong,
+revoked, suspended and expired tokens all look the same: None. Uses are noted in memory and written by `flush`, which
+also makes a pending generation active at its first use.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+
+from keyvault.clock import Clock, from_ms
+from keyvault.domain.keys import Caller, GenerationState, KeyState
+from keyvault.keys import rotation, token
+from keyvault.storage import callers as rows
+from keyvault.storage import epochs
+from keyvault.storage import keys as key_rows
+from keyvault.storage.callers import UsableToken, Use
+from keyvault.storage.engine import Database, Transaction
+
+__all__ = ["Caller", "Directory"]
+
+LONGEST_CLIENT = 120
+"""Characters kept of what a client calls itself."""
+
+
+class Directory:
+    """The callers of one proxy process.
+
+    `authenticate` and `used` belong to the event loop; `refresh` and `flush` may run in other threads, one of each.
+    """
+
+    def __init__(
+        self, database: Database, peppers: Callable[[], Mapping[int, bytes]], *, clock: Clock | None = None
+    ) -> None:
+        """`peppers` opens the vault and gives every pepper by version; it is asked again when a new version appears."""
+        self._database = database
+        self._read_peppers = peppers
+        self._clock = clock or Clock()
+        self._peppers: dict[int, bytes] = {}
+        self._by_mac: dict[bytes, UsableToken] = {}
+        self._macs_of_key: dict[int, frozenset[bytes]] = {}
+        self._uses: dict[tuple[int, int], Use] = {}
+        self.epoch = -1
+        """The change epoch of keys that the directory has seen."""
+
+    def __len__(self) -> int:
+        """How many tokens are usable or waiting for their end."""
+        return len(self._by_mac)
+
+    def load(self) -> None:
+        """Read everything. Raises `Locked` when the vault cannot be opened."""
+        self._peppers = dict(self._read_peppers())
+        with self._database.read() as tx:
+            epoch = epochs.current(tx)[0]
+            changed = rows.changed_since(tx, -1)
+        for gone in self._macs_of_key.keys() - changed.keys():
+            changed[gone] = []
+        self._take(changed)
+        self.epoch = epoch
+
+    def refresh(self, epoch: int) -> None:
+        """Read what changed since the epoch seen; everything, when `epoch` is older: then the database was put back."""
+        if epoch == self.epoch:
+            return
+        if epoch < self.epoch:
+            self.load()
+            return
+        with self._database.read() as tx:
+            # The epoch is read first: a change between the two statements is read now and once more next time.
+            epoch = epochs.current(tx)[0]
+            changed = rows.changed_since(tx, self.epoch)
+        self._take(changed)
+        self.epoch = epoch
+
+    def authenticate(self, presented: bytes, now_ms: int) -> Caller | None:
+        """The caller a token belongs to at `now_ms`, or None. Any bytes may be given."""
+        if token.parse(presented) is None:
+            return None
+        for pepper in self._peppers.values():
+            mac = token.mac(pepper, presented)
+            found = self._by_mac.get(mac)
+            if found is not None and hmac.compare_digest(found.mac, mac):
+                return found.caller if found.until_ms is None or now_ms < found.until_ms else None
+        return None
+
+    def used(self, caller: Caller, now_ms: int, client: str | None, address: str | None) -> None:
+        """Note a successful use; `client` is what it calls itself, `address` where it called from."""
+        self._uses[caller.key_id, caller.generation] = Use(caller.key_id, caller.generation, now_ms, client, address)
+
+    def flush(self) -> None:
+        """Write the uses noted since the last time, and activate generations used for the first time.
+
+        What cannot be written now, because storage is down, is kept for the next time.
+        """
+        uses = self._drain()
+        if not uses:
+            return
+        try:
+            with self._database.write() as tx:
+                for use in uses:
+                    self._activate(tx, use)
+                rows.record_uses(tx, [_presentable(use) for use in uses])
+        except BaseException:
+            for use in uses:
+                self._uses.setdefault((use.key_id, use.generation), use)
+            raise
+
+    def _take(self, changed: Mapping[int, list[UsableToken]]) -> None:
+        """Put in what is usable before taking out what is not, so that no token misses a moment."""
+        if any(t.pepper_version not in self._peppers for tokens in changed.values() for t in tokens):
+            self._peppers = dict(self._read_peppers())
+        for key_id, tokens in changed.items():
+            before = self._macs_of_key.get(key_id, frozenset())
+            after = {t.mac: t for t in tokens}
+            self._by_mac.update(after)
+            for mac in before - after.keys():
+                del self._by_mac[mac]
+            self._macs_of_key[key_id] = frozenset(after)
+
+    def _drain(self) -> list[Use]:
+        """Take the noted uses one by one: the event loop may add others meanwhile."""
+        return [self._uses.popitem()[1] for _ in range(len(self._uses))]
+
+    def _activate(self, tx: Transaction, use: Use) -> None:
+        if not self._is_pending(use):
+            return
+        key = key_rows.find_by_id(tx, use.key_id)
+        generation = key and key.generation(use.generation)
+        if (
+            key
+            and generation
+            and generation.state is GenerationState.PENDING
+            and key.state in (KeyState.ACTIVE, KeyState.SUSPENDED)
+        ):
+            rotation.activate(tx, self._clock, key, use.generation, from_ms(use.at_ms), by="use")
+
+    def _is_pending(self, use: Use) -> bool:
+        macs = self._macs_of_key.get(use.key_id, frozenset())
+        tokens = (self._by_mac.get(mac) for mac in macs)
+        return any(t is not None and t.pending and t.caller.generation == use.generation for t in tokens)
+
+
+def _presentable(use: Use) -> Use:
+    """Clients may call themselves anything: printable ASCII, cut, is kept of it."""
+    client = use.client and "".join(c if " " <= c <= "~" else "?" for c in use.client[:LONGEST_CLIENT])
+    return Use(use.key_id, use.generation, use.at_ms, client, use.address)

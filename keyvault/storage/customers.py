@@ -1,0 +1,133 @@
+"""Customers and projects: rows in, domain values out.
+
+A change that running proxies must see stamps the keys below it with the new epoch, so that they are read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyvault.clock import from_ms
+from keyvault.domain.keys import Customer, Project
+from keyvault.domain.names import fold
+from keyvault.storage.engine import Transaction
+from keyvault.storage.schema import customers, keys, projects
+
+_PROJECTS = sa.select(projects, customers.c.name.label("customer")).join(customers)
+
+
+def insert_customer(
+    tx: Transaction, name: str, *, multiplier_ppm: int, tags: Mapping[str, str], created_ms: int
+) -> int:
+    row = {
+        "name": name,
+        "folded": fold(name),
+        "multiplier_ppm": multiplier_ppm,
+        "tags": json.dumps(dict(tags), sort_keys=True),
+        "created_ms": created_ms,
+    }
+    return int(tx.execute(sa.insert(customers).values(row).returning(customers.c.id)).scalar_one())
+
+
+def insert_project(tx: Transaction, customer_id: int, name: str, *, tags: Mapping[str, str], created_ms: int) -> int:
+    row = {
+        "customer_id": customer_id,
+        "name": name,
+        "folded": fold(name),
+        "tags": json.dumps(dict(tags), sort_keys=True),
+        "created_ms": created_ms,
+    }
+    return int(tx.execute(sa.insert(projects).values(row).returning(projects.c.id)).scalar_one())
+
+
+def find_customer(tx: Transaction, name: str) -> Customer | None:
+    row = tx.execute(sa.select(customers).where(customers.c.folded == fold(name))).first()
+    return _customer(row) if row else None
+
+
+def find_project(tx: Transaction, customer: str, name: str) -> Project | None:
+    same = (customers.c.folded == fold(customer)) & (projects.c.folded == fold(name))
+    row = tx.execute(_PROJECTS.where(same)).first()
+    return _project(row) if row else None
+
+
+def list_customers(tx: Transaction) -> list[Customer]:
+    """All customers by name."""
+    return [_customer(row) for row in tx.execute(sa.select(customers).order_by(customers.c.folded))]
+
+
+def list_projects(tx: Transaction, customer_id: int | None = None) -> list[Project]:
+    """All projects, or one customer's, by customer and name."""
+    query = _PROJECTS.order_by(customers.c.folded, projects.c.folded)
+    if customer_id is not None:
+        query = query.where(projects.c.customer_id == customer_id)
+    return [_project(row) for row in tx.execute(query)]
+
+
+def update_customer(
+    tx: Transaction,
+    customer_id: int,
+    *,
+    multiplier_ppm: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    suspended: bool | None = None,
+) -> None:
+    """Set what is given."""
+    changes = _changes(multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended)
+    tx.execute(sa.update(customers).where(customers.c.id == customer_id).values(changes))
+
+
+def update_project(
+    tx: Transaction, project_id: int, *, tags: Mapping[str, str] | None = None, suspended: bool | None = None
+) -> None:
+    """Set what is given."""
+    tx.execute(sa.update(projects).where(projects.c.id == project_id).values(_changes(tags=tags, suspended=suspended)))
+
+
+def stamp_keys_of_customer(tx: Transaction, customer_id: int, epoch: int) -> None:
+    """Have running proxies read the customer's keys again."""
+    below = sa.select(projects.c.id).where(projects.c.customer_id == customer_id)
+    tx.execute(sa.update(keys).where(keys.c.project_id.in_(below)).values(epoch=epoch))
+
+
+def stamp_keys_of_project(tx: Transaction, project_id: int, epoch: int) -> None:
+    """Have running proxies read the project's keys again."""
+    tx.execute(sa.update(keys).where(keys.c.project_id == project_id).values(epoch=epoch))
+
+
+def _changes(
+    *, multiplier_ppm: int | None = None, tags: Mapping[str, str] | None = None, suspended: bool | None = None
+) -> dict[str, Any]:
+    changes = {
+        "multiplier_ppm": multiplier_ppm,
+        "tags": None if tags is None else json.dumps(dict(tags), sort_keys=True),
+        "suspended": None if suspended is None else int(suspended),
+    }
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def _customer(row: sa.Row[Any]) -> Customer:
+    return Customer(
+        id=row.id,
+        name=row.name,
+        created_at=from_ms(row.created_ms),
+        suspended=bool(row.suspended),
+        multiplier_ppm=row.multiplier_ppm,
+        tags=json.loads(row.tags),
+    )
+
+
+def _project(row: sa.Row[Any]) -> Project:
+    return Project(
+        id=row.id,
+        customer_id=row.customer_id,
+        customer=row.customer,
+        name=row.name,
+        created_at=from_ms(row.created_ms),
+        suspended=bool(row.suspended),
+        tags=json.loads(row.tags),
+    )

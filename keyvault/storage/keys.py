@@ -1,0 +1,207 @@
+"""Downstream keys and their generations: rows in, domain values out. Nothing here decides; the services do."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyvault.clock import from_ms
+from keyvault.domain.keys import Generation, GenerationState, Key, KeyState, Policy
+from keyvault.domain.names import fold
+from keyvault.storage.engine import Transaction
+from keyvault.storage.schema import customers, key_generations, keys, projects
+
+_KEYS = (
+    sa.select(keys, projects.c.name.label("project"), customers.c.name.label("customer"))
+    .join(projects, keys.c.project_id == projects.c.id)
+    .join(customers, projects.c.customer_id == customers.c.id)
+    .order_by(keys.c.folded)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewGeneration:
+    """A generation about to be stored. The token itself never comes here, only its MAC and its mask."""
+
+    number: int
+    mac: bytes
+    pepper_version: int
+    masked: str
+    state: GenerationState
+    created_ms: int
+    activated_ms: int | None = None
+    grace_ms: int | None = None
+
+
+def insert(
+    tx: Transaction,
+    *,
+    public_id: str,
+    name: str,
+    project_id: int,
+    env: str,
+    policy: Policy,
+    tags: Mapping[str, str],
+    created_ms: int,
+    expires_ms: int | None,
+    epoch: int,
+) -> int:
+    """Store an active key without generations; its id."""
+    row = {
+        "public_id": public_id,
+        "name": name,
+        "folded": fold(name),
+        "project_id": project_id,
+        "env": env,
+        "state": KeyState.ACTIVE.value,
+        "policy": dump_policy(policy),
+        "tags": json.dumps(dict(tags), sort_keys=True),
+        "created_ms": created_ms,
+        "expires_ms": expires_ms,
+        "epoch": epoch,
+    }
+    return int(tx.execute(sa.insert(keys).values(row).returning(keys.c.id)).scalar_one())
+
+
+def insert_generation(tx: Transaction, key_id: int, new: NewGeneration) -> None:
+    row = {name: getattr(new, name) for name in NewGeneration.__slots__}
+    tx.execute(sa.insert(key_generations).values({**row, "key_id": key_id, "state": new.state.value}))
+
+
+def find(tx: Transaction, name: str) -> Key | None:
+    """The key of that name, without regard to case."""
+    return next(iter(_load(tx, keys.c.folded == fold(name))), None)
+
+
+def find_by_id(tx: Transaction, key_id: int) -> Key | None:
+    return next(iter(_load(tx, keys.c.id == key_id)), None)
+
+
+def list_keys(tx: Transaction, *, customer: str | None = None, project_id: int | None = None) -> list[Key]:
+    """All keys by name, or those of a customer or a project."""
+    wanted: sa.ColumnElement[bool] = sa.true()
+    if customer is not None:
+        wanted &= customers.c.folded == fold(customer)
+    if project_id is not None:
+        wanted &= keys.c.project_id == project_id
+    return _load(tx, wanted)
+
+
+def names(tx: Transaction) -> list[str]:
+    return list(tx.execute(sa.select(keys.c.name)).scalars())
+
+
+def stamp(tx: Transaction, key_id: int, epoch: int) -> None:
+    """Have running proxies read the key again."""
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(epoch=epoch))
+
+
+def set_state(tx: Transaction, key_id: int, state: KeyState) -> None:
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(state=state.value))
+
+
+def set_policy(tx: Transaction, key_id: int, policy: Policy) -> None:
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(policy=dump_policy(policy)))
+
+
+def set_tags(tx: Transaction, key_id: int, tags: Mapping[str, str]) -> None:
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(tags=json.dumps(dict(tags), sort_keys=True)))
+
+
+def set_expiry(tx: Transaction, key_id: int, expires_ms: int | None) -> None:
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(expires_ms=expires_ms))
+
+
+def set_generation_state(
+    tx: Transaction,
+    key_id: int,
+    number: int,
+    state: GenerationState,
+    *,
+    activated_ms: int | None = None,
+    valid_until_ms: int | None = None,
+) -> None:
+    """Set the state and the times that are given."""
+    changes: dict[str, Any] = {"state": state.value}
+    if activated_ms is not None:
+        changes["activated_ms"] = activated_ms
+    if valid_until_ms is not None:
+        changes["valid_until_ms"] = valid_until_ms
+    one = (key_generations.c.key_id == key_id) & (key_generations.c.number == number)
+    tx.execute(sa.update(key_generations).where(one).values(changes))
+
+
+def dump_policy(policy: Policy) -> str:
+    stored = {
+        "models": list(policy.models),
+        "endpoints": list(policy.endpoints),
+        "expose": policy.expose,
+        "pin": policy.pin,
+    }
+    return json.dumps(stored, sort_keys=True)
+
+
+def load_policy(text: str) -> Policy:
+    stored = json.loads(text)
+    return Policy(tuple(stored["models"]), tuple(stored["endpoints"]), stored["expose"], stored["pin"])
+
+
+def _load(tx: Transaction, wanted: sa.ColumnElement[bool]) -> list[Key]:
+    rows = tx.execute(_KEYS.where(wanted)).all()
+    generations = _generations(tx, wanted)
+    return [_key(row, tuple(generations[row.id])) for row in rows]
+
+
+def _generations(tx: Transaction, wanted: sa.ColumnElement[bool]) -> Mapping[int, list[Generation]]:
+    """The generations of the wanted keys, newest first, by key id."""
+    ids = _KEYS.with_only_columns(keys.c.id).where(wanted).order_by(None)
+    query = (
+        sa.select(key_generations).where(key_generations.c.key_id.in_(ids)).order_by(key_generations.c.number.desc())
+    )
+    found: dict[int, list[Generation]] = defaultdict(list)
+    for row in tx.execute(query):
+        found[row.key_id].append(_generation(row))
+    return found
+
+
+def _key(row: sa.Row[Any], generations: tuple[Generation, ...]) -> Key:
+    return Key(
+        id=row.id,
+        public_id=row.public_id,
+        name=row.name,
+        project_id=row.project_id,
+        customer=row.customer,
+        project=row.project,
+        env=row.env,
+        state=KeyState(row.state),
+        policy=load_policy(row.policy),
+        tags=json.loads(row.tags),
+        created_at=from_ms(row.created_ms),
+        expires_at=_moment(row.expires_ms),
+        generations=generations,
+    )
+
+
+def _generation(row: sa.Row[Any]) -> Generation:
+    return Generation(
+        number=row.number,
+        state=GenerationState(row.state),
+        masked=row.masked,
+        created_at=from_ms(row.created_ms),
+        activated_at=_moment(row.activated_ms),
+        valid_until=_moment(row.valid_until_ms),
+        last_used_at=_moment(row.last_used_ms),
+        last_client=row.last_client,
+        last_address=row.last_address,
+        grace=None if row.grace_ms is None else timedelta(milliseconds=row.grace_ms),
+    )
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
