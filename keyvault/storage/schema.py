@@ -22,6 +22,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from keyvault.domain.reports import LATENCY_BOUNDS_MS
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -262,21 +264,20 @@ attempts = Table(
     Column("charge_pico", Pico),
     Column("bound_pico", Pico),
     Column("first_content_ms", Integer),
-    Column("total_ms", Integer, nullable=False),
+    Column("total_ms", Integer),
     Column("error_code", Text),
     Column("error_text", Text),
     Column("provider_request_id", Text),
     sqlite_with_rowid=False,
 )
-"""Immutable. Request ids sort by time, so the primary key pages newest first and cuts by age without another index."""
-
-LATENCY_BOUNDS_MS: Final = (25, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 6400, 12800, 51200)
-"""Upper bounds of the latency histogram's buckets; one more bucket takes the rest."""
+"""Immutable, but for `final`: recovery sets it on an attempt that turned out to be the last. Request ids sort by time,
+so the primary key pages newest first and cuts by age without another index."""
 
 SUMS: Final = (
     "requests",
     "attempts",
     "errors",
+    "failures",
     "input",
     "cached_input",
     "cache_write",
@@ -292,7 +293,8 @@ SUMS: Final = (
     *(f"first_{i}" for i in range(len(LATENCY_BOUNDS_MS) + 1)),
     *(f"total_{i}" for i in range(len(LATENCY_BOUNDS_MS) + 1)),
 )
-"""What totals add up. `first_i`, `total_i`: attempts whose first content / whole answer fell into bucket i."""
+"""What totals add up. `first_i`: attempts whose first content came in bucket i; `total_i`: served attempts whose answer
+ended in bucket i. The other sums are defined in `keyvault.domain.reports.Totals`."""
 
 
 def _totals(name: str) -> Table:
@@ -310,7 +312,18 @@ def _totals(name: str) -> Table:
 
 totals_minute = _totals("totals_minute")
 totals_quarter = _totals("totals_quarter")
-"""`bucket`: minutes, or quarters of an hour, since the epoch. Quarters make any time zone's day exact."""
+totals_day = _totals("totals_day")
+"""`bucket`: minutes, quarters of an hour, or UTC days, since the epoch. Minutes are kept for some days only; quarters
+make any time zone's day exact; days make long reports quick."""
+
+ledger_changes = Table(
+    "ledger_changes",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    _count("changes"),
+    sqlite_with_rowid=False,
+)
+"""How many transactions each worker's ledger has committed; their sum tells readers whether anything is new."""
 
 workers = Table(
     "workers",
