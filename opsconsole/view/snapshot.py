@@ -27,7 +27,7 @@ class GroupBy(StrEnum):
         return self not in (GroupBy.MODEL, GroupBy.TARGET)
 
     @property
-    def title(self) -> str:
+    def heading(self) -> str:
         return f"{self} × model" if self.splits_by_model else str(self)
 
 

@@ -1,0 +1,78 @@
+"""How wide each column of a table is, and which columns stay when there is not room for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from opsconsole.view.rows import Table
+
+GAP: Final = 2
+MARGIN: Final = 2
+"""Room at the left for the cursor."""
+SHORTEST_NAME: Final = 10
+LONGEST_NAME: Final = 44
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A column that is shown: its place in the row and its width."""
+
+    index: int
+    width: int
+    right: bool
+
+
+def place(table: Table, room: int, pan: int = 0) -> tuple[Placed, ...]:
+    """The columns that fit into `room` characters: the least important go first, then names are shortened.
+
+    `pan` leaves out that many columns after the names, so that what did not fit can be brought into sight.
+    """
+    natural = [_natural_width(table, at) for at in range(len(table.columns))]
+    kept = _panned(table, pan)
+    while _total(kept, _squeezed(table, natural)) > room:
+        droppable = [at for at in kept if not _is_name(table, at) and (pan or table.columns[at].rank)]
+        if not droppable:
+            break
+        kept.remove(max(droppable, key=lambda at: at if pan else table.columns[at].rank))
+    widths = _fitted(table, natural, kept, room)
+    return tuple(Placed(at, widths[at], table.columns[at].right) for at in kept)
+
+
+def _panned(table: Table, pan: int) -> list[int]:
+    names = [at for at in range(len(table.columns)) if _is_name(table, at)]
+    figures = [at for at in range(len(table.columns)) if not _is_name(table, at)]
+    return names + figures[min(pan, len(figures) - 1) :]
+
+
+def _natural_width(table: Table, at: int) -> int:
+    """The widest cell or heading, with room for the sort mark so that sorting moves nothing."""
+    widest = max((len(row.cells[at].text) for row in table.rows), default=0)
+    heading = len(table.headings[at]) + 2
+    return max(heading, min(widest, LONGEST_NAME))
+
+
+def _is_name(table: Table, at: int) -> bool:
+    return table.columns[at].id in ("group", "model")
+
+
+def _squeezed(table: Table, natural: Sequence[int]) -> list[int]:
+    """Widths where names give way first, down to what still tells two of them apart."""
+    return [min(width, SHORTEST_NAME + 6) if _is_name(table, at) else width for at, width in enumerate(natural)]
+
+
+def _total(kept: Sequence[int], widths: Sequence[int]) -> int:
+    return MARGIN + sum(widths[at] for at in kept) + GAP * max(0, len(kept) - 1)
+
+
+def _fitted(table: Table, natural: Sequence[int], kept: Sequence[int], room: int) -> list[int]:
+    """Names in full where there is room; else they give up one character in turn, the longest first."""
+    widths = list(natural)
+    names = [at for at in kept if _is_name(table, at)]
+    while names and _total(kept, widths) > room:
+        longest = max(names, key=lambda at: widths[at])
+        if widths[longest] <= SHORTEST_NAME:
+            break
+        widths[longest] -= 1
+    return widths
