@@ -45,7 +45,12 @@ def guarded(command: Callable[[], Any], io: IO, *, debug: bool) -> int:
     except Exception as error:  # noqa: BLE001 - the front end's one catch point: no traceback reaches a person unasked
         if debug:
             _trace(io, error)
-        return _say(io, Exit.FAILURE, f"internal error: {type(error).__name__}", *([] if debug else ["hint: run it again with --debug"]))
+        return _say(
+            io,
+            Exit.FAILURE,
+            f"internal error: {type(error).__name__}",
+            *([] if debug else ["hint: run it again with --debug"]),
+        )
     return result if isinstance(result, int) else Exit.OK
 
 
@@ -57,7 +62,7 @@ def _say(io: IO, code: int, *lines: str) -> int:
 
 def _usage(error: typer.TyperException) -> list[str]:
     """Typer's message in our style, with the help to look into as the hint."""
-    message = error.format_message().strip().rstrip(".").replace("\n\t", " ")
+    message = error.format_message().strip().rstrip(".").replace("\n\t", " ").replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     hint = getattr(error, "hint", None)
     if possible := getattr(error, "possibilities", None):

@@ -40,7 +40,9 @@ class Streams:
 class IO:
     """Reads and writes for one command."""
 
-    def __init__(self, streams: Streams, environ: Mapping[str, str], *, color: str = "auto", no_input: bool = False) -> None:
+    def __init__(
+        self, streams: Streams, environ: Mapping[str, str], *, color: str = "auto", no_input: bool = False
+    ) -> None:
         self.streams = streams
         self._environ = environ
         self._color = color

@@ -5,7 +5,6 @@ Nothing heavy is imported here: `gwctl --help` reads the table below; a command'
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from keyvault.errors import UsageError
+from opsconsole.cli.completion import HIDDEN_COMMAND, candidates
 from opsconsole.cli.errors import guarded
 from opsconsole.cli.io import IO, Streams
 from opsconsole.cli.session import NothingSetUp, Session, Surroundings, options_from
-from opsconsole.cli.verbs import CONTEXT, EARLIER, declared_as, shared_parameters
+from opsconsole.cli.verbs import CONTEXT, EARLIER, Helpful, declared_as, shared_parameters, unknown_command
 
 if TYPE_CHECKING:
     from keyvault.clock import Clock
@@ -63,8 +62,10 @@ Start:
 """
 
 
-class Program(TyperGroup):
+class Program(Helpful, TyperGroup):
     """The root of all commands."""
+
+    summaries = {name: text for section in COMMANDS.values() for name, text in section.items()}  # noqa: RUF012
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(NAMES)
@@ -78,8 +79,7 @@ class Program(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in NAMES and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(args[0], NAMES, n=1)
-            raise UsageError(f"no such command: gwctl {args[0][:40]}", hint=f"gwctl {near[0] if near else '--help'}")
+            raise unknown_command("gwctl", args[0], list(NAMES))
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -95,7 +95,7 @@ def _root(ctx: typer.Context, **values: Any) -> None:
     options = options_from(values)
     ctx.meta[EARLIER] = options
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help(), file=ctx.obj.streams.stdout)
+        ctx.obj.streams.stdout.write(ctx.get_help() + "\n")
         with Session(ctx.obj, options) as session:
             if not session.unopened_home.exists:
                 for line in NothingSetUp(session.unopened_home).lines:
@@ -129,9 +129,16 @@ def run(
 
     def command() -> Any:
         group = typer.main.get_command(program())
+        if argv[:1] == [HIDDEN_COMMAND]:
+            return _complete(group, surroundings, list(argv[1:]))
         return group.main(args=list(argv), prog_name="gwctl", standalone_mode=False, obj=surroundings)
 
     return guarded(command, io, debug="--debug" in argv)
+
+
+def _complete(group: Any, surroundings: Surroundings, words: list[str]) -> None:
+    for value, text in candidates(group, words, surroundings.environ):
+        surroundings.streams.stdout.write(f"{value}\t{text}\n")
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     NAME = "name"
-    SECRET = "secret"  # noqa: S105 - the name of a format
+    SECRET = "secret"
     """Only a new key's secret, for a pipe."""
 
 
@@ -117,7 +117,13 @@ def _rows(document: Document) -> Sequence[Row]:
 
 def _csv(document: Document) -> str:
     rows = _rows(document)
-    names = list(rows[0]) if rows else [column.field for column in document.columns] if isinstance(document, Listing) else []
+    names = (
+        list(rows[0])
+        if rows
+        else [column.field for column in document.columns]
+        if isinstance(document, Listing)
+        else []
+    )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -132,7 +138,9 @@ def _table(listing: Listing, look: Look) -> str:
     rows = [*listing.rows, *([listing.total] if listing.total is not None else [])]
     cells = [[cell(row.get(c.field), look.now) for c in listing.columns] for row in rows]
     if listing.total is not None:
-        cells[-1] = ["" if c.field not in listing.total else text for c, text in zip(listing.columns, cells[-1], strict=True)]
+        cells[-1] = [
+            "" if c.field not in listing.total else text for c, text in zip(listing.columns, cells[-1], strict=True)
+        ]
         cells[-1][0] = "total"
     headings = [c.heading for c in listing.columns]
     widths = _fitting([max(map(len, column)) for column in zip(headings, *cells, strict=True)], look.width)
@@ -146,7 +154,8 @@ def _card(details: Details, look: Look) -> str:
     shown = {name: value for name, value in details.row.items() if name not in details.omit}
     width = max(map(len, shown), default=0)
     text = "".join(
-        f"{look.paint(name.replace('_', ' ').ljust(width), 'dim')}  {cell(value, look.now)}\n" for name, value in shown.items()
+        f"{look.paint(name.replace('_', ' ').ljust(width), 'dim')}  {cell(value, look.now)}\n"
+        for name, value in shown.items()
     )
     for inner in details.inner:
         text += f"\n{inner.name.replace('_', ' ')}\n{_table(inner, look) or 'none' + chr(10)}"

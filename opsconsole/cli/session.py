@@ -83,7 +83,9 @@ class Session:
     def __init__(self, surroundings: Surroundings, options: Options) -> None:
         self.surroundings = surroundings
         self.options = options
-        self.io = IO(surroundings.streams, surroundings.environ, color=options.color or "auto", no_input=options.no_input)
+        self.io = IO(
+            surroundings.streams, surroundings.environ, color=options.color or "auto", no_input=options.no_input
+        )
 
     def __enter__(self) -> Session:
         return self
@@ -133,7 +135,9 @@ class Session:
         if form is Format.SECRET:
             raise UsageError("-o secret is for commands that make a key's secret", hint="gwctl help formats")
         if self.dry_run and isinstance(document, Details):
-            document = Details({**document.row, "dry_run": True}, document.key, document.omit | {"dry_run"}, document.inner)
+            document = Details(
+                {**document.row, "dry_run": True}, document.key, document.omit | {"dry_run"}, document.inner
+            )
         self.io.data(render(document, form, self._look()))
 
     def show_row(self, row: Row) -> None:

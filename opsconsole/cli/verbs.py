@@ -5,6 +5,7 @@ Each verb also takes the options all commands share, after the verb, as people t
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import typing
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from keyvault.errors import UsageError
 from opsconsole.cli.output import Format
 from opsconsole.cli.session import Options, Session, options_from
 
@@ -26,13 +28,15 @@ class When(StrEnum):
     NEVER = "never"
 
 
-class OutputClosed(Exception):  # noqa: N818
+class OutputClosed(Exception):
     """Whoever read stdout has gone."""
 
 
 SHARED: Final[dict[str, tuple[Any, Any]]] = {
     "output": (
-        Annotated[Format | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, json, jsonl, csv or name.")],
+        Annotated[
+            Format | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, json, jsonl, csv or name.")
+        ],
         None,
     ),
     "json": (Annotated[bool, typer.Option("--json", help="The same as -o json.")], False),
@@ -44,7 +48,17 @@ SHARED: Final[dict[str, tuple[Any, Any]]] = {
 DRY_RUN: Final = (Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")], False)
 
 
-class Verb(TyperCommand):
+class Helpful:
+    """Prints help where the run's data goes."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.callback = _print_help
+        return option
+
+
+class Verb(Helpful, TyperCommand):
     """A command whose help begins with what it does and examples. Its examples travel as the epilog."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -54,27 +68,39 @@ class Verb(TyperCommand):
         self.format_usage(ctx, formatter)
         self.format_options(ctx, formatter)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        arguments = [param for param in self.get_params(ctx) if param.param_type_name == "argument"]
+        return [*(_usage_piece(argument) for argument in arguments), "[OPTIONS]"]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Options of every command": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            shared = param.name in SHARED or param.name == "help"
-            kind = "Arguments" if param.param_type_name == "argument" else "Options of every command" if shared else "Options"
-            if record is not None:
-                sections[kind].append(record)
+            if param.param_type_name == "argument":
+                sections["Arguments"].append((_usage_piece(param), param.help or ""))
+            elif record is not None:
+                shared = param.name in SHARED or param.name == "help"
+                sections["Options of every command" if shared else "Options"].append(record)
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
 
 
-class Nouns(TyperGroup):
+class Nouns(Helpful, TyperGroup):
     """A group whose help names its verbs, then examples; alone it prints that help."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(f"{(self.help or '').strip()}\n")
-        self.format_commands(ctx, formatter)
         _write_examples(self.epilog, formatter)
+        self.format_commands(ctx, formatter)
+        formatter.write(f"\nEach has examples: {ctx.command_path} {self.list_commands(ctx)[0]} --help\n")
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise unknown_command(ctx.command_path, args[0], known)
+        return super().resolve_command(ctx, args)
 
 
 class Noun:
@@ -131,7 +157,9 @@ def shared_parameters(*, changes: bool) -> list[inspect.Parameter]:
     ]
 
 
-def declared_as(function: Callable[..., Any], parameters: list[inspect.Parameter], doc: str | None) -> Callable[..., Any]:
+def declared_as(
+    function: Callable[..., Any], parameters: list[inspect.Parameter], doc: str | None
+) -> Callable[..., Any]:
     """`function`, read by Typer as if it were written with these parameters."""
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -163,9 +191,27 @@ def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: boo
     app.command(name, cls=Verb, epilog=_lines(examples), hidden=hidden)(command)
 
 
+def unknown_command(path: str, typed: str, known: list[str]) -> UsageError:
+    """The error for a word that is no command, naming the nearest one."""
+    near = difflib.get_close_matches(typed, known, n=1)
+    hint = f"did you mean: {path} {near[0]}" if near else f"{path} --help"
+    return UsageError(f"no such command: {path} {typed[:40]}", hint=hint)
+
+
+def _usage_piece(argument: Any) -> str:
+    name = f"{argument.metavar or argument.name.upper()}{'...' if argument.nargs != 1 else ''}"
+    return name if argument.required else f"[{name}]"
+
+
 def _help_when_alone(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+        ctx.obj.streams.stdout.write(ctx.get_help() + "\n")
+
+
+def _print_help(ctx: typer.Context, _option: Any, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        ctx.obj.streams.stdout.write(ctx.get_help() + "\n")
+        ctx.exit()
 
 
 def _lines(examples: str) -> str:
@@ -175,4 +221,3 @@ def _lines(examples: str) -> str:
 def _write_examples(examples: str | None, formatter: Any) -> None:
     if examples:
         formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in examples.splitlines()))
-

@@ -1,0 +1,87 @@
+"""`gwctl customers`: who pays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from keyvault.domain.keys import PPM, Customer
+from keyvault.money import format_usd
+from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, number, suspended, tags
+from opsconsole.cli.output import Column, Details, Listing, Row
+from opsconsole.cli.session import Session
+from opsconsole.cli.verbs import Noun
+
+customers = Noun("customers", "Who pays.", examples="gwctl customers create acme\ngwctl customers list")
+app = customers.app
+
+Multiplier = Annotated[
+    str | None, typer.Option("--multiplier", metavar="FACTOR", help="Charge = cost × this, such as 1.15.")
+]
+
+
+@customers.verb("create", changes=True, examples="gwctl customers create acme --multiplier 1.15")
+def create(session: Session, name: NewName, multiplier: Multiplier = None, tag: Tags = None) -> None:
+    """Create a customer."""
+    customer = session.home.customers.create(name, multiplier=number(multiplier or "1"), tags=tags(tag))
+    session.changed(f"created customer {customer.name}")
+    session.show(Details(_row(customer)))
+
+
+@customers.verb("list", examples="gwctl customers list --json")
+def list_(session: Session) -> None:
+    """List all customers."""
+    columns = [
+        Column("name"),
+        Column("multiplier"),
+        Column("suspended"),
+        Column("tags"),
+        Column("created_at", "CREATED"),
+    ]
+    session.show(Listing("customers", [_row(c) for c in session.home.customers.list()], columns))
+
+
+@customers.verb("show", examples="gwctl customers show acme")
+def show(session: Session, name: CustomerName) -> None:
+    """Show a customer and its projects."""
+    customer = session.home.customers.get(name)
+    projects = [{"name": p.path} for p in session.home.customers.list_projects(customer.name)]
+    session.show(Details(_row(customer), inner=[Listing("projects", projects, [Column("name")])]))
+
+
+@customers.verb(
+    "update",
+    changes=True,
+    examples="""
+    gwctl customers update acme --multiplier 1.2
+    gwctl customers update acme --suspend
+    """,
+)
+def update(
+    session: Session,
+    name: CustomerName,
+    multiplier: Multiplier = None,
+    tag: Tags = None,
+    suspend: Suspend = False,
+    resume: Resume = False,
+) -> None:
+    """Change a customer; what is not given stays. Tags given replace all tags."""
+    customer = session.home.customers.update(
+        name,
+        multiplier=None if multiplier is None else number(multiplier),
+        tags=None if tag is None else tags(tag),
+        suspended=suspended(suspend, resume),
+    )
+    session.changed(f"updated customer {customer.name}")
+    session.show(Details(_row(customer)))
+
+
+def _row(customer: Customer) -> Row:
+    return {
+        "name": customer.name,
+        "suspended": customer.suspended,
+        "multiplier": format_usd(customer.multiplier_ppm * PPM),
+        "tags": customer.tags,
+        "created_at": customer.created_at,
+    }

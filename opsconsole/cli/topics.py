@@ -1,0 +1,85 @@
+"""The help topics: `gwctl help TOPIC`.
+
+What the program knows (settings, exit codes, headers) is read from it, so that a topic cannot say something else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from keyvault.errors import Exit
+
+_ENVIRONMENT: Final = """\
+GWCTL_HOME             one root for configuration, data and state; without it the platform's own directories
+GWCTL_UNLOCK_COMMAND   a command that prints the unlock secret of the vault
+CREDENTIALS_DIRECTORY  where systemd puts credentials; looked into for the unlock secret
+NO_COLOR, FORCE_COLOR  colours off, colours on; --color comes first
+HTTPS_PROXY, NO_PROXY  honoured towards providers
+
+Every setting can be given as a variable: serve.listen is GWCTL_SERVE_LISTEN (gwctl help settings).
+"""
+
+_FORMATS: Final = """\
+-o table   aligned columns; on a terminal times are relative and money is rounded, to a pipe neither
+-o json    one document; the same as --json
+-o jsonl   one object per line
+-o csv     a heading and one line per row
+-o name    only names, for xargs and loops
+-o secret  only the secret of a new key (keys create, keys rotate)
+
+Data goes to stdout, everything else to stderr. JSON is an API: names are snake_case and stay, times are RFC 3339 in
+UTC, money is an exact decimal string beside `currency`, what is not known is null. New fields may appear.
+"""
+
+_MEANINGS: Final = {
+    Exit.OK: "done; an empty list is this too",
+    Exit.FAILURE: "failure",
+    Exit.USAGE: "usage or configuration: the command cannot be meant as written",
+    Exit.NOT_FOUND: "not found",
+    Exit.LOCKED: "locked, or not authorised",
+    Exit.UNAVAILABLE: "something needed does not answer; try again",
+    Exit.CONFLICT: "conflict or busy: it exists already, or its state forbids this",
+    Exit.CHECK_FAILED: "a check or guard did not hold",
+    Exit.INTERRUPTED: "interrupted",
+}
+
+TOPICS: Final = {
+    "environment": "Variables the program reads.",
+    "formats": "What -o and --json print.",
+    "exit-codes": "What the exit code says.",
+    "settings": "Everything that can be set, with defaults.",
+    "headers": "Which headers are passed on, both ways.",
+}
+
+
+def text(topic: str) -> str:
+    """The text of a topic in `TOPICS`."""
+    if topic == "exit-codes":
+        return "".join(f"{int(code):3}  {_MEANINGS[code]}\n" for code in Exit)
+    if topic == "settings":
+        return _settings()
+    if topic == "headers":
+        return _headers()
+    return {"environment": _ENVIRONMENT, "formats": _FORMATS}[topic]
+
+
+def _settings() -> str:
+    from keyvault.settings import Settings
+
+    head = (
+        "In config.toml, `serve.listen` is `listen` in the table [serve]; in the environment it is GWCTL_SERVE_LISTEN,\n"
+        "which comes first. Sizes are bytes, times seconds.\n\n"
+    )
+    return head + "".join(f"{name} = {_toml(default)}\n    {text}\n" for name, default, text in Settings.documented())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _headers() -> str:
+    from keyvault.proxy import headers
+
+    return headers.documentation()
