@@ -1,0 +1,325 @@
+"""The life of a client's connection: head, body, answer, and again, until one side has had enough.
+
+Guarantees: requests are answered one at a time and in order; what arrives meanwhile is held up to a bound and never
+stops us from reading, so that a client that leaves is noticed at once and its request's task cancelled; every state
+has a time limit, enforced by `check`, which the server calls once a second; after an early refusal the input is read
+and dropped for a while, so that the client gets to see the answer instead of a reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from enum import Enum, auto
+from typing import Final, cast
+
+from keyvault.errors import Refusal
+from keyvault.proxy.http1.body import BodyReader, ChunkedBody, SizedBody
+from keyvault.proxy.http1.exchange import Exchange, Handler
+from keyvault.proxy.http1.head import CHUNKED, HeadReader, Request
+from keyvault.proxy.http1.limits import BodyBudget, Limits
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NEVER: Final = float("inf")
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class _State(Enum):
+    HEAD = auto()
+    """Between requests, or within a head."""
+    BODY = auto()
+    """Within a body; its exchange may have been refused already, then the rest is dropped."""
+    SERVING = auto()
+    """The handler is at work."""
+    CLOSING = auto()
+    """The last answer is written; input is dropped."""
+
+
+class ServerConnection(asyncio.Protocol):
+    """One client. `connections` holds it while it is open or its handler at work."""
+
+    def __init__(
+        self, handler: Handler, limits: Limits, bodies: BodyBudget, connections: set[ServerConnection]
+    ) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._bodies = bodies
+        self._connections = connections
+        self._peer = ""
+        self._state = _State.HEAD
+        self._input = b""
+        self._head: HeadReader | None = None
+        self._body: BodyReader | None = None
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._held = 0
+        """Bytes of the body budget taken by the body that is being served."""
+        self._flooded = False
+        """More was pipelined than is held; the surplus is dropped."""
+        self._deadline = _NEVER
+        self._body_since = 0.0
+        self._unsent = 0
+        self._unsent_since = 0.0
+        """Since when the client has taken next to nothing of the `_unsent` bytes."""
+        self.keep_alive = True
+        """Another request may follow. Goes to False for good."""
+        self.write_paused = False
+        self.gone = False
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._deadline = self._loop.time() + self._limits.head_timeout
+        full = len(self._connections) >= self._limits.max_connections
+        self._connections.add(self)
+        if full:
+            self._refuse(Refusal(503, "overloaded", "too many connections", type="server_error", retry_after_seconds=1))
+
+    def data_received(self, data: bytes) -> None:
+        self._input = self._input + data if self._input else data
+        self._advance()
+
+    def eof_received(self) -> None:
+        """A client that closes its half has left: there is nobody to tell when it closes the other."""
+        self._watch_reader()
+        if self._task is not None and self._exchange is not None and not self._exchange.finished:
+            self._leave()
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._leave()
+        if self._task is None:
+            self._forget()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._watch_reader()
+        if self._exchange is not None and self._exchange.flow is not None:
+            self._exchange.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._exchange is not None and self._exchange.flow is not None:
+            self._exchange.flow.resume_reading()
+        self._advance()
+
+    # What the server calls.
+
+    def check(self, now: float) -> None:
+        """Ends what has taken too long."""
+        if (self.write_paused or self._transport.is_closing()) and self._reader_has_stalled(now):
+            self._transport.abort()
+        elif now < self._deadline:
+            return
+        elif self._state is _State.CLOSING:
+            self._transport.abort()
+        elif self._state is _State.HEAD and self._head is None:
+            self._close()
+        else:
+            self._refuse(Refusal(408, "request_timeout", "the request did not arrive in time"))
+
+    def drain(self) -> None:
+        """Takes no further request: closes now if idle, else behind the answer under way."""
+        self.keep_alive = False
+        if self._state is _State.HEAD and self._head is None:
+            self._close()
+
+    # What the exchange calls.
+
+    def write(self, data: bytes) -> None:
+        if not self.gone and self._state is not _State.CLOSING:
+            self._transport.write(data)
+
+    def close_after_answer(self) -> None:
+        self.keep_alive = False
+
+    def cut(self, *, hard: bool) -> None:
+        """Ends the connection in the middle of an answer; `hard`: by a reset."""
+        if hard and (raw := self._transport.get_extra_info("socket")) is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()
+        self._close()
+
+    # From here on: our own.
+
+    def _advance(self) -> None:
+        """Works through the input as far as it goes now."""
+        try:
+            while self._input:
+                if self._state is _State.BODY:
+                    self._read_body()
+                elif self._state is _State.HEAD and not self.write_paused:
+                    self._read_head()
+                else:
+                    self._hold()
+                    return
+        except Refusal as refusal:
+            self._refuse(refusal)
+
+    def _hold(self) -> None:
+        if self._state is _State.CLOSING or self._flooded:
+            self._input = b""
+        elif len(self._input) > self._limits.max_head:
+            self._flooded = True
+            self.keep_alive = False
+            self._input = b""
+
+    def _read_head(self) -> None:
+        if self._head is None:
+            now = self._loop.time()
+            self._deadline = now + self._limits.head_timeout
+            self._head = HeadReader(Request(peer=self._peer, started=now), self._limits)
+        data, self._input = self._input, b""
+        rest = self._head.feed(data)
+        if rest is not None:
+            request, self._head, self._input = self._head.request, None, rest
+            self._begin(request)
+
+    def _begin(self, request: Request) -> None:
+        """The head is there: ask the handler, then go on to the body."""
+        self.keep_alive = self.keep_alive and request.keep_alive
+        self._state = _State.BODY
+        self._exchange = Exchange(self, request)
+        self._admit(self._exchange)
+        if request.body_length == 0:
+            self._body_complete(b"")
+            return
+        if request.body_length == CHUNKED:
+            self._body = ChunkedBody(self._limits, self._bodies)
+        else:
+            self._body = SizedBody(request.body_length, self._bodies)
+        self._body_since = 0.0
+        if not self._input:
+            if request.expects_continue:
+                self.write(_CONTINUE)
+            self._expect_more()
+
+    def _admit(self, exchange: Exchange) -> None:
+        try:
+            self._handler.admit(exchange)
+        except Refusal as refusal:
+            if exchange.request.expects_continue or not 0 <= exchange.request.body_length <= self._limits.drainable:
+                raise
+            self._handler.refuse(exchange, refusal)
+
+    def _read_body(self) -> None:
+        assert self._body is not None
+        data, self._input = self._input, b""
+        rest = self._body.feed(data)
+        if rest is None:
+            self._expect_more()
+        else:
+            self._input = rest
+            self._held, body, self._body = self._body.taken, self._body.body(), None
+            self._body_complete(body)
+
+    def _expect_more(self) -> None:
+        """Sets the time by which more of the body must have come: soon, and fast enough over all."""
+        now, patience = self._loop.time(), self._limits.body_timeout
+        self._body_since = self._body_since or now
+        taken = self._body.taken if self._body is not None else 0
+        self._deadline = min(now, self._body_since + taken / self._limits.slowest_body) + patience
+
+    def _body_complete(self, body: bytes) -> None:
+        assert self._exchange is not None
+        if self._exchange.finished:  # refused at its head
+            self._next_request()
+            return
+        self._exchange.request.body = body
+        self._state = _State.SERVING
+        self._deadline = _NEVER
+        self._task = self._loop.create_task(self._handler.serve(self._exchange))
+        self._task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        assert self._exchange is not None
+        self._task = None
+        exchange, error = self._exchange, None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Refusal):
+            self._loop.call_exception_handler({"message": "serving a request failed", "exception": error, "task": task})
+            error = Refusal(500, "internal_error", "the gateway failed on this request", type="server_error")
+        if error is not None and not exchange.started and not self.gone:
+            self._handler.refuse(exchange, error)
+        if not exchange.finished:
+            exchange.abort()
+        if self.gone:
+            self._forget()
+            return
+        self._next_request()
+        self._advance()
+
+    def _next_request(self) -> None:
+        self._give_back()
+        self._exchange = None
+        if self._state is _State.CLOSING:
+            return
+        if not self.keep_alive:
+            if self._flooded:
+                self._linger()
+            else:
+                self._close()
+            return
+        self._state = _State.HEAD
+        self._deadline = self._loop.time() + self._limits.keep_alive_timeout
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answers what cannot be read on, and closes."""
+        self.keep_alive = False
+        exchange = self._exchange
+        if exchange is None:
+            exchange = Exchange(self, self._head.request if self._head is not None else Request(peer=self._peer))
+        if not exchange.started:
+            self._handler.refuse(exchange, refusal)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Says goodbye and drops input for a while: closing on unread input would reset what we have just written."""
+        self._give_back()
+        self._state = _State.CLOSING
+        self._input = b""
+        self._head = None
+        self._watch_reader()
+        self._deadline = self._unsent_since + self._limits.linger_timeout
+        if not self._transport.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _close(self) -> None:
+        """Closes once everything is written; a client that does not read is cut off by `check`."""
+        self._give_back()
+        self._state = _State.CLOSING
+        self._input = b""
+        self._deadline = _NEVER
+        self._watch_reader()
+        self._transport.close()
+
+    def _give_back(self) -> None:
+        if self._body is not None:
+            self._held, self._body = self._held + self._body.taken, None
+        self._bodies.give_back(self._held)
+        self._held = 0
+
+    def _leave(self) -> None:
+        """The client is gone: whatever is being done for it stops now, unless it is complete."""
+        self.gone = True
+        if self._task is not None and self._exchange is not None and not self._exchange.finished:
+            self._task.cancel()
+
+    def _forget(self) -> None:
+        self._give_back()
+        self._exchange = None
+        self._connections.discard(self)
+
+    def _watch_reader(self) -> None:
+        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent_since = self._loop.time()
+
+    def _reader_has_stalled(self, now: float) -> bool:
+        unsent = self._transport.get_write_buffer_size()
+        if unsent + self._limits.slowest_read <= self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        return now - self._unsent_since > self._limits.write_timeout

@@ -1,0 +1,161 @@
+"""One request and the answer to it: the half of the wire that the gateway's logic sees.
+
+An answer is either one `reply`, or `start`, any number of `send` and one `finish`. Each of them writes once. What is
+sent after the client has left is dropped. Headers given here never contain `content-length`, `transfer-encoding` or
+`connection`: framing belongs to this module.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from keyvault.errors import Refusal
+from keyvault.proxy.http1.head import Headers, Request
+
+if TYPE_CHECKING:
+    from keyvault.proxy.http1.connection import ServerConnection
+
+_STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+_JOINED_UP_TO: Final = 64 * 1024
+"""Larger bodies are written beside their head, not copied behind it."""
+_UNTIL_CLOSE: Final = -1
+_CHUNKED: Final = -2
+
+
+class Flow(Protocol):
+    """Whatever feeds an answer; it is told when the client does not keep up."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Handler(Protocol):
+    """The logic behind the wire."""
+
+    def admit(self, exchange: Exchange) -> None:
+        """Called at the request's head, before its body and before `100 Continue`. Raises `Refusal`.
+
+        The body may never come, and nobody is told then: this must take nothing that has to be given back.
+        """
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answers a whole request. Runs as a task, which is cancelled when the client leaves."""
+
+    def refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Answers with a refusal, by `reply`. Where the wire was malformed, the request is partial."""
+
+
+class Exchange:
+    """One request on a connection. `caller` is for the handler to use."""
+
+    __slots__ = ("_connection", "_flow", "_left", "caller", "finished", "request", "started")
+
+    def __init__(self, connection: ServerConnection, request: Request) -> None:
+        self._connection = connection
+        self._flow: Flow | None = None
+        self._left = 0
+        """Bytes of the answer still to come; negative: `_UNTIL_CLOSE` or `_CHUNKED`."""
+        self.request = request
+        self.caller: Any = None
+        self.started = False
+        self.finished = False
+
+    @property
+    def flow(self) -> Flow | None:
+        """Told to pause while the client does not read. Set it to None before its owner goes on to something else."""
+        return self._flow
+
+    @flow.setter
+    def flow(self, flow: Flow | None) -> None:
+        self._flow = flow
+        if flow is not None and self._connection.write_paused:
+            flow.pause_reading()
+
+    @property
+    def gone(self) -> bool:
+        """The client has left; nothing can be sent any more."""
+        return self._connection.gone
+
+    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole answer in one write. 204 and 304 have no body."""
+        assert not self.started, "an answer was started already"
+        bodiless = status in (204, 304)
+        head = self._head(status, headers, b"" if bodiless else b"content-length: %d\r\n" % len(body))
+        self.started = True
+        if bodiless or self.request.method == "HEAD":
+            self._connection.write(head)
+        elif len(body) <= _JOINED_UP_TO:
+            self._connection.write(head + body)
+        else:
+            self._connection.write(head)
+            self._connection.write(body)
+        self._finished()
+
+    def start(self, status: int, headers: Headers, *, length: int | None) -> None:
+        """Begins an answer of `length` bytes, or of unknown length: chunked, or up to the close for HTTP/1.0."""
+        assert not self.started, "an answer was started already"
+        if status in (204, 304):
+            framing, self._left = b"", 0
+        elif length is not None:
+            framing, self._left = b"content-length: %d\r\n" % length, length
+        elif self.request.version == "1.1":
+            framing, self._left = b"transfer-encoding: chunked\r\n", _CHUNKED
+        else:
+            framing, self._left = b"", _UNTIL_CLOSE
+            self._connection.close_after_answer()
+        if self.request.method == "HEAD":
+            self._left = 0
+        self.started = True
+        self._connection.write(self._head(status, headers, framing))
+
+    def send(self, data: bytes) -> None:
+        """A piece of the answer, in one write."""
+        if not data or self.request.method == "HEAD":
+            return
+        if self._left == _CHUNKED:
+            self._connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+            return
+        if self._left != _UNTIL_CLOSE:
+            assert len(data) <= self._left, "the answer is longer than announced"
+            self._left -= len(data)
+        self._connection.write(data)
+
+    def finish(self, data: bytes = b"") -> None:
+        """The last piece and the end. An answer shorter than announced is cut instead."""
+        if self.finished:
+            return
+        if self._left == _CHUNKED:
+            self._connection.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+        else:
+            self.send(data)
+            if self._left > 0:
+                self.abort()
+                return
+        self._finished()
+
+    def abort(self) -> None:
+        """Cuts the answer, so that the client sees that it is broken."""
+        if self.finished:
+            return
+        self.finished = True
+        self._flow = None
+        # An end of stream would look like the end of an answer that has no other end.
+        self._connection.cut(hard=self._left == _UNTIL_CLOSE)
+
+    def _finished(self) -> None:
+        self.finished = True
+        self._flow = None
+
+    def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+        if not self._connection.keep_alive:
+            framing += b"connection: close\r\n"
+        elif self.request.version == "1.0":
+            framing += b"connection: keep-alive\r\n"
+        head = b"".join([line, *[b"%b: %b\r\n" % pair for pair in headers], framing, b"\r\n"])
+        # The last line of defence against a header that would split the answer in two.
+        if head.count(b"\n") != len(headers) + framing.count(b"\n") + 2:
+            raise ValueError("a line end in an answer's header")
+        return head
