@@ -1,0 +1,84 @@
+"""The upstreams table: what may be shown of each provider account. The credential is a sealed record."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyvault.clock import from_ms, to_ms
+from keyvault.domain.endpoints import Dialect
+from keyvault.domain.names import fold
+from keyvault.domain.vault import Upstream
+from keyvault.storage.engine import Transaction
+from keyvault.storage.schema import upstreams
+
+
+def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
+    """Store an upstream; its `id` is ignored, the database gives one."""
+    values = {
+        "name": upstream.name,
+        "folded": fold(upstream.name),
+        "provider": upstream.provider,
+        "base_url": upstream.base_url,
+        "dialects": ",".join(sorted(upstream.dialects)),
+        "auth_header": upstream.auth_header,
+        "auth_scheme": upstream.auth_scheme,
+        "stream_usage": int(upstream.stream_usage),
+        "catalogue": upstream.catalogue,
+        "extra_headers": json.dumps(upstream.extra_headers, sort_keys=True),
+        "disabled": int(upstream.disabled),
+        "allow_private": int(upstream.allow_private),
+        "ca_file": upstream.ca_file,
+        "record_id": record_id,
+        "created_ms": to_ms(upstream.created_at),
+    }
+    tx.execute(sa.insert(upstreams).values(values))
+
+
+def all_upstreams(tx: Transaction) -> list[Upstream]:
+    """All upstreams, by name."""
+    return [_upstream(row) for row in tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))]
+
+
+def find(tx: Transaction, name: str) -> tuple[Upstream, str | None] | None:
+    """An upstream and the id of its sealed record, by name without regard to case."""
+    row = tx.execute(sa.select(upstreams).where(upstreams.c.folded == fold(name))).first()
+    return None if row is None else (_upstream(row), row.record_id)
+
+
+def set_disabled(tx: Transaction, upstream_id: int, disabled: bool) -> None:
+    tx.execute(sa.update(upstreams).where(upstreams.c.id == upstream_id).values(disabled=int(disabled)))
+
+
+def set_verified(tx: Transaction, upstream_id: int, at: datetime, note: str) -> None:
+    values = {"verified_ms": to_ms(at), "verified_note": note}
+    tx.execute(sa.update(upstreams).where(upstreams.c.id == upstream_id).values(values))
+
+
+def delete(tx: Transaction, upstream_id: int) -> None:
+    tx.execute(sa.delete(upstreams).where(upstreams.c.id == upstream_id))
+
+
+def _upstream(row: Any) -> Upstream:
+    return Upstream(
+        id=row.id,
+        name=row.name,
+        provider=row.provider,
+        base_url=row.base_url,
+        dialects=frozenset(Dialect(name) for name in row.dialects.split(",") if name),
+        auth_header=row.auth_header,
+        auth_scheme=row.auth_scheme,
+        stream_usage=bool(row.stream_usage),
+        catalogue=row.catalogue,
+        created_at=from_ms(row.created_ms),
+        disabled=bool(row.disabled),
+        allow_private=bool(row.allow_private),
+        ca_file=row.ca_file,
+        has_secret=bool(row.auth_header),
+        verified_at=None if row.verified_ms is None else from_ms(row.verified_ms),
+        verified_note=row.verified_note,
+        extra_headers=json.loads(row.extra_headers),
+    )
