@@ -129,6 +129,11 @@ class ServerConnection(asyncio.Protocol):
         if self._state is _State.HEAD and self._head is None:
             self._close()
 
+    def cut(self) -> None:
+        """Ends everything now, as if the client had left."""
+        self._leave()
+        self._transport.abort()
+
     # What the exchange calls.
 
     def write(self, data: bytes) -> None:
@@ -138,7 +143,7 @@ class ServerConnection(asyncio.Protocol):
     def close_after_answer(self) -> None:
         self.keep_alive = False
 
-    def cut(self, *, hard: bool) -> None:
+    def break_off(self, *, hard: bool) -> None:
         """Ends the connection in the middle of an answer; `hard`: by a reset."""
         if hard and (raw := self._transport.get_extra_info("socket")) is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -142,7 +142,7 @@ class Exchange:
         self.finished = True
         self._flow = None
         # An end of stream would look like the end of an answer that has no other end.
-        self._connection.cut(hard=self._left == _UNTIL_CLOSE)
+        self._connection.break_off(hard=self._left == _UNTIL_CLOSE)
 
     def _finished(self) -> None:
         self.finished = True

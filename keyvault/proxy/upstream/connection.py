@@ -1,0 +1,233 @@
+"""One connection to a provider: a request out, its answer in by callbacks, then back to the pool by itself.
+
+Guarantees: a sink hears `on_head` once, `on_data` any number of times, then exactly one of `on_end` and `on_failure`,
+or nothing more after `close()`. An answer is complete only if its own framing says so. A connection that ended badly,
+that the provider wants closed, or that carried a byte too many is never used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+import httptools
+
+from keyvault.proxy.upstream.origin import Origin, UpstreamFailure
+
+Headers = list[tuple[bytes, bytes]]
+
+MAX_FRAMING: Final = 256 * 1024
+"""Bytes of head, chunk lines or trailers between two pieces of an answer's body."""
+MAX_HEADERS: Final = 256
+
+_JOINED_UP_TO: Final = 64 * 1024
+_NOTED: Final = frozenset((b"content-length", b"transfer-encoding", b"keep-alive"))
+_TIMEOUT = re.compile(rb"timeout=([0-9]{1,5})")
+
+
+class Sink(Protocol):
+    """What an answer is poured into."""
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        """The final head; informational answers are skipped. Names are lower-case."""
+
+    def on_data(self, data: bytes) -> None:
+        """A piece of the body, without its framing."""
+
+    def on_end(self) -> None:
+        """The answer is complete. The connection may serve another request from now on: leave its flow alone."""
+
+    def on_failure(self, error: UpstreamFailure) -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Made by the pool. `reused`: has carried an answer before, so that it may have died unnoticed."""
+
+    def __init__(self, origin: Origin, release: Callable[[UpstreamConnection], None]) -> None:
+        self.origin = origin
+        self.reused = False
+        self.expires = 0.0
+        """Loop time until which the pool keeps it."""
+        self.keep_for: float | None = None
+        """Seconds for which the provider says it keeps the connection."""
+        self.absolute_form: tuple[bytes, bytes | None] | None = None
+        """For plain http through a proxy: what goes before each path, and the value of `Proxy-Authorization`."""
+        self._release = release
+        self._transport: asyncio.Transport | None = None
+        self._sink: Sink | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._paused = False
+        self._begin(without_body=False)
+
+    def _begin(self, *, without_body: bool) -> None:
+        """Forgets the last answer."""
+        self._without_body = without_body
+        self._received = False
+        self._head_done = False
+        self._complete = False
+        self._keep = False
+        self._surplus = False
+        self._delimited = False
+        self._framing = 0
+        self._head_bytes = 0
+        self._status = 0
+        self._headers: Headers = []
+
+    # What the gateway calls.
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, head: bytes, body: bytes, sink: Sink) -> None:
+        """Sends one request; `head` is the whole head, its empty line included."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            sink.on_failure(UpstreamFailure("connection_lost", "the provider closed the connection"))
+            return
+        self._begin(without_body=head.startswith(b"HEAD "))
+        self._sink = sink
+        if self.absolute_form is not None:
+            head = _through_proxy(head, *self.absolute_form)
+        if len(body) <= _JOINED_UP_TO:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+
+    def pause_reading(self) -> None:
+        if self._sink is not None and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Ends the provider's call at once; the sink hears nothing more."""
+        self._sink = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._sink is None:  # a word out of turn: nothing good can follow
+            self.close()
+            return
+        self._received = True
+        self._framing += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail("protocol_error", "the provider changed protocols")
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except httptools.HttpParserError as error:
+            self._surplus = True
+            if not self._complete:
+                self._fail("protocol_error", f"the provider's answer is not http: {str(error).lower()}")
+        if self._complete:
+            self._end()
+        elif self._framing > MAX_FRAMING:
+            self._fail("protocol_error", "the head or framing of the provider's answer is too large")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if self._sink is None:
+            return
+        if self._head_done and not self._delimited and error is None:
+            self._complete = True
+            self._end()
+        else:
+            self._fail("connection_lost", "the provider closed the connection before the end of its answer")
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_done:  # a trailer, or the surplus
+            return
+        name, value = name.lower(), value.strip(b" \t")
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MAX_FRAMING or len(self._headers) >= MAX_HEADERS:
+            self._fail("protocol_error", "the head of the provider's answer is too large")
+            return
+        self._headers.append((name, value))
+        if name in _NOTED:
+            self._note(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._head_done or self._sink is None:
+            return
+        self._status = self._parser.get_status_code()
+        if self._status < 200:
+            self._headers = []
+            return
+        self._head_done = True
+        self._sink.on_head(self._status, self._headers)
+        if self._without_body:
+            self._complete = True
+            self._keep = self._parser.should_keep_alive()
+            # It waits for a body of the length announced, which does not come.
+            self._parser = httptools.HttpResponseParser(self)
+
+    def on_body(self, data: bytes) -> None:
+        if self._complete:
+            self._surplus = True
+        elif self._sink is not None:
+            self._framing = 0
+            self._sink.on_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._head_done and not self._complete:
+            self._complete = True
+            self._keep = self._parser.should_keep_alive()
+
+    # From here on: our own.
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"keep-alive":
+            match = _TIMEOUT.search(value)
+            self.keep_for = float(match[1]) if match else None
+            return
+        self._delimited = True
+        if name == b"transfer-encoding" and value.lower() != b"chunked":
+            self._fail("protocol_error", "the provider's answer has a transfer coding nobody asked for")
+
+    def _end(self) -> None:
+        sink, self._sink = self._sink, None
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            if self._keep and not self._surplus and not transport.get_write_buffer_size():
+                self.resume_reading()
+                self.reused = True
+                self._release(self)
+            else:
+                transport.abort()
+        if sink is not None:
+            sink.on_end()
+
+    def _fail(self, code: str, text: str) -> None:
+        sink = self._sink
+        self.close()
+        if sink is not None:
+            sink.on_failure(UpstreamFailure(code, text, bytes_received=self._received))
+
+
+def _through_proxy(head: bytes, prefix: bytes, authorization: bytes | None) -> bytes:
+    """The head in absolute-form, as a proxy wants it for plain http."""
+    method, _, rest = head.partition(b" ")
+    line, _, headers = rest.partition(b"\r\n")
+    added = b"" if authorization is None else b"proxy-authorization: %b\r\n" % authorization
+    return b"%b %b%b\r\n%b%b" % (method, prefix, line, added, headers)

@@ -1,0 +1,90 @@
+"""Kept connections to providers.
+
+The connection used last is used next, so that surplus ones grow old and are closed. A connection that the provider
+closes while it waits here is noticed and dropped at once. Nothing is limited but how many wait: how many requests are
+under way is decided before this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from keyvault.proxy.upstream.connection import UpstreamConnection
+from keyvault.proxy.upstream.connector import Connector, Resolver, resolve
+from keyvault.proxy.upstream.origin import Origin
+from keyvault.proxy.upstream.proxies import Proxies
+
+IDLE_EXPIRY: Final = 15.0
+MAX_IDLE: Final = 256
+
+
+class Pool:
+    """Connections to all origins. `environ` names the forward proxies; times in seconds."""
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float,
+        environ: Mapping[str, str],
+        idle_expiry: float = IDLE_EXPIRY,
+        max_idle_per_origin: int = MAX_IDLE,
+        resolver: Resolver = resolve,
+    ) -> None:
+        self._connector = Connector(connect_timeout, Proxies(environ), resolver)
+        self._idle_expiry = idle_expiry
+        self._max_idle = max_idle_per_origin
+        self._idle: dict[Origin, list[UpstreamConnection]] = {}
+        self._closed = False
+
+    async def acquire(self, origin: Origin, *, fresh: bool = False) -> UpstreamConnection:
+        """A connection for one request; `fresh`: not one that was kept. Raises `UpstreamFailure`."""
+        if not fresh:
+            idle = self._idle.get(origin)
+            while idle:
+                kept = idle.pop()
+                if kept.usable:
+                    return kept
+        connection = UpstreamConnection(origin, self._keep)
+        try:
+            await self._connector.connect(origin, connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait."""
+        return sum(map(len, self._idle.values()))
+
+    def check(self, now: float) -> None:
+        """Closes what has waited too long; call it about once a second with the loop's time."""
+        for origin, connections in tuple(self._idle.items()):
+            fresh = [connection for connection in connections if connection.usable and now < connection.expires]
+            for connection in connections:
+                if connection.usable and now >= connection.expires:
+                    connection.close()
+            if fresh:
+                self._idle[origin] = fresh
+            else:
+                del self._idle[origin]
+
+    def close(self) -> None:
+        """Closes what waits, and from now on what comes back."""
+        self._closed = True
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
+
+    def _keep(self, connection: UpstreamConnection) -> None:
+        idle = self._idle.setdefault(connection.origin, [])
+        if self._closed or len(idle) >= self._max_idle:
+            connection.close()
+            return
+        # A second less than the provider says: what is sent meanwhile must still arrive.
+        expiry = self._idle_expiry if connection.keep_for is None else min(self._idle_expiry, connection.keep_for - 1)
+        connection.expires = asyncio.get_running_loop().time() + expiry
+        idle.append(connection)
