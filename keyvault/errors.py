@@ -124,8 +124,8 @@ class FormatTooNew(SealError):
 class Refusal(GatewayError):
     """What the proxy answers instead of the provider, in the shape of the request's dialect.
 
-    `status` is the HTTP status, `type` the class of error SDKs switch on, `code` the precise reason.
-    `retry_after_seconds` becomes the `Retry-After` header.
+    `status` is the HTTP status, `type` the class of error SDKs switch on, `code` the precise reason, `param` the field
+    of the request it is about. `retry_after_seconds` becomes the `Retry-After` header.
     """
 
     def __init__(
@@ -136,9 +136,11 @@ class Refusal(GatewayError):
         *,
         type: str = "invalid_request_error",  # noqa: A002 - the wire's own name for it
         retry_after_seconds: int | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.type = type
         self.error_code = code
         self.retry_after_seconds = retry_after_seconds
+        self.param = param

@@ -1,0 +1,110 @@
+"""Reading an answer that is no stream: its usage, its text where usage is missing, its error.
+
+Only the fields needed are decoded. Of an answer too large to be collected its end is enough: usage stands there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from keyvault.domain.endpoints import Dialect
+from keyvault.domain.ledger import NO_USAGE, Basis, Usage
+from keyvault.proxy.dialects import chat, messages
+from keyvault.proxy.dialects.base import identifier
+from keyvault.proxy.dialects.metered import Metered
+from keyvault.proxy.dialects.produced import Produced
+from keyvault.proxy.dialects.provider_errors import error_of, read_error
+from keyvault.proxy.dialects.typed import count_images
+from keyvault.proxy.dialects.usage import Fields, basis_of, count, read_usage
+from keyvault.proxy.headers import provider_request_id
+
+_SMALL: Final = ("usage", "x_groq", "timings", "id", "error", "object", "status", "input_tokens", "type")
+_anything = msgspec.json.Decoder(Any)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_TEXT_FIELDS: Final = {
+    Dialect.CHAT: chat.TEXT_FIELDS,
+    Dialect.COMPLETIONS: chat.TEXT_FIELDS,
+    Dialect.RESPONSES: chat.TEXT_FIELDS,
+    Dialect.MESSAGES: messages.TEXT_FIELDS,
+    Dialect.AUDIO: chat.TEXT_FIELDS,
+}
+
+
+def read_answer(
+    dialect: Dialect,
+    status: int,
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    secrets: Sequence[str] = (),
+) -> Metered:
+    """What is known of an answer from its body: the whole of it, or the end of a large one."""
+    from_headers = provider_request_id(headers)
+    if status >= 400:
+        return Metered(error=read_error(body, secrets), provider_request_id=from_headers)
+    answer = _decode(body, dialect)
+    if answer is None:
+        return Metered(**_from_tail(dialect, body), complete=True, provider_request_id=from_headers)
+    usage = _usage(dialect, answer)
+    basis = basis_of(usage)
+    return Metered(
+        usage=usage or NO_USAGE,
+        basis=basis,
+        produced="" if basis is Basis.PROVIDER else _text(dialect, body),
+        complete=True,
+        error=error_of(answer) if _is_error(answer) else None,
+        provider_request_id=from_headers or identifier(answer.get("id")),
+    )
+
+
+def _decode(body: bytes, dialect: Dialect) -> Fields | None:
+    """The small fields of an answer; `data` as the list of what is in it, undecoded. None where it is not an object."""
+    try:
+        fields = _fields.decode(body)
+        decoded: dict[str, Any] = {name: _anything.decode(fields[name]) for name in _SMALL if name in fields}
+        if dialect is Dialect.IMAGES and "data" in fields:
+            decoded["data"] = _items.decode(fields["data"])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return decoded
+
+
+def _usage(dialect: Dialect, answer: Fields) -> Usage | None:
+    usage = read_usage(dialect, answer)
+    if dialect is Dialect.IMAGES:
+        return count_images(answer, usage)
+    if dialect is Dialect.MESSAGES and usage is None and count(answer.get("input_tokens")) is not None:
+        return Usage(input=0, output=0)  # `count_tokens` answers with a count; it uses none
+    return usage
+
+
+def _is_error(answer: Fields) -> bool:
+    """A status of 200 does not keep a provider from answering with an error."""
+    return bool(answer.get("error")) or answer.get("object") == "error" or answer.get("type") == "error"
+
+
+def _text(dialect: Dialect, body: bytes) -> str:
+    pattern = _TEXT_FIELDS.get(dialect)
+    if pattern is None:
+        return ""
+    produced = Produced(pattern)
+    produced.add(body)
+    return produced.text()
+
+
+def _from_tail(dialect: Dialect, body: bytes) -> dict[str, Any]:
+    """Usage and basis from the last usage object in a body that is not whole."""
+    start = body.rfind(b'"usage"')
+    if start < 0:
+        return {}
+    try:
+        text = body[start + len(b'"usage"') :].decode("utf-8", "replace").lstrip().removeprefix(":").lstrip()
+        raw, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    usage = read_usage(dialect, {"usage": raw})
+    return {"usage": usage or NO_USAGE, "basis": basis_of(usage)}

@@ -1,0 +1,98 @@
+"""What the meters of all dialects share: what was seen so far, and how it is told."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from keyvault.domain.endpoints import Dialect
+from keyvault.domain.ledger import NO_USAGE, Basis, Usage
+from keyvault.proxy.dialects.metered import Metered, Verdict
+from keyvault.proxy.dialects.produced import Produced
+from keyvault.proxy.dialects.provider_errors import error_of
+from keyvault.proxy.dialects.usage import Fields, basis_of, read_usage
+
+_json = msgspec.json.Decoder(Any)
+UNFINISHED: Final = ("stream_ended_early", "the provider's stream ended before its answer was complete")
+
+
+def decode_object(data: bytes) -> Fields | None:
+    """`data` if it is a JSON object, else None."""
+    try:
+        value = _json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def identifier(value: object) -> str | None:
+    """A provider's id of an answer, if it can be shown."""
+    return value if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable() else None
+
+
+class Meter:
+    """State of one stream. Subclasses say what an event means."""
+
+    __slots__ = ("_begun", "_complete", "_dialect", "_error", "_ordinary", "_produced", "_provider_id", "_usage")
+
+    def __init__(self, dialect: Dialect, text_fields: re.Pattern[bytes]) -> None:
+        self._dialect = dialect
+        self._begun = False
+        """The first content has been seen."""
+        self._complete = False
+        """The model has finished, whether or not the terminal event has come."""
+        self._ordinary = b"\0"
+        """How an event begins that is only content; learned from the stream."""
+        self._produced = Produced(text_fields)
+        self._usage: Usage = NO_USAGE
+        self._error: tuple[str, str] | None = None
+        self._provider_id: str | None = None
+
+    def feed(self, event: bytes) -> Verdict:
+        if event.startswith(self._ordinary):
+            self._produced.add(event)
+            return Verdict.PASS
+        return self._inspect(event)
+
+    def _inspect(self, event: bytes) -> Verdict:
+        raise NotImplementedError
+
+    def metered(self) -> Metered:
+        basis = basis_of(self._usage)
+        return Metered(
+            usage=self._usage,
+            basis=basis,
+            produced="" if basis is Basis.PROVIDER and self._complete else self._produced.text(),
+            complete=self._complete,
+            error=self._error,
+            provider_request_id=self._provider_id,
+        )
+
+    def unfinished(self) -> tuple[str, str] | None:
+        return self._error or (None if self._complete else UNFINISHED)
+
+    def _content(self, event: bytes) -> Verdict:
+        """Note an event with content; only the first is told."""
+        self._produced.add(event)
+        if self._begun:
+            return Verdict.PASS
+        self._begun = True
+        return Verdict.CONTENT
+
+    def _terminal(self) -> Verdict:
+        self._complete = True
+        return Verdict.TERMINAL
+
+    def _failed(self, fields: Fields) -> Verdict:
+        self._error = error_of(fields)
+        return Verdict.ERROR
+
+    def _note_usage(self, fields: Fields) -> bool:
+        """Take an event's usage, if it has one; a later one replaces an earlier one."""
+        usage = read_usage(self._dialect, fields)
+        if usage is None:
+            return False
+        self._usage = usage
+        return True

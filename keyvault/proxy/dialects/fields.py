@@ -1,0 +1,177 @@
+"""JSON bodies: the top level alone is decoded, to a field's name and its bytes.
+
+The grammar is checked throughout by the decoder (no NaN, no trailing bytes, no lone surrogates); nesting is bounded by
+the interpreter's own limit; bytes that are not UTF-8 are refused, since what they mean is up to the reader.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from keyvault.domain.endpoints import Dialect
+from keyvault.errors import Refusal
+from keyvault.proxy.dialects import bodies
+from keyvault.proxy.dialects.bodies import Body, OpaqueBody, check_count, wrong_type
+
+_CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_HEADS: Final = frozenset({"model", "stream", "n", "best_of", "stream_options", "background", *_CAPS})
+_MODEL_OPTIONAL: Final = frozenset({Dialect.IMAGES, Dialect.MODERATIONS, Dialect.OTHER})
+_KINDS: Final = {
+    b'"': "a string",
+    b"{": "an object",
+    b"[": "an array",
+    b"t": "a boolean",
+    b"f": "a boolean",
+    b"n": "null",
+}
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_values = msgspec.json.Decoder(list[Raw])
+_text = msgspec.json.Decoder(str)
+_encode = msgspec.json.Encoder().encode
+
+_TRUE: Final = Raw(b"true")
+_USAGE_OPTION: Final = Raw(b'{"include_usage":true}')
+
+
+class JsonBody(Body, frozen=True, kw_only=True):
+    """A JSON object, as its fields' names and bytes."""
+
+    fields: dict[str, Raw]
+
+    def rewritten(self, model: str | None, *, add_usage: bool = False) -> bytes:
+        fields: dict[str, Any] = self.fields
+        if model is not None:
+            fields = {**fields, "model": model}
+        if add_usage:
+            fields = {**fields, "stream_options": self._with_usage()}
+        return _encode(fields)
+
+    def _with_usage(self) -> Raw | dict[str, Raw]:
+        options = self.fields.get("stream_options")
+        if options is None or bytes(options) == b"null":
+            return _USAGE_OPTION
+        return {**_fields.decode(options), "include_usage": _TRUE}
+
+
+def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Body:
+    """The JSON body of a request. Raises `Refusal` 400; arrays and scalars pass unread unless `only_objects`."""
+    fields = _decode(body, only_objects)
+    if fields is None:
+        return OpaqueBody(raw=body)
+    fields = _without_dropped(fields)
+    model = _model(fields, dialect)
+    return JsonBody(
+        fields=fields,
+        model=model,
+        stream=_flag(fields, "stream"),
+        output_cap=_output_cap(fields),
+        choices=_choices(fields, dialect),
+        include_usage=_include_usage(fields),
+        background=_flag(fields, "background"),
+    )
+
+
+def _decode(body: bytes, only_objects: bool) -> dict[str, Raw] | None:
+    try:
+        if not body.isascii():
+            body.decode()
+        return _fields.decode(body)
+    except msgspec.ValidationError:
+        if not only_objects:
+            return None
+        raise _not_json("expected a JSON object") from None
+    except RecursionError:
+        raise _not_json("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise _not_json("it is not UTF-8") from None
+    except msgspec.DecodeError as error:
+        raise _not_json(str(error)[:100].lower() if body else "it is empty") from None
+
+
+def _not_json(why: str) -> Refusal:
+    return Refusal(400, "invalid_json", f"could not read the request body: {why}")
+
+
+def _without_dropped(fields: dict[str, Raw]) -> dict[str, Raw]:
+    suspects = [name for name in fields if name not in _HEADS]
+    dropped = {name for name in suspects if not bodies.check_name(name, _HEADS)}
+    return {name: value for name, value in fields.items() if name not in dropped} if dropped else fields
+
+
+def _model(fields: dict[str, Raw], dialect: Dialect) -> str | None:
+    raw = _present(fields, "model")
+    if raw is None:
+        if dialect in _MODEL_OPTIONAL:
+            return None
+        raise bodies.missing_model()
+    if not raw.startswith(b'"'):
+        raise wrong_type("model", "a string", _kind(raw))
+    return bodies.check_model(_text.decode(raw))
+
+
+def _present(fields: dict[str, Raw], name: str) -> bytes | None:
+    """The bytes of a field, None where it is absent or null."""
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    value = bytes(raw)
+    return None if value == b"null" else value
+
+
+def _kind(raw: bytes) -> str:
+    return _KINDS.get(raw[:1]) or ("an integer" if raw.lstrip(b"-").isdigit() else "a decimal number")
+
+
+def _flag(fields: dict[str, Raw], name: str) -> bool:
+    raw = _present(fields, name)
+    if raw is None or raw == b"false":
+        return False
+    if raw == b"true":
+        return True
+    raise wrong_type(name, "a boolean", _kind(raw))
+
+
+def _count(fields: dict[str, Raw], name: str, lowest: int, highest: int) -> int | None:
+    raw = _present(fields, name)
+    if raw is None:
+        return None
+    if not raw.lstrip(b"-").isdigit():
+        raise wrong_type(name, "an integer", _kind(raw))
+    if len(raw) > 20:
+        raise bodies.wrong(name, "integer_above_max_value", f"expected a value <= {highest}")
+    return check_count(name, int(raw), lowest, highest)
+
+
+def _output_cap(fields: dict[str, Raw]) -> int | None:
+    """The largest of the caps given: which of two a provider would follow is its own affair."""
+    caps = [cap for name in _CAPS if (cap := _count(fields, name, 0, bodies.MAX_TOKENS)) is not None]
+    return max(caps, default=None)
+
+
+def _choices(fields: dict[str, Raw], dialect: Dialect) -> int:
+    choices = _count(fields, "n", 1, bodies.MAX_CHOICES) or 1
+    if dialect is not Dialect.COMPLETIONS:
+        return choices
+    best_of = _count(fields, "best_of", 1, bodies.MAX_CHOICES) or 1
+    return max(choices, best_of) * _prompts(_present(fields, "prompt"))
+
+
+def _prompts(raw: bytes | None) -> int:
+    """How many prompts a completions request holds: a text, texts, tokens, or several lists of tokens."""
+    if raw is None or not raw.startswith(b"["):
+        return 1
+    prompts = _values.decode(raw)
+    return len(prompts) if prompts and bytes(prompts[0])[:1] in (b'"', b"[") else 1
+
+
+def _include_usage(fields: dict[str, Raw]) -> bool:
+    raw = _present(fields, "stream_options")
+    if raw is None:
+        return False
+    if not raw.startswith(b"{"):
+        raise wrong_type("stream_options", "an object", _kind(raw))
+    return _flag(_fields.decode(raw), "include_usage")

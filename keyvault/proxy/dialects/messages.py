@@ -1,0 +1,84 @@
+"""Anthropic messages, streamed: typed events; the input's usage comes first, the output's last.
+
+`message_start` tells the input, `message_delta` the whole output so far and, where it differs, the input again. The end
+is `message_stop`, an error is an event `error`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from keyvault.domain.endpoints import Dialect
+from keyvault.domain.ledger import Usage
+from keyvault.proxy.dialects.base import Meter, decode_object, identifier
+from keyvault.proxy.dialects.metered import Verdict
+from keyvault.proxy.dialects.produced import pattern_for
+from keyvault.proxy.dialects.sse import read_event
+from keyvault.proxy.dialects.usage import Fields, fields_of, messages_usage
+
+TEXT_FIELDS: Final = pattern_for("text", "thinking", "partial_json")
+_DELTA: Final = b"event: content_block_delta\n"
+_EMPTY_AT_FIRST: Final = {"text": "text", "thinking": "thinking"}
+"""Kinds of block that begin empty, and the field that would tell otherwise."""
+_TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+
+
+class MessagesMeter(Meter):
+    """Reads a stream of one message."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        super().__init__(Dialect.MESSAGES, TEXT_FIELDS)
+        self._told: dict[str, Any] = {}
+        """Usage as told until now, the later over the earlier."""
+
+    def _inspect(self, event: bytes) -> Verdict:
+        name, data = read_event(event)
+        fields = decode_object(data)
+        if fields is None:
+            return Verdict.PASS
+        match fields.get("type") or name.decode("ascii", "replace"):
+            case "content_block_delta" if _delta_has_content(fields_of(fields.get("delta"))):
+                self._ordinary = _DELTA
+                return self._content(event)
+            case "content_block_start" if _block_has_content(fields_of(fields.get("content_block"))):
+                return self._content(event)
+            case "message_start":
+                self._start(fields_of(fields.get("message")))
+            case "message_delta":
+                self._tell(fields.get("usage"))
+                self._usage = messages_usage(self._told) or self._usage
+                self._complete = bool(fields_of(fields.get("delta")).get("stop_reason"))
+            case "message_stop":
+                return self._terminal()
+            case "error":
+                return self._failed(fields)
+        return Verdict.PASS
+
+    def _start(self, message: Fields) -> None:
+        self._provider_id = identifier(message.get("id"))
+        self._tell(message.get("usage"))
+        usage = messages_usage(self._told) or Usage()
+        self._told.pop(
+            "output_tokens", None
+        )  # a beginning, not a count: the output stays unknown until `message_delta`
+        self._usage = Usage(
+            input=usage.input,
+            cached_input=usage.cached_input,
+            cache_write=usage.cache_write,
+            cache_write_1h=usage.cache_write_1h,
+        )
+
+    def _tell(self, usage: object) -> None:
+        self._told.update({name: value for name, value in fields_of(usage).items() if value is not None})
+
+
+def _delta_has_content(delta: Fields) -> bool:
+    text_field = _TEXT_OF_DELTA.get(str(delta.get("type")))
+    return bool(delta.get(text_field)) if text_field else bool(delta)
+
+
+def _block_has_content(block: Fields) -> bool:
+    text_field = _EMPTY_AT_FIRST.get(str(block.get("type")))
+    return bool(block.get(text_field)) if text_field else bool(block)

@@ -1,0 +1,55 @@
+"""What a meter says of one event, and of a whole answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from keyvault.domain.ledger import NO_USAGE, Basis, Usage
+
+
+class Verdict(IntEnum):
+    """What an event is to the relay."""
+
+    PASS = 0
+    """Nothing to act on."""
+    CONTENT = 1
+    """The first content: a text, reasoning or tool delta. Said once a stream."""
+    DROP = 2
+    """The usage event the gateway asked for and the client did not."""
+    TERMINAL = 3
+    """The event at which the dialect's SDK takes the answer for complete."""
+    ERROR = 4
+    """The provider gave up: an error event, or a response that failed before its first content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What is known of an answer, complete or not."""
+
+    usage: Usage = NO_USAGE
+    """What the provider told. May be partial while the basis is unknown: Anthropic tells the input first."""
+    basis: Basis = Basis.UNKNOWN
+    """Provider where the provider told both sides, else unknown."""
+    produced: str = ""
+    """The text, reasoning and tool arguments generated, to be counted where the provider's count is missing."""
+    complete: bool = False
+    """The answer ended as its dialect ends."""
+    error: tuple[str, str] | None = None
+    """Code and text of the provider's error, not yet scrubbed of credentials but for what looks like a token."""
+    provider_request_id: str | None = None
+
+
+class StreamMeter(Protocol):
+    """Reads beside a stream, one whole event at a time."""
+
+    def feed(self, event: bytes) -> Verdict: ...
+
+    def metered(self) -> Metered:
+        """What is known by now. May be asked at any time."""
+        ...
+
+    def unfinished(self) -> tuple[str, str] | None:
+        """Asked when a stream ends without its terminal event: the error that is, or None where it was complete."""
+        ...

@@ -1,0 +1,72 @@
+"""The text a stream produced, kept as it goes by, so that an answer cut short can be counted.
+
+No event is decoded for it. A JSON text never holds a bare quote, so `"content":"` can only be a field, and its value
+ends at the first bare quote: the pieces between are kept as they are, escapes and all, and decoded once at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+MAX_BYTES: Final = 1024 * 1024
+"""Beyond this nothing more is kept; it is more than any model writes in one answer."""
+_MAX_PIECES: Final = 512
+_BACKSLASH: Final = 0x5C
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def pattern_for(*fields: str) -> re.Pattern[bytes]:
+    """Finds the non-empty text values of these fields; group 1 is the way to the value, group 2 the value."""
+    names = "|".join(fields)
+    return re.compile(rf'("(?:{names})"\s*:\s*")((?:[^"\\]|\\.)+)'.encode(), re.DOTALL)
+
+
+class Produced:
+    """Collects the values of some fields over a stream's events."""
+
+    __slots__ = ("_bytes", "_lead", "_lead_length", "_pattern", "_pieces", "_text")
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self._lead = b"\0"
+        self._lead_length = 1
+        self._pieces: list[bytes] = []
+        self._text = bytearray()
+        self._bytes = 0
+
+    def add(self, event: bytes) -> None:
+        """Keep what an event adds. The field seen last is tried first, since streams repeat themselves."""
+        start = event.find(self._lead) + self._lead_length
+        if start >= self._lead_length:
+            end = event.find(b'"', start)
+            if end > start and event[end - 1] != _BACKSLASH:
+                self._pieces.append(event[start:end])
+                if len(self._pieces) > _MAX_PIECES:
+                    self._fold()
+                return
+        self._search(event)
+
+    def _search(self, event: bytes) -> None:
+        for match in self._pattern.finditer(event):
+            self._pieces.append(match[2])
+            self._lead = match[1]
+        self._lead_length = len(self._lead)
+        if len(self._pieces) > _MAX_PIECES:
+            self._fold()
+
+    def _fold(self) -> None:
+        room = MAX_BYTES - len(self._text)
+        if room > 0:
+            self._text += b"".join(self._pieces)[:room]
+        self._pieces.clear()
+
+    def text(self) -> str:
+        """All that was kept, decoded."""
+        self._fold()
+        try:
+            return _decode_text(b'"%b"' % bytes(self._text))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._text.decode("utf-8", "replace")  # cut within an escape or a character; near enough to count

@@ -1,0 +1,90 @@
+"""Reading a provider's errors, in the many shapes they come in, without passing on a secret.
+
+What is recorded is one short printable line; the credential that was sent, in whatever encoding it comes back, and
+anything that looks like a token are masked.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+MAX_TEXT: Final = 300
+MAX_READ_BYTES: Final = 64 * 1024
+MASK: Final = "***"
+
+_json = msgspec.json.Decoder(Any)
+_TOKEN_LIKE: Final = re.compile(
+    r"""(?x)
+    \b(?:sk|pk|rk|gsk|xai|hf|r8|key|fw|tgp|nvapi|pplx|csk|ghp|github_pat|glpat|or)[-_][\w*.-]{6,}  # provider prefixes
+    | \bAIza[\w*-]{10,} | \bA[KS]IA[0-9A-Z]{12,} | \beyJ[\w-]{8,}\.[\w.-]+                  # Google, AWS, JWT
+    | (?<=bearer\ )\S+                                                                         # whatever was sent
+    | [A-Za-z0-9+/_-]{48,}=*                                                                   # any long random run
+    """,
+    re.IGNORECASE,
+)
+_TAGS: Final = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
+_NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_.:-]+")
+
+
+def read_error(body: bytes, secrets: Sequence[str] = ()) -> tuple[str, str]:
+    """Code (may be empty) and text of an error answer's body, short, printable and scrubbed."""
+    body = scrub(body[:MAX_READ_BYTES], secrets)
+    try:
+        answer = _json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", _line(_TAGS.sub(" ", body.decode("utf-8", "replace")))
+    return error_of(answer)
+
+
+def error_of(answer: object) -> tuple[str, str]:
+    """Code and text of a decoded error: `{"error": {…}}`, `{"error": "…"}`, `[{"error": …}]`, `{"detail": …}`, …"""
+    if isinstance(answer, list) and answer:
+        return error_of(answer[0])
+    if not isinstance(answer, Mapping):
+        return "", _line(str(answer))
+    error = answer.get("error") or answer.get("detail") or answer.get("errors") or answer
+    if isinstance(error, list) and error:
+        error = error[0]
+    if not isinstance(error, Mapping):
+        return _code(answer), _line(str(error))
+    message = next((error[name] for name in ("message", "msg", "detail", "error") if error.get(name)), None)
+    return _code(error), _line(message if isinstance(message, str) else msgspec.json.encode(error).decode())
+
+
+def _code(error: Mapping[str, Any]) -> str:
+    """The most precise name an error has; numbers only where there is no word."""
+    found = [error.get(name) for name in ("code", "status", "type")]
+    words = [value for value in found if isinstance(value, str) and value]
+    numbers = [str(value) for value in found if type(value) is int]
+    chosen = next(iter(words + numbers), "")
+    return _NOT_CODE.sub("_", _TOKEN_LIKE.sub(MASK, chosen))[:64]
+
+
+def _line(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * MAX_TEXT])
+    line = _TOKEN_LIKE.sub(MASK, " ".join(printable.split()))
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+
+
+def scrub(body: bytes, secrets: Sequence[str]) -> bytes:
+    """`body` with every appearance of the secrets masked: as they are, in JSON, in a URL, in base64."""
+    for secret in secrets:
+        for form in _forms(secret):
+            if form in body:
+                body = body.replace(form, MASK.encode())
+    return body
+
+
+def _forms(secret: str) -> list[bytes]:
+    if not secret:
+        return []
+    raw = secret.encode()
+    forms = {raw, msgspec.json.encode(secret)[1:-1], quote(secret, safe="").encode(), quote_plus(secret).encode()}
+    forms |= {base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw).rstrip(b"=")}
+    return sorted(forms, key=len, reverse=True)

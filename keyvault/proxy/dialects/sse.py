@@ -1,0 +1,98 @@
+"""Server-sent events: cutting a stream of bytes into whole events, and reading one.
+
+Lines end with LF, CR or CRLF, mixed at will; a blank line ends an event. What `feed` returns, put together, is what it
+was fed, so a relay that passes every event passes every byte. An event above the bound is an `OversizedEvent`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from keyvault.errors import GatewayError
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+"""Images travel whole inside one event."""
+
+_LINE_END: Final = rb"(?>\r\n|\n|\r)"
+_BLANK_LINE: Final = re.compile(_LINE_END + _LINE_END)
+_LONGEST_END: Final = 4
+_BOM: Final = b"\xef\xbb\xbf"
+_check_json = msgspec.json.Decoder(msgspec.Raw)
+
+
+class OversizedEvent(GatewayError):
+    """A provider sent an event larger than the bound, or no end of one."""
+
+    code = "oversized_event"
+    http_status = 502
+
+
+class SseFramer:
+    """Cuts one stream into events. An event is returned with the blank line that ends it."""
+
+    __slots__ = ("_max_bytes", "_pending", "_searched")
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._pending = bytearray()
+        self._searched = 0
+        """How much of `_pending` holds no end of an event."""
+        self._max_bytes = max_event_bytes
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The events that `data` completes, in order. Raises `OversizedEvent`."""
+        if not self._pending and data.endswith(b"\n\n") and b"\r" not in data:
+            if data.find(b"\n\n") == len(data) - 2:
+                return [data]
+            return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
+        return self._feed_pieces(data)
+
+    def _feed_pieces(self, data: bytes) -> list[bytes]:
+        pending = self._pending
+        pending += data
+        ends = [match.end() for match in _BLANK_LINE.finditer(pending, self._searched)]
+        events = [bytes(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        if ends:
+            del pending[: ends[-1]]
+        if len(pending) > self._max_bytes:
+            raise OversizedEvent(f"an event of more than {self._max_bytes} bytes")
+        self._searched = max(0, len(pending) - _LONGEST_END + 1)
+        return events
+
+    def flush(self) -> bytes:
+        """What is left at the stream's end, as a whole event where only its blank line was missing.
+
+        An event that was cut short is dropped: no client could read it.
+        """
+        rest = bytes(self._pending)
+        self._pending.clear()
+        self._searched = 0
+        if not rest.strip():
+            return b""
+        if rest.endswith((b"\n", b"\r")) or _is_whole(read_event(rest)[1]):
+            return rest + (b"\n" if rest.endswith(b"\n") else b"\n\n")
+        return b""
+
+
+def _is_whole(data: bytes) -> bool:
+    if data == b"[DONE]":
+        return True
+    try:
+        _check_json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def read_event(event: bytes) -> tuple[bytes, bytes]:
+    """The name (empty where it has none) and the data of one event, read as the HTML standard says."""
+    name, data = b"", []
+    for line in event.removeprefix(_BOM).splitlines():
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+    return name, b"\n".join(data)

@@ -1,0 +1,229 @@
+"""Which headers pass, which way, and why: one table, read by the proxy and printed by `gwctl help headers`.
+
+What is not in the table does not pass. Towards the provider that keeps clients' credentials, cookies, addresses and
+internal headers here, and keeps them from steering somebody else's account; towards the client it keeps the provider's
+account, limits and cookies here. No value can carry a line break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from keyvault.errors import Refusal
+
+Headers = list[tuple[bytes, bytes]]
+"""Lower-case names and values, in order."""
+
+
+class Action(StrEnum):
+    """What happens to a header in one direction."""
+
+    FORWARDED = "forwarded"
+    STRIPPED = "stripped"
+    REPLACED = "replaced"
+    """Set by the gateway, whatever was sent."""
+    ABSENT = "–"
+    """Has no meaning in this direction; stripped."""
+
+
+F, S, R, N = Action.FORWARDED, Action.STRIPPED, Action.REPLACED, Action.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. `names` may end in `*`, which is for the reader: unlisted names are stripped anyway."""
+
+    names: tuple[str, ...]
+    request: Action
+    answer: Action
+    why: str
+
+
+TABLE: Final = (
+    Rule(
+        ("authorization", "x-api-key", "api-key", "x-goog-api-key"),
+        R,
+        S,
+        "the client's key ends here; the upstream's credential is set from the vault",
+    ),
+    Rule(
+        ("proxy-*", "x-auth-*", "cf-aig-*", "helicone-*", "x-portkey-*", "x-litellm-*"),
+        S,
+        S,
+        "credentials and orders for other proxies",
+    ),
+    Rule(
+        ("cookie", "set-cookie"),
+        S,
+        S,
+        "sessions do not cross the gateway; a provider's cookie would be shared by all clients",
+    ),
+    Rule(("host",), R, N, "the upstream's own host"),
+    Rule(("content-type",), F, F, "says how to read the body"),
+    Rule(("content-length", "transfer-encoding"), R, R, "each side is framed anew"),
+    Rule(
+        ("connection", "keep-alive", "te", "trailer", "upgrade", "expect", "names listed in connection"),
+        S,
+        S,
+        "hop by hop (RFC 9110, 7.6.1)",
+    ),
+    Rule(("accept-encoding",), R, N, "identity: the meter reads what passes"),
+    Rule(
+        ("content-encoding",),
+        S,
+        F,
+        "encoded requests are refused; a provider that encodes all the same is relayed as it is, its usage unknown",
+    ),
+    Rule(("accept", "user-agent"), F, N, "what the client takes, and which client it is"),
+    Rule(
+        (
+            "openai-organization",
+            "openai-project",
+            "x-goog-user-project",
+            "anthropic-organization-id",
+            "anthropic-workspace-id",
+        ),
+        S,
+        S,
+        "whose account is billed is the operator's affair",
+    ),
+    Rule(
+        ("openai-beta", "anthropic-beta", "anthropic-version"),
+        F,
+        N,
+        "which shape of the API the client was written for",
+    ),
+    Rule(("x-client-request-id",), R, S, "the id of the attempt in the ledger, to be found at the provider"),
+    Rule(("x-request-id", "request-id"), S, R, "towards the client our request id; the provider's is in the ledger"),
+    Rule(("idempotency-key", "x-idempotency-key"), S, N, "keys of two tenants would meet in one provider account"),
+    Rule(("x-stainless-*",), S, N, "the SDK's telemetry of the client's machine"),
+    Rule(
+        ("x-forwarded-*", "forwarded", "via", "x-real-ip", "cf-*", "true-client-ip"),
+        S,
+        S,
+        "who the client is stays here; which network the provider uses stays there",
+    ),
+    Rule(("traceparent", "tracestate", "baggage", "x-amzn-*", "x-b3-*"), S, S, "internal traces"),
+    Rule(("x-gateway-*",), S, R, "words between client and gateway"),
+    Rule(("http-referer", "x-title"), F, N, "names the application at OpenRouter"),
+    Rule(
+        ("x-grok-conv-id", "x-session-affinity"),
+        F,
+        N,
+        "keeps a conversation on a machine with a warm prompt cache (xAI, Fireworks)",
+    ),
+    Rule(("range", "if-range", "if-none-match", "if-modified-since"), F, N, "downloads on paths that are relayed"),
+    Rule(
+        ("content-disposition", "content-language", "content-range", "accept-ranges", "etag", "last-modified"),
+        S,
+        F,
+        "describe the answer's body",
+    ),
+    Rule(("cache-control", "date", "deprecation", "sunset"), S, F, "describe the answer"),
+    Rule(("retry-after", "retry-after-ms", "x-should-retry"), N, F, "SDKs wait as they say"),
+    Rule(("x-ratelimit-*", "anthropic-ratelimit-*"), N, S, "the limits of the operator's account, shared by all keys"),
+    Rule(("location",), N, S, "redirects are never followed, nor passed on"),
+    Rule(
+        ("strict-transport-security", "alt-svc", "server", "x-powered-by", "report-to", "nel"),
+        N,
+        S,
+        "about the provider's host, not this one",
+    ),
+    Rule(("openai-*", "x-ms-*", "x-groq-*", "other headers"), S, S, "what is not in this table does not pass"),
+)
+
+TO_PROVIDER: Final = frozenset(n.encode() for rule in TABLE if rule.request is F for n in rule.names)
+TO_CLIENT: Final = frozenset(n.encode() for rule in TABLE if rule.answer is F for n in rule.names)
+_ONCE: Final = frozenset({b"content-type", b"anthropic-version", b"user-agent"})
+_BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+_USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close"})
+_PROVIDER_IDS: Final = (
+    b"x-request-id",
+    b"request-id",
+    b"apim-request-id",
+    b"x-amzn-requestid",
+    b"x-ms-request-id",
+    b"cf-ray",
+)
+
+
+def to_provider(
+    method: str,
+    path: str,
+    request_headers: Iterable[tuple[bytes, bytes]],
+    *,
+    host: bytes,
+    auth: Sequence[tuple[bytes, bytes]],
+    extra: Mapping[str, str],
+    request_id: str,
+    content_length: int,
+) -> bytes:
+    """The whole head of a request as it goes to the provider, its blank line included.
+
+    `extra`: the upstream's own headers, each sent unless the client sent that header and it passes. Raises `Refusal`.
+    """
+    lines = [f"{method} {path} HTTP/1.1".encode("latin-1"), b"host: " + host]
+    seen: set[bytes] = set()
+    hop = _listed_in_connection(request_headers)
+    for name, value in request_headers:
+        if name in TO_PROVIDER and name not in hop:
+            if name in seen and name in _ONCE:
+                raise Refusal(400, "repeated_header", f"the header {name.decode('ascii')} is there twice")
+            seen.add(name)
+            lines.append(name + b": " + value)
+    lines += [name + b": " + value for name, value in auth]
+    lines += [
+        f"{name}: {value}".encode("latin-1") for name, value in extra.items() if name.lower().encode() not in seen
+    ]
+    if content_length or method not in _BODILESS:
+        lines.append(f"content-length: {content_length}".encode())
+    lines.append(b"accept-encoding: identity")
+    lines.append(b"x-client-request-id: " + request_id.encode())
+    return _joined(lines)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """The lines as one head. A line break within one of them would be another header, or another request."""
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or lines[0].count(b" ") != 2:
+        raise Refusal(400, "invalid_header", "a header or the path has characters that are not allowed")
+    return head + b"\r\n\r\n"
+
+
+def to_client(answer_headers: Iterable[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
+    """The headers of a provider's answer that pass to the client, those left out that would show one of `secrets`."""
+    passed = [header for header in answer_headers if header[0] in TO_CLIENT and _is_clean(header[1])]
+    if hop := _listed_in_connection(answer_headers):
+        passed = [header for header in passed if header[0] not in hop]
+    for secret in secrets:
+        shown = secret.encode()
+        passed = [header for header in passed if shown not in header[1]]
+    return passed
+
+
+def _is_clean(value: bytes) -> bool:
+    return b"\n" not in value and b"\r" not in value and b"\0" not in value
+
+
+def _listed_in_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """The names that `Connection` makes hop-by-hop, but for the one that says how to read the body."""
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in _USUAL_CONNECTION:
+            listed = (
+                word.strip().lower() for name, value in headers if name == b"connection" for word in value.split(b",")
+            )
+            return frozenset(listed) - {b"content-type"}
+    return _NOTHING
+
+
+def provider_request_id(answer_headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The provider's own id of the request, for the ledger; None where it gives none that can be shown."""
+    found = {name: value for name, value in answer_headers if name in _PROVIDER_IDS}
+    value = next((found[name] for name in _PROVIDER_IDS if name in found), b"")
+    text = value[:200].decode("ascii", "replace")
+    return text if text and text.isprintable() else None
