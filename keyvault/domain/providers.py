@@ -40,7 +40,11 @@ class Preset:
     """The provider id in genai-prices, or None where there is no list price."""
     output_cap: str = "max_tokens"
     """The chat field that caps the output."""
+    test_call: str = "chat"
+    """The dialect an upstream is tested in."""
     test_output_tokens: int = 1
+    lists_models: bool = True
+    """`GET /models` names models that can be called."""
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     verified: str | None = None
     """Against what and when the preset was seen to work; None: untried."""

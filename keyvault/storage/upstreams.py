@@ -12,6 +12,7 @@ from keyvault.clock import from_ms, to_ms
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import fold
 from keyvault.domain.vault import Upstream
+from keyvault.errors import Tampered
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import upstreams
 
@@ -63,12 +64,17 @@ def delete(tx: Transaction, upstream_id: int) -> None:
 
 
 def _upstream(row: Any) -> Upstream:
+    try:
+        dialects = frozenset(Dialect(name) for name in row.dialects.split(",") if name)
+        extra_headers = dict(json.loads(row.extra_headers))
+    except (ValueError, TypeError, RecursionError):
+        raise Tampered(f"upstream {row.name!a}: its row was written by something else than gwctl") from None
     return Upstream(
         id=row.id,
         name=row.name,
         provider=row.provider,
         base_url=row.base_url,
-        dialects=frozenset(Dialect(name) for name in row.dialects.split(",") if name),
+        dialects=dialects,
         auth_header=row.auth_header,
         auth_scheme=row.auth_scheme,
         stream_usage=bool(row.stream_usage),
@@ -80,5 +86,5 @@ def _upstream(row: Any) -> Upstream:
         has_secret=bool(row.auth_header),
         verified_at=None if row.verified_ms is None else from_ms(row.verified_ms),
         verified_note=row.verified_note,
-        extra_headers=json.loads(row.extra_headers),
+        extra_headers=extra_headers,
     )
