@@ -51,7 +51,7 @@ class Admin:
         from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
         registry = CollectorRegistry()
-        registry.register(self._exposition)  # type: ignore[arg-type]
+        registry.register(self._exposition)
         exchange.reply(200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], generate_latest(registry))
 
     def _json(self, exchange: Exchange, status: int, body: dict[str, str]) -> None:

@@ -26,7 +26,18 @@ _STRAY_CREDENTIALS: Final = frozenset({"key", "api_key", "api-key", "api_base", 
 class Call:
     """One request as the story follows it: who, then what."""
 
-    __slots__ = ("body", "caller", "cost_pico", "dialect", "endpoint", "exchange", "path", "pin", "request_id", "started")
+    __slots__ = (
+        "body",
+        "caller",
+        "cost_pico",
+        "dialect",
+        "endpoint",
+        "exchange",
+        "path",
+        "pin",
+        "request_id",
+        "started",
+    )
 
     def __init__(self, exchange: Exchange, request_id: str) -> None:
         request = exchange.request
@@ -52,7 +63,12 @@ class Call:
 
     def wants_usage_added(self, upstream: Upstream) -> bool:
         """A chat stream whose provider tells its usage only when asked, and whose client did not ask."""
-        return self.body.stream and self.dialect in USAGE_ON_REQUEST and upstream.stream_usage and not self.body.include_usage
+        return (
+            self.body.stream
+            and self.dialect in USAGE_ON_REQUEST
+            and upstream.stream_usage
+            and not self.body.include_usage
+        )
 
     @property
     def asks_for_models(self) -> bool:
@@ -147,7 +163,9 @@ def may(call: Call) -> None:
             raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
         return
     if not policy.allows_model(call.model or model):
-        raise Refusal(403, "model_not_allowed", f"this key may not use the model {model[:100]}", type="permission_error")
+        raise Refusal(
+            403, "model_not_allowed", f"this key may not use the model {model[:100]}", type="permission_error"
+        )
 
 
 def query_for_provider(query: str) -> str:

@@ -19,18 +19,19 @@ OPERATOR_STATUSES: Final = frozenset({401, 402})
 
 
 def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: tuple[str, ...]) -> None:
-    """Send, or finish sending, what the last attempt brought."""
+    """Send, or finish sending, what the last attempt brought. Raises `Refusal` where it may not be seen."""
     exchange = call.exchange
     if ending.failure is not None and not ending.committed and not ending.body:
-        refusal = gave_nothing(*ending.failure)
-        raise refusal
+        raise gave_nothing(*ending.failure)
     if ending.committed:
         _finish(call, ending)
         return
     assert ending.status is not None
     if ending.status in OPERATOR_STATUSES:
-        raise Refusal(502, "upstream_refused_credential", "the provider refused the gateway's account", type="api_error")
-    headers = to_client(ending.headers or []) + added_headers(call, target, attempts)
+        raise Refusal(
+            502, "upstream_refused_credential", "the provider refused the gateway's account", type="api_error"
+        )
+    headers = to_client(ending.headers) + added_headers(call, target, attempts)
     if ending.metered is not None:
         exchange.start(ending.status, headers, length=None)
         exchange.finish(ending.body)
@@ -43,7 +44,7 @@ def _finish(call: Call, ending: Ending) -> None:
     if ending.failure is None or (ending.metered is not None and ending.body):
         call.exchange.finish(ending.body)  # complete, or ended by the provider's own error event
     elif ending.metered is not None:
-        call.exchange.finish(stream_error(call.dialect, *ending.failure))
+        call.exchange.finish(stream_error(call.dialect, *ending.failure, call.request_id))
     else:
         call.exchange.abort()  # a large answer cut short: nothing but a broken connection says so
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from itertools import count
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt
@@ -96,26 +95,26 @@ class Gateway:
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         if models.answer(call, self._tables.planner):
-            return
+            return None
         pending = deque(self._tables.planner.plan(call.model, call.dialect, call.pin))  # 4. Where
-        following: Planned | None = pending.popleft()
-        fresh = False
-        for number in count(1):
-            assert following is not None
-            trip = self._prepare(call, following, number, fresh)
-            ending = await self._dispatch(call, trip)
-            following, fresh = self._next(call, trip, ending, pending)
+        trip: Trip | None = self._prepare(call, pending.popleft(), number=1)
+        while trip is not None:
+            ending = await self._dispatch(call, trip)  # 6. On record, 7. Out, 8. Through
+            following = self._next(call, trip, ending, pending)
             await self._settle(call, trip, ending, final=following is None)  # 9. Settled, before the answer ends
             if following is None:
-                return answers.deliver(call, trip.planned.target, number, ending, trip.provider.secrets)
+                answers.deliver(call, trip.planned.target, trip.row.number, ending, trip.provider.secrets)
+            trip = following
 
-    def _prepare(self, call: Call, planned: Planned, number: int, fresh: bool) -> Trip:
+    def _prepare(self, call: Call, planned: Planned, number: int, *, fresh: bool = False) -> Trip:
         """The attempt's row with the most it can cost."""
         upstream, target = planned.upstream, planned.target
         now_ms = self._clock.now_ms()
         price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
         body = call.body
-        bound = worst_case(price.rates, len(call.exchange.request.body), body.output_cap, body.choices) if price else None
+        bound = (
+            worst_case(price.rates, len(call.exchange.request.body), body.output_cap, body.choices) if price else None
+        )
         row = OpenAttempt(
             request_id=call.request_id,
             number=number,
@@ -181,18 +180,17 @@ class Gateway:
         )
         return head, body
 
-    def _next(
-        self, call: Call, trip: Trip, ending: Ending, pending: deque[Planned]
-    ) -> tuple[Planned | None, bool]:
-        """Which target follows, and whether on a fresh connection; None when this ending is the client's answer."""
+    def _next(self, call: Call, trip: Trip, ending: Ending, pending: deque[Planned]) -> Trip | None:
+        """The attempt that follows; None when this ending is the client's answer."""
         in_time = self._time() - call.started < self._settings.total_timeout
         if ending.committed or not in_time:
-            return None, False
+            return None
+        number = trip.row.number + 1
         if ending.stale_connection and not trip.fresh:
-            return trip.planned, True
+            return self._prepare(call, trip.planned, number, fresh=True)
         if pending and ending.may_fail_over:
-            return pending.popleft(), False
-        return None, False
+            return self._prepare(call, pending.popleft(), number)
+        return None
 
     def _settle(
         self, call: Call, trip: Trip, ending: Ending, *, final: bool, left: bool = False

@@ -56,7 +56,7 @@ class Metrics:
             self.unknown_cost[target] += 1
         else:
             self.cost_pico[target] += booked.cost_pico
-        seconds = booked.total_ms / 1000
+        seconds = (booked.total_ms or 0) / 1000
         self.seconds_sum += seconds
         self.seconds[sum(seconds > bound for bound in SECONDS_BUCKETS)] += 1
 
@@ -75,7 +75,9 @@ class Exposition:
         m = self._metrics
         yield GaugeMetricFamily("gateway_requests_in_flight", "Requests being served", value=m.in_flight)
         yield GaugeMetricFamily("gateway_streams_open", "Streams being relayed", value=self._open_streams())
-        yield GaugeMetricFamily("gateway_ledger_queue", "Entries waiting for the ledger's writer", value=self._ledger.depth)
+        yield GaugeMetricFamily(
+            "gateway_ledger_queue", "Entries waiting for the ledger's writer", value=self._ledger.depth
+        )
         yield CounterMetricFamily("gateway_requests", "Requests settled", value=m.requests_total)
         attempts = CounterMetricFamily("gateway_attempts", "Attempts settled", labels=["upstream", "model", "outcome"])
         for (target, outcome), number in m.attempts.items():

@@ -10,11 +10,11 @@ is no task switch per event.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keyvault.proxy.dialects.meter import Metered, StreamMeter, Verdict
-from keyvault.proxy.dialects.sse import SseFramer
+from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
 from keyvault.proxy.headers import Headers, to_client
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.upstream import UpstreamConnection, UpstreamFailure
@@ -34,7 +34,7 @@ class Ending:
     """How a provider's answer ended. `failure` is None when it is complete as the provider meant it."""
 
     status: int | None = None
-    headers: Headers | None = None
+    headers: Headers = field(default_factory=list)
     body: bytes = b""
     """The collected answer; for a stream or a large answer what is still held back."""
     committed: bool = False
@@ -45,6 +45,8 @@ class Ending:
     """Error code and text."""
     sent: bool = True
     """The request may have reached the provider."""
+    cancelled: bool = False
+    """The answer was given up on before its end."""
     first_content_at: float | None = None
     stale_connection: bool = False
     """A kept connection was dead before it carried anything: worth one more try."""
@@ -113,27 +115,28 @@ class Relay:
         if self.ending.done():
             return
         self._heard = self._time()
-        if self.streaming:
-            self._on_events(data)
-        else:
+        if not self.streaming:
             self._on_body(data)
+            return
+        try:
+            self._on_events(self._framer.feed(data))
+        except OversizedEvent as error:
+            self._give_up(error.code, error.message)
 
     def on_end(self) -> None:
         if self.ending.done():
             return
-        if self.streaming:
-            self._on_events(self._framer.flush())
-            if not self.ending.done():
-                self._end(self._meter.unfinished())
-        else:
-            self._end(None)
+        if self.streaming and (rest := self._framer.flush()):
+            self._on_events([rest])
+        if not self.ending.done():
+            self._end(self._meter.unfinished() if self.streaming else None)
 
     def on_failure(self, error: UpstreamFailure) -> None:
         if not self.ending.done():
             self._end((error.code, error.text), stale=self._connection.reused and not error.bytes_received)
 
     def check(self, now: float) -> None:
-        """Called a few times a second: gives up on a provider that takes too long, commits what was held long enough."""
+        """Gives up on a provider that takes too long, commits what was held long enough. Swept a few times a second."""
         if self.ending.done():
             return
         limits = self._settings
@@ -151,15 +154,15 @@ class Relay:
     def stop(self) -> Ending:
         """Cancel the provider's call and say what was produced until now: the client has left, or time is up."""
         self._connection.close()
-        return self._ending(None)
+        return replace(self._ending(None), cancelled=True)
 
     def _give_up(self, code: str, text: str) -> None:
         self._connection.close()
         self._end((code, text))
 
-    def _on_events(self, data: bytes) -> None:
+    def _on_events(self, events: list[bytes]) -> None:
         passed: list[bytes] = []
-        for event in self._framer.feed(data):
+        for event in events:
             verdict = self._meter.feed(event)
             if verdict is Verdict.PASS:
                 passed.append(event)

@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 0.25
 HOUSEKEEPING_SECONDS: Final = 1.0
+CUT_SECONDS: Final = 2.0
+"""For the tasks of cut connections to book what they had."""
 
 
 def run(home: Home, *, listen: str, admin: str, ready: Callable[[str], None]) -> None:
@@ -89,7 +91,9 @@ async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[st
     try:
         url = await clients.open(*parse_address(listen, "serve.listen"))
         admin_url = await operators.open(*loopback(admin))
-        async with _background(_sweep(clients, operators, pool, gateway), _keep_house(home, worker, tables, gateway, metrics)):
+        async with _background(
+            _sweep(clients, operators, pool, gateway), _keep_house(home, worker, tables, gateway, metrics)
+        ):
             try:
                 yield url, admin_url
             finally:
@@ -134,12 +138,15 @@ class Listener:
             self._server.close()
         for connection in tuple(self.connections):
             connection.drain()
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self.connections and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        await self._until_empty(seconds)
         for connection in tuple(self.connections):
             connection.cut()
-        while self.connections:
+        await self._until_empty(CUT_SECONDS)
+
+    async def _until_empty(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self.connections and loop.time() < deadline:  # noqa: ASYNC110 - a set has no event, and this is rare
             await asyncio.sleep(0.01)
 
     def _connection(self) -> ServerConnection:
@@ -215,7 +222,8 @@ def loopback(text: str) -> tuple[str, int]:
     host, port = parse_address(text, "serve.admin")
     if host not in ("127.0.0.1", "::1", "localhost"):
         raise ConfigurationError(
-            f"serve.admin: {host} is not a loopback address", hint="the admin listener has no authentication: 127.0.0.1:8901"
+            f"serve.admin: {host} is not a loopback address",
+            hint="the admin listener has no authentication: 127.0.0.1:8901",
         )
     return host, port
 

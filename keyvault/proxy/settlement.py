@@ -8,15 +8,16 @@ served and for what was produced before the customer left; never for a failed at
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usage
 from keyvault.domain.prices import Price, charge, cost
 from keyvault.metering.usage import count_text, estimate_input
 from keyvault.proxy.admission import Call
-from keyvault.proxy.dialects.errors import read_error
 from keyvault.proxy.dialects.meter import Metered, read_answer
 from keyvault.proxy.relay import Ending
+from keyvault.secrets import scrub
 
 NOTHING: Final = Usage(input=0, output=0)
 
@@ -36,12 +37,10 @@ def settlement(
     """`left`: the client has gone. `now`, `began`: loop times in seconds."""
     failed = ending.failure is not None or (ending.status or 0) >= 400
     outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
-    metered = _metered(call, ending)
-    usage, basis = _counts(call, ending, outcome, metered)
+    metered = _metered(call, ending, secrets)
+    usage, basis = _counts(call, ending, metered)
     cost_pico = _cost(ending, usage, price)
-    code, text = ending.failure or (None, None)
-    if ending.failure is None and failed:
-        code, text = read_error(ending.body, secrets)
+    code, text = ending.failure or (metered and metered.error) or (None, None)
     return Settlement(
         request_id=attempt.request_id,
         number=attempt.number,
@@ -56,33 +55,31 @@ def settlement(
         cost_pico=cost_pico,
         charge_pico=_charge(outcome, cost_pico, attempt.multiplier_ppm),
         error_code="client_left" if left and code is None else code,
-        error_text=text,
+        error_text=scrub(text, secrets) if text else text,
         provider_request_id=metered.provider_request_id if metered else None,
     )
 
 
-def _metered(call: Call, ending: Ending) -> Metered | None:
+def _metered(call: Call, ending: Ending, secrets: tuple[str, ...]) -> Metered | None:
     if ending.metered is not None:
         return ending.metered
-    if ending.status is None or ending.failure is not None:
+    if ending.status is None or ending.failure is not None or ending.cancelled:
         return None
-    return read_answer(call.dialect, ending.status, ending.body, ending.headers or [])
+    return read_answer(call.dialect, ending.status, ending.body, ending.headers, secrets)
 
 
-def _counts(call: Call, ending: Ending, outcome: Outcome, metered: Metered | None) -> tuple[Usage, Basis]:
+def _counts(call: Call, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
     if not ending.sent or (ending.metered is None and (ending.status or 0) >= 400):
         return NOTHING, Basis.PROVIDER
     if metered is None:
         return Usage(), Basis.UNKNOWN
-    if metered.basis is Basis.PROVIDER and (outcome is Outcome.SERVED or metered.complete):
-        return metered.usage, Basis.PROVIDER
-    if ending.metered is not None and metered.produced:
-        output, basis = count_text(metered.produced, call.model or "")
-        entered = metered.usage.input
-        if entered is None:
-            entered, basis = estimate_input(call.exchange.request.body), Basis.ESTIMATE
-        return Usage(input=entered, cached_input=metered.usage.cached_input, output=output), basis
-    return metered.usage, metered.basis
+    if (metered.basis is Basis.PROVIDER and metered.complete) or not metered.produced:
+        return metered.usage, metered.basis
+    output, basis = count_text(metered.produced, call.model or "")
+    usage = replace(metered.usage, output=output)
+    if usage.input is None:
+        usage, basis = replace(usage, input=estimate_input(call.exchange.request.body)), Basis.ESTIMATE
+    return usage, basis
 
 
 def _cost(ending: Ending, usage: Usage, price: Price | None) -> int | None:
