@@ -110,7 +110,7 @@ class Database:
             descriptor = os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.close(descriptor)
         engine = sa.create_engine(
-            f"sqlite:///{self.path}",
+            sa.URL.create("sqlite", database=str(self.path)),
             module=sqlite_module(),
             hide_parameters=True,
             poolclass=sa.pool.QueuePool,

@@ -1,0 +1,135 @@
+"""Customers and projects, on both databases."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from keyvault import audit
+from keyvault.clock import Clock
+from keyvault.errors import Conflict, NotFound, UsageError
+from keyvault.keys.customers import Customers
+from keyvault.storage import audit as audit_rows
+from keyvault.storage import epochs
+from keyvault.storage.engine import Database
+
+
+@pytest.fixture
+def customers(database: Database, clock: Clock) -> Customers:
+    return Customers(database, clock)
+
+
+def test_a_customer_is_found_without_regard_to_case_and_spelled_as_created(customers: Customers, clock: Clock) -> None:
+    created = customers.create("Acme", multiplier=Decimal("1.15"), tags={"tier": "gold"})
+    assert customers.get("ACME") == created
+    assert (created.name, created.multiplier_ppm, created.tags) == ("Acme", 1_150_000, {"tier": "gold"})
+    assert (created.created_at, created.suspended) == (clock.now(), False)
+
+
+def test_a_name_is_taken_in_every_case(customers: Customers) -> None:
+    customers.create("Acme")
+    with pytest.raises(Conflict, match="customer Acme exists already"):
+        customers.create("acme")
+
+
+def test_an_unknown_customer_is_not_found_and_the_nearest_is_hinted(customers: Customers) -> None:
+    customers.create("Acme")
+    with pytest.raises(NotFound) as caught:
+        customers.get("akme")
+    assert caught.value.hint == "did you mean Acme?"
+    with pytest.raises(NotFound) as caught:
+        customers.get("zzz")
+    assert caught.value.hint == "gwctl customers list"
+
+
+def test_what_is_not_given_stays(customers: Customers) -> None:
+    customers.create("acme", multiplier=Decimal(2), tags={"a": "1"})
+    changed = customers.update("ACME", suspended=True)
+    assert (changed.suspended, changed.multiplier_ppm, changed.tags) == (True, 2_000_000, {"a": "1"})
+    changed = customers.update("acme", tags={}, suspended=False)
+    assert (changed.suspended, changed.tags) == (False, {})
+
+
+@pytest.mark.parametrize("multiplier", ["-1", "1000.000001", "1.0000001", "NaN", "Infinity"])
+def test_an_absurd_multiplier_is_refused(customers: Customers, multiplier: str) -> None:
+    with pytest.raises(UsageError, match="not a multiplier"):
+        customers.create("acme", multiplier=Decimal(multiplier))
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "a\n", "\x1b[31m", "=1+1", "a\u202eb", "a" * 65, "é"])
+def test_a_name_that_could_harm_whoever_shows_it_is_refused(customers: Customers, name: str) -> None:
+    with pytest.raises(UsageError):
+        customers.create(name)
+
+
+def test_tags_hold_printable_ascii(customers: Customers) -> None:
+    with pytest.raises(UsageError, match="not a valid value of tag team"):
+        customers.create("acme", tags={"team": "a\x1b[2J"})
+
+
+def test_a_project_belongs_to_a_customer(customers: Customers) -> None:
+    customers.create("Acme")
+    customers.create("Bolt")
+    project = customers.create_project("acme/Web")
+    customers.create_project("bolt/web")
+    assert project.path == "Acme/Web"
+    assert customers.get_project("ACME/WEB") == project
+    assert [p.path for p in customers.list_projects()] == ["Acme/Web", "Bolt/web"]
+    assert [p.path for p in customers.list_projects("acme")] == ["Acme/Web"]
+
+
+def test_a_project_needs_its_customer(customers: Customers) -> None:
+    with pytest.raises(NotFound, match="no such customer"):
+        customers.create_project("acme/web")
+    with pytest.raises(UsageError, match="not a project"):
+        customers.create_project("acme")
+
+
+def test_a_project_is_unique_within_its_customer(customers: Customers) -> None:
+    customers.create("acme")
+    customers.create_project("acme/web")
+    with pytest.raises(Conflict, match="acme/web exists already"):
+        customers.create_project("ACME/Web")
+
+
+def test_an_unknown_project_is_not_found_and_the_nearest_is_hinted(customers: Customers) -> None:
+    customers.create("acme")
+    customers.create_project("acme/web")
+    with pytest.raises(NotFound) as caught:
+        customers.get_project("acme/wep")
+    assert caught.value.hint == "did you mean acme/web?"
+
+
+def test_a_project_can_be_suspended(customers: Customers) -> None:
+    customers.create("acme")
+    customers.create_project("acme/web", tags={"a": "1"})
+    assert customers.update_project("acme/web", suspended=True).suspended
+    assert customers.get_project("acme/web").tags == {"a": "1"}
+
+
+def test_the_default_project_is_made_once(customers: Customers) -> None:
+    assert customers.ensure_default() == customers.ensure_default()
+    assert [c.name for c in customers.list()] == ["default"]
+
+
+def test_changes_are_audited_and_move_the_epoch_and_creations_only_the_log(
+    customers: Customers, database: Database
+) -> None:
+    customers.create("acme")
+    customers.create_project("acme/web")
+    with database.read() as tx:
+        assert epochs.current(tx)[0] == 0
+    customers.update("acme", suspended=True)
+    customers.update_project("acme/web", suspended=True)
+    customers.update("acme")
+    with database.read() as tx:
+        assert epochs.current(tx)[0] == 2
+        assert audit.verify(tx) is None
+        entries = [(row["action"], row["scope"]) for row in audit_rows.oldest_first(tx)]
+    assert entries == [
+        ("customers.create", "customer:acme"),
+        ("projects.create", "project:acme/web"),
+        ("customers.update", "customer:acme"),
+        ("projects.update", "project:acme/web"),
+    ]

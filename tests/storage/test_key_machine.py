@@ -1,0 +1,243 @@
+"""The life of a key against a simple model: any order of commands, uses and passing time (SQLite, for speed)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from keyvault.domain.keys import GenerationState, KeyState
+from keyvault.errors import Conflict
+from keyvault.keys.customers import Customers
+from keyvault.keys.directory import Directory
+from keyvault.keys.lifecycle import Keys
+from keyvault.storage import epochs, migrations
+from keyvault.storage.engine import Database
+from tests.conftest import FrozenClock
+from tests.pepper import FixedPepper
+
+HOURS = st.integers(0, 48)
+LIVE = ("pending", "active", "grace")
+
+
+@dataclass
+class ModelGeneration:
+    """What a generation should be: `until` ends its grace."""
+
+    secret: bytes
+    grace: int
+    state: str
+    until: int | None = None
+
+
+@dataclass
+class ModelKey:
+    """What a key should be."""
+
+    expires: int | None
+    state: str = "active"
+    generations: list[ModelGeneration] = field(default_factory=list)
+
+    def at(self, number: int, now: int) -> str:
+        generation = self.generations[number]
+        over = generation.state == "grace" and generation.until is not None and generation.until <= now
+        return "expired" if over else generation.state
+
+    def first(self, state: str, now: int) -> int | None:
+        return next((n for n in range(len(self.generations)) if self.at(n, now) == state), None)
+
+    def expired(self, now: int) -> bool:
+        return self.expires is not None and self.expires <= now
+
+    def admits(self, number: int, now: int) -> bool:
+        return self.state == "active" and not self.expired(now) and self.at(number, now) in LIVE
+
+    def activate(self, number: int, now: int) -> None:
+        if self.generations[number].state != "pending":
+            return
+        old = self.first("active", now)
+        if old is not None:
+            ends = [now + self.generations[number].grace] + ([self.expires] if self.expires is not None else [])
+            self.generations[old].state, self.generations[old].until = "grace", min(ends)
+        self.generations[number].state = "active"
+
+
+class KeyMachine(RuleBasedStateMachine):
+    """One key, one customer, one proxy. Hours are milliseconds here and there."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory_path = Path(tempfile.mkdtemp())
+        shutil.copy(self.template, self.directory_path / "gateway.db")
+        self.database = Database(f"sqlite:///{self.directory_path / 'gateway.db'}")
+        self.clock = FrozenClock()
+        self.customers = Customers(self.database, self.clock)
+        self.keys = Keys(self.database, FixedPepper(), self.clock)
+        self.proxy = Directory(self.database, FixedPepper().peppers, clock=self.clock)
+        self.proxy.load()
+        self.model: ModelKey | None = None
+        self.customer_suspended = False
+
+    def teardown(self) -> None:
+        self.database.close()
+        shutil.rmtree(self.directory_path)
+
+    @property
+    def now(self) -> int:
+        return self.clock.ms
+
+    @precondition(lambda self: self.model is None)
+    @rule(lifetime=st.none() | st.integers(1, 96))
+    def create(self, lifetime: int | None) -> None:
+        expires_at = None if lifetime is None else self.clock.now() + timedelta(hours=lifetime)
+        minted = self.keys.create("bot", project="acme/web", create_missing=True, expires_at=expires_at)
+        expires = None if lifetime is None else self.now + lifetime * 3_600_000
+        self.model = ModelKey(expires, generations=[ModelGeneration(minted.secret.reveal().encode(), 0, "active")])
+
+    @precondition(lambda self: self.model is not None)
+    @rule(hours=HOURS, end_grace=st.booleans())
+    def rotate(self, hours: int, end_grace: bool) -> None:
+        model = self.model
+        assert model is not None
+        pending, grace = model.first("pending", self.now), model.first("grace", self.now)
+        blocked = not end_grace and (pending is not None or grace is not None)
+        if model.state == "revoked" or model.expired(self.now) or blocked:
+            with pytest.raises(Conflict):
+                self.keys.rotate("bot", timedelta(hours=hours), end_grace=end_grace)
+            return
+        rotation = self.keys.rotate("bot", timedelta(hours=hours), end_grace=end_grace)
+        assert rotation.secret is not None
+        assert rotation.generation == len(model.generations) + 1
+        if pending is not None:
+            model.generations[pending].state = "abandoned"
+        if grace is not None:
+            model.generations[grace].until = self.now
+        model.generations.append(ModelGeneration(rotation.secret.reveal().encode(), hours * 3_600_000, "pending"))
+
+    @precondition(lambda self: self.model is not None)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        model, number = self.model, self.any_generation(data)
+        assert model is not None
+        if model.state == "revoked" or model.generations[number].state in ("abandoned", "revoked"):
+            with pytest.raises(Conflict):
+                self.keys.acknowledge("bot", number + 1)
+            return
+        self.keys.acknowledge("bot", number + 1)
+        model.activate(number, self.now)
+
+    @precondition(lambda self: self.model is not None)
+    @rule(data=st.data())
+    def abandon(self, data: st.DataObject) -> None:
+        model, number = self.model, self.any_generation(data)
+        assert model is not None
+        self.keys.abandon("bot", number + 1)
+        if model.generations[number].state == "pending":
+            model.generations[number].state = "abandoned"
+
+    @precondition(lambda self: self.model is not None)
+    @rule(data=st.data())
+    def use(self, data: st.DataObject) -> None:
+        model, number = self.model, self.any_generation(data)
+        assert model is not None
+        caller = self.authenticate(model.generations[number].secret)
+        if caller is not None:
+            self.proxy.used(caller, self.now, "client", "127.0.0.1")
+            self.proxy.flush()
+            model.activate(number, self.now)
+
+    @precondition(lambda self: self.model is not None)
+    @rule()
+    def revoke(self) -> None:
+        model = self.model
+        assert model is not None
+        self.keys.revoke("bot")
+        model.state = "revoked"
+        for generation in model.generations:
+            if generation.state in LIVE:
+                generation.state = "revoked"
+
+    @precondition(lambda self: self.model is not None)
+    @rule(on=st.booleans())
+    def suspend_or_resume(self, on: bool) -> None:
+        model = self.model
+        assert model is not None
+        change = self.keys.suspend if on else self.keys.resume
+        if model.state == "revoked":
+            with pytest.raises(Conflict):
+                change("bot")
+            return
+        change("bot")
+        model.state = "suspended" if on else "active"
+
+    @precondition(lambda self: self.model is not None)
+    @rule(on=st.booleans())
+    def suspend_or_resume_the_customer(self, on: bool) -> None:
+        self.customers.update("acme", suspended=on)
+        self.customer_suspended = on
+
+    @rule(hours=st.integers(1, 30))
+    def time_passes(self, hours: int) -> None:
+        self.clock.advance(seconds=hours * 3600)
+
+    @invariant()
+    def exactly_the_right_tokens_are_admitted(self) -> None:
+        if self.model is None:
+            return
+        for number, generation in enumerate(self.model.generations):
+            caller = self.authenticate(generation.secret)
+            admitted = self.model.admits(number, self.now) and not self.customer_suspended
+            assert (caller is not None) == admitted
+            assert caller is None or caller.generation == number + 1
+
+    @invariant()
+    def the_states_are_those_of_the_model(self) -> None:
+        if self.model is None:
+            return
+        key = self.keys.get("bot")
+        assert key.state is KeyState(self.model.state)
+        states = [generation.state_at(self.clock.now()).value for generation in reversed(key.generations)]
+        assert states == [self.model.at(number, self.now) for number in range(len(self.model.generations))]
+        for state in (GenerationState.PENDING, GenerationState.ACTIVE, GenerationState.GRACE):
+            assert states.count(state.value) <= 1
+
+    def any_generation(self, data: st.DataObject) -> int:
+        assert self.model is not None
+        return data.draw(st.integers(0, len(self.model.generations) - 1))
+
+    def authenticate(self, secret: bytes):  # type: ignore[no-untyped-def]
+        with self.database.read() as tx:
+            self.proxy.refresh(epochs.current(tx)[0])
+        return self.proxy.authenticate(secret, self.now)
+
+
+def test_a_key_follows_its_model_through_any_life(tmp_path: Path) -> None:
+    template = tmp_path / "template.db"
+    database = Database(f"sqlite:///{template}")
+    migrations.upgrade(database)
+    database.close()
+
+    class OnThisTemplate(KeyMachine):
+        pass
+
+    OnThisTemplate.template = template
+    run_state_machine_as_test(
+        OnThisTemplate,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=25,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
