@@ -132,7 +132,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=0, help="0 picks one (default)")
     parser.add_argument("--models", default="sim", help="names, separated by commas")
-    parser.add_argument("--secret", default="sk-sim", help="the credential it accepts")
+    parser.add_argument("--credential", default="sk-sim", help="the credential it accepts")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--first-content-ms", type=float, default=250.0, help="mean; 0 is instant")
     parser.add_argument("--tokens-per-second", type=float, default=60.0, help="0 is instant")
@@ -144,7 +144,7 @@ def _profile(arguments: argparse.Namespace) -> Profile:
     failures = {name: float(rate) for name, _, rate in (text.partition("=") for text in arguments.fail)}
     return Profile(
         models=tuple(arguments.models.split(",")),
-        secret=arguments.secret,
+        credential=arguments.credential,
         seed=arguments.seed,
         pace=Pace(arguments.first_content_ms, arguments.tokens_per_second),
         failures=failures,

@@ -15,7 +15,7 @@ class Profile:
     """One simulated provider. Equal profiles give equal answers."""
 
     models: tuple[str, ...] = ("sim",)
-    secret: str = "sk-sim"
+    credential: str = "sk-sim"
     seed: int = 7
     pace: Pace = INSTANT
     failures: Mapping[str, float] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Profile:
     def accepts(self, headers: Mapping[str, str]) -> bool:
         """Whether the request carries this provider's credential, in either family's header."""
         given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-        return hmac.compare_digest(given.encode("latin-1"), self.secret.encode("latin-1"))
+        return hmac.compare_digest(given.encode("latin-1"), self.credential.encode("latin-1"))
 
     def drawn_failure(self, rng: random.Random) -> str:
         """A failing behaviour as often as the rates say, else empty."""
