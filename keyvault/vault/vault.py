@@ -31,6 +31,8 @@ from keyvault.vault.results import DeletedSlot, InitResult, NewSlot, SourceRepor
 from keyvault.vault.slots import UnlockSecret
 from keyvault.vault.unlock import SOURCES, Prompt, Surroundings, findings
 
+__all__ = ["DeletedSlot", "InitResult", "NewSlot", "SourceReport", "Vault", "VaultStatus"]
+
 _VAULT_ID: Final = "vault_id"
 _KEY_BYTES: Final = 32
 _EXISTS: Final = "a vault exists already"
