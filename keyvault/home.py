@@ -6,22 +6,29 @@ below knows where files lie or what the environment says.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyvault.clock import Clock
-from keyvault.errors import NotFound
+from keyvault.errors import Conflict, NotFound
 from keyvault.settings import Paths, Settings
 
 if TYPE_CHECKING:
+    from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
     from keyvault.metering.prices import Prices
     from keyvault.metering.reports import Reports
     from keyvault.routing.routes import Routes
+    from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
+    from keyvault.vault.results import InitResult
+    from keyvault.vault.unlock import Prompt
     from keyvault.vault.upstreams import Upstreams
     from keyvault.vault.vault import Vault
     from keyvault.workers import Workers
@@ -30,9 +37,13 @@ if TYPE_CHECKING:
 class Home:
     """One gateway's configuration, data and services. Close it when done."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None, *, prompt: Prompt | None = None
+    ) -> None:
+        """`prompt` asks a person for what unlocks the vault; None where nobody can be asked."""
         self.environ = environ
         self.clock = clock or Clock()
+        self._prompt = prompt
 
     @cached_property
     def paths(self) -> Paths:
@@ -60,11 +71,46 @@ class Home:
         migrations.ensure(database)
         return database
 
+    def initialise(self, unlock: SlotKind, *, passphrase: Secret | None = None, recovery: bool = False) -> InitResult:
+        """Set a gateway up: database, `default/default`, prices, vault, and last `config.toml`, which makes it exist.
+
+        Raises `Conflict` where something is set up already; any other failure leaves no files behind.
+        """
+        self.refuse_existing()
+        from keyvault.storage import migrations
+        from keyvault.storage.engine import Database, sqlite_path
+
+        self.paths.make()
+        path = sqlite_path(self.settings.database_url)
+        if path is not None and path.exists():
+            raise Conflict(f"a database is there already: {path}", hint=f"mv {path} {path}.aside")
+        with _removed_on_failure(path):
+            database = Database(self.settings.database_url, durability=self.settings.durability)
+            self.__dict__["database"] = database
+            migrations.ensure(database)
+            self.customers.ensure_default()
+            self.prices.fill_from_catalogue()
+            result = self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
+            _write_new(self.paths.config_file, self._first_configuration())
+        return result
+
+    def refuse_existing(self) -> None:
+        """Raises `Conflict` where a gateway is set up already."""
+        if self.exists:
+            raise Conflict(f"a gateway is set up already: {self.paths.config_file}", hint="gwctl vault status")
+
+    def _first_configuration(self) -> str:
+        """What `config.toml` says at first: only what differs from the defaults."""
+        head = "# Settings of this gateway. Every name, its default and what it means: gwctl help settings\n"
+        if self.settings.database_url == f"sqlite:///{self.paths.database_file}":
+            return head
+        return f"{head}\n[database]\nurl = {json.dumps(self.settings.database_url)}\n"
+
     @cached_property
     def vault(self) -> Vault:
         from keyvault.vault.vault import Vault
 
-        return Vault(self.database, self.clock, self.paths, self.environ)
+        return Vault(self.database, self.clock, self.paths, self.environ, prompt=self._prompt)
 
     @cached_property
     def upstreams(self) -> Upstreams:
@@ -111,3 +157,26 @@ class Home:
     def close(self) -> None:
         if "database" in self.__dict__:
             self.database.close()
+
+
+@contextlib.contextmanager
+def _removed_on_failure(database_file: Path | None) -> Iterator[None]:
+    """Take a database file that was made in the block away again when the block fails."""
+    try:
+        yield
+    except BaseException:
+        for suffix in ("", "-wal", "-shm") if database_file else ():
+            Path(f"{database_file}{suffix}").unlink(missing_ok=True)
+        raise
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a private file that must not exist yet, whole or not at all."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)

@@ -72,6 +72,17 @@ def test_upstream(
     return calls.complete(model)
 
 
+def list_models(
+    opened: OpenUpstream,
+    timeout: float = TIMEOUT_SECONDS,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock | None = None,
+) -> TestResult:
+    """Ask the upstream for its models: an authenticated call that costs nothing. Never raises, like `test_upstream`."""
+    return _Calls(opened, timeout, environ, clock or Clock()).models().result
+
+
 def pick_model(names: Sequence[str]) -> str | None:
     """A model that probably chats and is probably cheap, or None."""
     chatting = [name for name in names if not any(word in name.lower() for word in _NOT_CHAT)]

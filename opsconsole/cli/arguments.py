@@ -80,7 +80,9 @@ def moment(text: str, now: datetime, *, past: bool) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def given_secret(io: IO, *, prompt: str, from_stdin: bool, file: Path | None, missing: str) -> Secret:
+def given_secret(
+    io: IO, *, prompt: str, from_stdin: bool, file: Path | None, missing: str, repeat: bool = False
+) -> Secret:
     """A secret from stdin, a file or a prompt; raises `UsageError` saying `missing` where nobody can be asked."""
     if from_stdin and file:
         raise UsageError("--secret-stdin and --secret-file are two sources", hint="give one of them")
@@ -90,4 +92,4 @@ def given_secret(io: IO, *, prompt: str, from_stdin: bool, file: Path | None, mi
         return io.secret_from_file(file)
     if not io.can_ask:
         raise UsageError(missing, hint="--secret-stdin or --secret-file FILE")
-    return io.ask_secret(prompt)
+    return io.ask_secret(prompt, repeat=repeat)

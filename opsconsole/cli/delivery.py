@@ -1,7 +1,7 @@
 """How a new key's secret reaches the one who asked for it, once.
 
-A terminal shows it; a pipe gets it only with `--json`, `-o jsonl` or `-o secret`. Whether it can be delivered is checked
-before a secret is made, so that none is made that nobody receives.
+A terminal shows it; a pipe gets it only with `--json`, `-o jsonl` or `-o secret`. Whether it can be delivered is
+checked before a secret is made, so that none is made that nobody receives.
 """
 
 from __future__ import annotations

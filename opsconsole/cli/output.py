@@ -70,6 +70,8 @@ class Listing:
     """Further fields of the JSON document, such as `currency`."""
     total: Row | None = None
     """A last line below the table, and the JSON document's `total`."""
+    headless: bool = False
+    """Continues an earlier table: no headings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def _csv(document: Document) -> str:
     )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
+    if not (isinstance(document, Listing) and document.headless):
+        writer.writerow(names)
     writer.writerows([csv_cell(row[name]) for name in names] for row in rows)
     return text.getvalue()
 
@@ -145,7 +148,7 @@ def _table(listing: Listing, look: Look) -> str:
     headings = [c.heading for c in listing.columns]
     widths = _fitting([max(map(len, column)) for column in zip(headings, *cells, strict=True)], look.width)
     right = [any(_is_number(row.get(c.field)) for row in rows) for c in listing.columns]
-    lines = [look.paint(_line(headings, widths, right), "dim")]
+    lines = [] if listing.headless else [look.paint(_line(headings, widths, right), "dim")]
     lines += [_line(line, widths, right) for line in cells]
     return "".join(f"{line}\n" for line in lines)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,8 @@ class Session:
         """The home, whether or not anything is set up there."""
         from keyvault.home import Home
 
-        return Home(self.surroundings.environ, self.surroundings.clock)
+        prompt = self.io.ask_secret if self.io.can_ask else None
+        return Home(self.surroundings.environ, self.surroundings.clock, prompt=prompt)
 
     @cached_property
     def home(self) -> Home:
@@ -110,6 +111,12 @@ class Session:
         if self.options.dry_run:
             home.database.rehearsal = True
         return home
+
+    def set(self, setting: str, value: str) -> None:
+        """Have a setting come from the command line, which comes before the environment. Call it before `home`."""
+        assert "unopened_home" not in self.__dict__
+        environ = {**self.surroundings.environ, "GWCTL_" + setting.upper().replace(".", "_"): value}
+        self.surroundings = replace(self.surroundings, environ=environ)
 
     @property
     def dry_run(self) -> bool:

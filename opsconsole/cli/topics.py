@@ -5,16 +5,25 @@ What the program knows (settings, exit codes, headers) is read from it, so that 
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any, Final
 
 from keyvault.errors import Exit
 
 _ENVIRONMENT: Final = """\
 GWCTL_HOME             one root for configuration, data and state; without it the platform's own directories
-GWCTL_UNLOCK_COMMAND   a command that prints the unlock secret of the vault
-CREDENTIALS_DIRECTORY  where systemd puts credentials; looked into for the unlock secret
 NO_COLOR, FORCE_COLOR  colours off, colours on; --color comes first
-HTTPS_PROXY, NO_PROXY  honoured towards providers
+HTTPS_PROXY, NO_PROXY  honoured towards providers, as are HTTP_PROXY and ALL_PROXY
+
+Where the vault's unlock secret comes from, in this order; what is absent is passed over, what is broken is an error:
+GWCTL_UNLOCK_FD        an open file descriptor
+CREDENTIALS_DIRECTORY  systemd's credentials; the one named gwctl-unlock
+GWCTL_KEY_FILE         a key file instead of unlock.key in the configuration directory;
+                       GWCTL_KEY_FILE_MANAGED=1 where Kubernetes or systemd keeps it
+GWCTL_UNLOCK_COMMAND   a command that prints it
+                       (the OS keyring)
+GWCTL_PASSPHRASE_FD    an open file descriptor with the passphrase
+                       (a prompt, on a terminal)
 
 Every setting can be given as a variable: serve.listen is GWCTL_SERVE_LISTEN (gwctl help settings).
 """
@@ -67,8 +76,8 @@ def _settings() -> str:
     from keyvault.settings import Settings
 
     head = (
-        "In config.toml, `serve.listen` is `listen` in the table [serve]; in the environment it is GWCTL_SERVE_LISTEN,\n"
-        "which comes first. Sizes are bytes, times seconds.\n\n"
+        "In config.toml, `serve.listen` is `listen` in the table [serve]; in the environment GWCTL_SERVE_LISTEN, which\n"
+        "comes first. Sizes are bytes, times seconds.\n\n"
     )
     return head + "".join(f"{name} = {_toml(default)}\n    {text}\n" for name, default, text in Settings.documented())
 
@@ -80,6 +89,11 @@ def _toml(value: Any) -> str:
 
 
 def _headers() -> str:
-    from keyvault.proxy import headers
+    from keyvault.proxy.headers import TABLE
 
-    return headers.documentation()
+    lines = [f"{'HEADERS':30}  {'REQUEST':10}  {'ANSWER':10}  WHY"]
+    for rule in TABLE:
+        first, *others = textwrap.wrap(", ".join(rule.names), 30, break_on_hyphens=False)
+        lines.append(f"{first:30}  {rule.request:10}  {rule.answer:10}  {rule.why}")
+        lines += others
+    return "\n".join(lines) + "\n\nEverything else is stripped, both ways.\n"

@@ -77,7 +77,7 @@ class Verb(Helpful, TyperCommand):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if param.param_type_name == "argument":
-                sections["Arguments"].append((_usage_piece(param), param.help or ""))
+                sections["Arguments"].append((_usage_piece(param), getattr(param, "help", None) or ""))
             elif record is not None:
                 shared = param.name in SHARED or param.name == "help"
                 sections["Options of every command" if shared else "Options"].append(record)

@@ -1,0 +1,43 @@
+"""`gwctl serve`: the proxy, in the foreground."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from opsconsole.cli.session import Session
+from opsconsole.cli.verbs import single
+
+
+@single(
+    "serve",
+    examples="""
+    gwctl serve
+    gwctl serve --listen 0.0.0.0:8900 --tls-cert chain.pem --tls-key key.pem
+    """,
+)
+def app(
+    session: Session,
+    listen: Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect.")] = None,
+    admin: Annotated[
+        str | None, typer.Option("--admin", metavar="HOST:PORT", help="Loopback: /healthz, /readyz, /metrics.")
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM) for clients.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
+) -> None:
+    """Run the proxy until SIGTERM. Port 0 picks a free one; the line it prints says which."""
+    for name, value in (("listen", listen), ("admin", admin), ("tls_cert", tls_cert), ("tls_key", tls_key)):
+        if value is not None:
+            session.set(f"serve.{name}", value)
+    home = session.home
+    from keyvault.proxy import server
+
+    server.run(
+        home,
+        listen=home.settings.listen,
+        admin=home.settings.admin,
+        ready=lambda line: session.io.data(line + "\n"),
+    )
