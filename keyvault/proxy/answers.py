@@ -7,6 +7,7 @@ from typing import Final
 from keyvault.domain.routes import Target
 from keyvault.errors import Refusal, Unavailable
 from keyvault.money import format_usd
+from keyvault.proxy import models
 from keyvault.proxy.admission import Call, family_of
 from keyvault.proxy.dialects.errors import render, scrub, stream_error
 from keyvault.proxy.headers import Headers, to_client
@@ -36,8 +37,14 @@ def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: 
         exchange.start(ending.status, headers, length=None)
         exchange.finish(ending.body)
         return
-    body = scrub(ending.body, secrets) if ending.status >= 400 else ending.body
-    exchange.reply(ending.status, headers, body)
+    exchange.reply(ending.status, headers, _body(call, ending, secrets))
+
+
+def _body(call: Call, ending: Ending, secrets: tuple[str, ...]) -> bytes:
+    if (ending.status or 0) >= 400:
+        return scrub(ending.body, secrets)
+    policy = call.caller.policy
+    return models.visible(policy, ending.body) if policy.models and call.asks_for_models else ending.body
 
 
 def _finish(call: Call, ending: Ending) -> None:

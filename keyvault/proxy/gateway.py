@@ -95,7 +95,7 @@ class Gateway:
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         if models.answer(call, self._tables.planner):
-            return None
+            return
         pending = deque(self._tables.planner.plan(call.model, call.dialect, call.pin))  # 4. Where
         trip: Trip | None = self._prepare(call, pending.popleft(), number=1)
         while trip is not None:

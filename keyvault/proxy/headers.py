@@ -139,7 +139,6 @@ TO_PROVIDER: Final = frozenset(n.encode() for rule in TABLE if rule.request is F
 TO_CLIENT: Final = frozenset(n.encode() for rule in TABLE if rule.answer is F for n in rule.names)
 _ONCE: Final = frozenset({b"content-type", b"anthropic-version", b"user-agent"})
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-_NOTHING: Final[frozenset[bytes]] = frozenset()
 _USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close"})
 _PROVIDER_IDS: Final = (
     b"x-request-id",
@@ -166,19 +165,16 @@ def to_provider(
 
     `extra`: the upstream's own headers, each sent unless the client sent that header and it passes. Raises `Refusal`.
     """
+    passed = _passed(request_headers, TO_PROVIDER)
+    names = [name for name, _ in passed]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise Refusal(400, "repeated_header", f"the header {name.decode('ascii')} is there twice")
+    own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in extra.items()]
     lines = [f"{method} {path} HTTP/1.1".encode("latin-1"), b"host: " + host]
-    seen: set[bytes] = set()
-    hop = _listed_in_connection(request_headers)
-    for name, value in request_headers:
-        if name in TO_PROVIDER and name not in hop:
-            if name in seen and name in _ONCE:
-                raise Refusal(400, "repeated_header", f"the header {name.decode('ascii')} is there twice")
-            seen.add(name)
-            lines.append(name + b": " + value)
-    lines += [name + b": " + value for name, value in auth]
-    lines += [
-        f"{name}: {value}".encode("latin-1") for name, value in extra.items() if name.lower().encode() not in seen
-    ]
+    lines += [b"%b: %b" % header for header in passed]
+    lines += [b"%b: %b" % header for header in auth]
+    lines += [b"%b: %b" % header for header in own if header[0].lower() not in names]
     if content_length or method not in _BODILESS:
         lines.append(f"content-length: {content_length}".encode())
     lines.append(b"accept-encoding: identity")
@@ -197,28 +193,26 @@ def _joined(lines: list[bytes]) -> bytes:
 
 def to_client(answer_headers: Iterable[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
     """The headers of a provider's answer that pass to the client, those left out that would show one of `secrets`."""
-    passed = [header for header in answer_headers if header[0] in TO_CLIENT and _is_clean(header[1])]
-    if hop := _listed_in_connection(answer_headers):
-        passed = [header for header in passed if header[0] not in hop]
+    passed = [header for header in _passed(answer_headers, TO_CLIENT) if _is_clean(header[1])]
     for secret in secrets:
         shown = secret.encode()
         passed = [header for header in passed if shown not in header[1]]
     return passed
 
 
+def _passed(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
+    """The headers of these names, without those that `Connection` makes hop-by-hop."""
+    passed = [header for header in headers if header[0] in names]
+    if unusual := [
+        value for name, value in headers if name == b"connection" and value.lower() not in _USUAL_CONNECTION
+    ]:
+        hop = {word.strip().lower() for value in unusual for word in value.split(b",")} - {b"content-type"}
+        passed = [header for header in passed if header[0] not in hop]
+    return passed
+
+
 def _is_clean(value: bytes) -> bool:
     return b"\n" not in value and b"\r" not in value and b"\0" not in value
-
-
-def _listed_in_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    """The names that `Connection` makes hop-by-hop, but for the one that says how to read the body."""
-    for name, value in headers:
-        if name == b"connection" and value.lower() not in _USUAL_CONNECTION:
-            listed = (
-                word.strip().lower() for name, value in headers if name == b"connection" for word in value.split(b",")
-            )
-            return frozenset(listed) - {b"content-type"}
-    return _NOTHING
 
 
 def provider_request_id(answer_headers: Iterable[tuple[bytes, bytes]]) -> str | None:

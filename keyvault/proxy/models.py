@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from keyvault.domain.keys import Policy
 from keyvault.errors import Refusal
 from keyvault.proxy.admission import Call
 from keyvault.routing.planner import Planner
@@ -21,16 +22,29 @@ def answer(call: Call, planner: Planner) -> bool:
     """Answer a question for models from the routes; False where it is not one, or where the upstream must answer."""
     if not call.asks_for_models:
         return False
-    aliases = planner.aliases(call.caller.policy)
-    if aliases is None:
-        return False
+    policy = call.caller.policy
+    aliases = planner.aliases(policy)
     name = call.path.removeprefix("/models").lstrip("/")
-    if name and name not in aliases:
+    if aliases is None and (not name or policy.allows_model(name)):
+        return False
+    if aliases is None or (name and name not in aliases):
         raise Refusal(404, "model_not_found", f"the model {name[:100]!a} does not exist or you may not use it")
     body: dict[str, Any] = _model(name) if name else _listing(aliases)
     headers = [(b"content-type", b"application/json"), (b"x-request-id", call.request_id.encode())]
     call.exchange.reply(200, headers, msgspec.json.encode(body))
     return True
+
+
+def visible(policy: Policy, body: bytes) -> bytes:
+    """An upstream's own list without the models a key may not use."""
+    try:
+        listing = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return b"{}"
+    if not isinstance(listing, dict) or not isinstance(listing.get("data"), list):
+        return body
+    listing["data"] = [m for m in listing["data"] if isinstance(m, dict) and policy.allows_model(str(m.get("id")))]
+    return msgspec.json.encode(listing)
 
 
 def _listing(aliases: list[str]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Tables:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._reader = epochs.reader(home.database)
-        vault = home.vault.unlock(Compartment.KEYS)
+        vault = home.vault.unlock(Compartment.UPSTREAM)
         self.directory = Directory(home.database, vault.peppers)
         self.providers: Mapping[str, Provider] = {}
         self._seen = self._reader.read()
