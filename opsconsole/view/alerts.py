@@ -27,8 +27,8 @@ class Alert:
 
 
 def alerts(snapshot: Snapshot, glyphs: Glyphs = UNICODE) -> tuple[Alert, ...]:
-    """All alerts of a snapshot, urgent ones first."""
-    if not snapshot.setup.initialised:
+    """All alerts of a snapshot, urgent ones first; none before the first request, when the steps to it are shown."""
+    if not (snapshot.setup.initialised and snapshot.setup.ever_used):
         return ()
     found = [*_workers(snapshot), *_targets(snapshot, glyphs), *_prices(snapshot), *_keys(snapshot)]
     return tuple(sorted(found, key=lambda alert: not alert.urgent))

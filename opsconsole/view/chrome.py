@@ -105,7 +105,7 @@ def title(
         *([Part(line(Span(f"{glyphs.paused} as of {paused}", Tone.ACCENT)))] if paused else []),
         Part(line(Span("filter: ", Tone.FAINT), filtered), 0 if wanted else 2),
     ]
-    more = f"{len(hidden)} more columns h l" if len(hidden) > 1 else "1 more column h l"
+    more = f"{len(hidden)} more column{'s' if len(hidden) > 1 else ''} {glyphs.arrow}"
     right = [
         *([Part(line(Span(more, Tone.FAINT)), 3)] if hidden else []),
         Part(line(Span(table.tally, Tone.FAINT)), 0 if table.more or wanted else 1),
@@ -123,9 +123,30 @@ class Hint(NamedTuple):
     action: str = ""
 
 
-def key_bar(hints: Sequence[Hint], room: int, gap: int = 2) -> tuple[Hint, ...]:
-    """The hints that fit, in their order."""
+class PlacedHint(NamedTuple):
+    """A hint and the column it begins at."""
+
+    at: int
+    hint: Hint
+
+
+def key_bar(hints: Sequence[Hint], room: int, gap: int = 2) -> tuple[PlacedHint, ...]:
+    """The hints that fit, in their order, the last one at the right end."""
     kept = list(hints)
-    while kept and sum(len(hint.key) + 1 + len(hint.does) + gap for hint in kept) > room:
+    while kept and sum(_width(hint) + gap for hint in kept) > room:
         kept.remove(max(kept, key=lambda hint: hint.rank))
-    return tuple(kept)
+    placed: list[PlacedHint] = []
+    at = 0
+    for hint in kept[:-1]:
+        placed.append(PlacedHint(at, hint))
+        at += _width(hint) + gap
+    return (*placed, *(PlacedHint(room - _width(hint), hint) for hint in kept[-1:]))
+
+
+def hint_at(placed: Sequence[PlacedHint], column: int) -> Hint | None:
+    """The hint that stands at a column."""
+    return next((hint for at, hint in placed if at <= column < at + _width(hint)), None)
+
+
+def _width(hint: Hint) -> int:
+    return len(hint.key) + 1 + len(hint.does)

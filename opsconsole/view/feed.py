@@ -43,21 +43,21 @@ class Mode:
     question: Question
     interval: float
     """Seconds between readings."""
-    paused_at: datetime | None = None
+    paused: bool = False
 
 
 def status(feed: Feed, mode: Mode, now: datetime, glyphs: Glyphs = UNICODE) -> Line:
-    """`● live  every 1 s · 0.4 s old`, `‖ paused`, `✖ stale 12 s`, `○ reading…`."""
+    """The state in a word, and what there is to add: `● live` and `every 1 s · 0.4 s old`, `✖ stale 12 s`, `○ reading…`."""
     age = feed.age(now)
     if feed.failure is not None:
         stale = "no data" if age is None else f"stale {numbers.duration(age)}"
         return line(Span(f"{glyphs.alarm} {stale}", Tone.ALARM))
-    if mode.paused_at is not None:
-        return line(Span(f"{glyphs.paused} paused", Tone.ACCENT), Span("  space resumes", Tone.FAINT))
+    if mode.paused:
+        return line(Span(f"{glyphs.paused} paused", Tone.ACCENT), Span("space resumes", Tone.FAINT))
     if feed.snapshot is None or age is None or feed.snapshot.question != mode.question:
         return line(Span(f"{glyphs.hollow} reading{glyphs.ellipsis}", Tone.FAINT))
     every = f"every {mode.interval:g} s {glyphs.separator} {numbers.duration(age)} old"
-    return line(Span(f"{glyphs.dot} live", Tone.STRONG), Span(f"  {every}", Tone.FAINT))
+    return line(Span(f"{glyphs.dot} live", Tone.STRONG), Span(every, Tone.FAINT))
 
 
 def banner(feed: Feed, now: datetime, glyphs: Glyphs = UNICODE) -> Line | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from opsconsole.view import numbers
 from opsconsole.view.snapshot import TargetTraffic
-from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone
+from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, cut
 
 SHAKY_SHARE: Final = 0.05
 FAILING_SHARE: Final = 0.5
@@ -47,6 +47,13 @@ def describe(target: TargetTraffic, glyphs: Glyphs = UNICODE) -> Line:
     symbol, words = _words(target, state, glyphs)
     tone = {Health.FAILING: Tone.ALARM, Health.SHAKY: Tone.WARNING}.get(state, Tone.FAINT)
     return (Span(f"{symbol} ", tone), Span(target.target), Span(f" {words}", tone))
+
+
+def spread(target: TargetTraffic, width: int, glyphs: Glyphs = UNICODE) -> Line:
+    """The same with the words at the right end of `width` characters."""
+    symbol, name, words = describe(target, glyphs)
+    room = width - len(symbol.text) - len(words.text)
+    return (symbol, Span(cut(name.text, room, glyphs.ellipsis).ljust(room)), words)
 
 
 def _words(target: TargetTraffic, state: Health, glyphs: Glyphs) -> tuple[str, str]:

@@ -47,10 +47,9 @@ def _panned(table: Table, pan: int) -> list[int]:
 
 
 def _natural_width(table: Table, at: int) -> int:
-    """The widest cell or heading, with room for the sort mark so that sorting moves nothing."""
+    """The widest cell or heading; the sort mark stands in the gap, so that sorting moves nothing."""
     widest = max((len(row.cells[at].text) for row in table.rows), default=0)
-    heading = len(table.headings[at]) + 2
-    return max(heading, min(widest, LONGEST_NAME))
+    return max(len(table.headings[at]), min(widest, LONGEST_NAME))
 
 
 def _is_name(table: Table, at: int) -> bool:

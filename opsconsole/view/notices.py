@@ -24,6 +24,9 @@ class Notice:
     lines: tuple[Line, ...] = ()
     whole: bool = False
 
+    def drawn(self, _width: int, _height: int) -> tuple[Line, ...]:
+        return (line(Span(self.title, Tone.STRONG)), (), *self.lines)
+
 
 def notice(feed: Feed, table: Table | None, wanted: Filter, glyphs: Glyphs = UNICODE) -> Notice | None:
     """The notice for what is known, None where the table has rows."""

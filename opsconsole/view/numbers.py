@@ -54,7 +54,13 @@ def money(pico: int | None, *, unpriced: int = 0, glyphs: Glyphs = UNICODE) -> s
     if pico is None or (unpriced and not pico):
         return glyphs.unknown
     lead = f"{glyphs.at_least} " if unpriced else ""
-    return f"{lead}$ {dollars(pico, 2 if pico >= PICO_PER_USD // 10 or not pico else 4, glyphs)}"
+    decimals = 0 if pico >= 1_000 * PICO_PER_USD else 2 if pico >= PICO_PER_USD // 10 or not pico else 4
+    return f"{lead}$ {dollars(pico, decimals, glyphs)}"
+
+
+def rough_money(pico: int | None, glyphs: Glyphs = UNICODE) -> str:
+    """Three digits, for what is only an estimate: `$ 7.91`, `$ 190`, `$ 1.20 k`."""
+    return glyphs.unknown if pico is None else f"$ {short(pico / PICO_PER_USD)}"
 
 
 def percent(share: float | None, glyphs: Glyphs = UNICODE) -> str:

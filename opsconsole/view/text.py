@@ -6,6 +6,7 @@ symbol or a word always stands with it.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -63,6 +64,11 @@ def cut_line(spans: Line, size: int, ellipsis: str = "…") -> Line:
         kept.append(span)
         room -= len(span.text)
     return tuple(kept)
+
+
+def wrapped(spans: Line, size: int) -> list[Line]:
+    """The words of `spans` on as many lines of `size` characters as they need, in the first span's tone."""
+    return [(Span(part, spans[0].tone),) for part in textwrap.wrap(plain(spans), max(1, size))]
 
 
 @dataclass(frozen=True, slots=True)

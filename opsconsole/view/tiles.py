@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keyvault.money import PICO_PER_USD
 from opsconsole.view import charts, numbers
 from opsconsole.view.columns import ALARM_SHARE, WARNING_SHARE
 from opsconsole.view.snapshot import Bucket, Rates, Snapshot
@@ -12,17 +13,17 @@ from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure. `peak`: the maximum of its graph, written."""
+    """One figure. Of `names`, `values` and `remarks` the first that fits is shown: the fullest comes first."""
 
     id: str
-    name: str
-    brief: str
-    """The name where there is little room."""
-    value: Line
-    short_value: Line
-    remark: Line
-    values: charts.Values
+    share: int
+    """Of the width, against the others."""
+    names: tuple[str, ...]
+    values: tuple[Line, ...]
+    remarks: tuple[str, ...]
+    series: charts.Values
     peak: str
+    """The maximum of the graph, written."""
     tone: Tone
 
 
@@ -51,91 +52,107 @@ def last_rates(buckets: tuple[Bucket, ...]) -> Rates | None:
     )
 
 
-def _peak(values: charts.Values, glyphs: Glyphs) -> str:
-    peak = charts.top(values)
-    return "" if peak is None else f"max {numbers.short(peak, glyphs)}"
-
-
 def per_second(bucket: Bucket, amount: float) -> float | None:
     """None for a step that has only begun: its rate would be noise."""
     return amount / bucket.seconds if bucket.seconds >= 1 else None
 
 
 def _requests(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
-    values = [per_second(bucket, bucket.requests) for bucket in snapshot.buckets]
-    value = line(Span(numbers.short(rates.requests if rates else None, glyphs), Tone.STRONG))
-    remark = line(
-        Span(f"{numbers.count(snapshot.totals.requests, glyphs)} in {snapshot.question.window.label}", Tone.FAINT)
+    series = [per_second(bucket, bucket.requests) for bucket in snapshot.buckets]
+    total = numbers.count(snapshot.totals.requests, glyphs)
+    return Tile(
+        id="requests",
+        share=4,
+        names=("requests /s", "req /s"),
+        values=(line(Span(numbers.short(rates.requests if rates else None, glyphs), Tone.STRONG)),),
+        remarks=(f"{total} in {snapshot.question.window.label}", total),
+        series=series,
+        peak=_peak(series, glyphs),
+        tone=Tone.PLAIN,
     )
-    return Tile("requests", "requests /s", "req /s", value, value, remark, values, _peak(values, glyphs), Tone.STRONG)
 
 
 def _tokens(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
-    values = [per_second(bucket, bucket.input_tokens + bucket.output_tokens) for bucket in snapshot.buckets]
-    incoming = numbers.short(rates.input_tokens if rates else None, glyphs)
-    outgoing = numbers.short(rates.output_tokens if rates else None, glyphs)
-    value = line(
-        Span(incoming, Tone.TOKENS), Span(" in ", Tone.FAINT), Span(outgoing, Tone.TOKENS), Span(" out", Tone.FAINT)
-    )
+    series = [per_second(bucket, bucket.input_tokens + bucket.output_tokens) for bucket in snapshot.buckets]
+    incoming = Span(numbers.short(rates.input_tokens if rates else None, glyphs), Tone.TOKENS)
+    outgoing = Span(numbers.short(rates.output_tokens if rates else None, glyphs), Tone.TOKENS)
     both = numbers.short(rates.input_tokens + rates.output_tokens if rates else None, glyphs)
     totals = snapshot.totals
-    remark = line(
-        Span(
-            f"{numbers.short(totals.input_tokens, glyphs)} in, {numbers.short(totals.output_tokens, glyphs)} out",
-            Tone.FAINT,
-        )
-    )
+    sums = (totals.input_tokens, totals.output_tokens, totals.input_tokens + totals.output_tokens)
+    told_in, told_out, told_all = (numbers.short(tokens, glyphs) for tokens in sums)
     return Tile(
-        "tokens",
-        "tokens /s",
-        "tok /s",
-        value,
-        line(Span(both, Tone.TOKENS)),
-        remark,
-        values,
-        _peak(values, glyphs),
-        Tone.TOKENS,
+        id="tokens",
+        share=5,
+        names=("tokens /s", "tok /s"),
+        values=(
+            line(incoming, Span(" in   ", Tone.FAINT), outgoing, Span(" out", Tone.FAINT)),
+            line(Span(both, Tone.TOKENS)),
+        ),
+        remarks=(f"{told_in} in, {told_out} out", told_all),
+        series=series,
+        peak=_peak(series, glyphs),
+        tone=Tone.TOKENS,
     )
 
 
 def _cost(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
     spending = snapshot.spending
-    values = [
-        None if rate is None else rate * 3600 / 1e12
-        for rate in (per_second(bucket, bucket.cost_pico) for bucket in snapshot.buckets)
-    ]
+    rates = [per_second(bucket, bucket.cost_pico) for bucket in snapshot.buckets]
+    series = [None if rate is None else rate * 3600 / PICO_PER_USD for rate in rates]
     today = Span(numbers.money(spending.today_pico, unpriced=spending.today_unpriced, glyphs=glyphs), Tone.MONEY)
-    hourly = numbers.money(spending.hourly_pico, glyphs=glyphs)
-    daily = numbers.money(None if spending.hourly_pico is None else spending.hourly_pico * 24, glyphs=glyphs)
-    remark = line(Span(f"{hourly} /h {glyphs.arrow} {daily} /day", Tone.FAINT))
-    peak = charts.top(values)
-    shown_peak = "" if peak is None else f"max $ {numbers.short(peak, glyphs)} /h"
-    value = line(today, Span(" today", Tone.FAINT))
-    return Tile("cost", "cost", "$ today", value, line(today), remark, values, shown_peak, Tone.MONEY)
+    hourly = f"{numbers.rough_money(spending.hourly_pico, glyphs)} /h"
+    daily = numbers.rough_money(None if spending.hourly_pico is None else spending.hourly_pico * 24, glyphs)
+    return Tile(
+        id="cost",
+        share=6,
+        names=("cost", "cost"),
+        values=(line(today, Span(" today", Tone.FAINT)), line(today)),
+        remarks=(f"{hourly} {glyphs.arrow} {daily} /day", hourly),
+        series=series,
+        peak=_peak(series, glyphs, "max $", " /h"),
+        tone=Tone.MONEY,
+    )
 
 
 def _first(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
-    values = [bucket.first_p95_ms for bucket in snapshot.buckets]
+    series = [bucket.first_p95_ms for bucket in snapshot.buckets]
     totals = snapshot.totals
     half = Span(numbers.latency(totals.first_p50_ms, glyphs), Tone.STRONG)
-    value = line(half, Span(f"  p95 {numbers.latency(totals.first_p95_ms, glyphs)}", Tone.FAINT))
-    peak = charts.top(values)
-    remark = line(Span(f"open streams {numbers.count(snapshot.open_streams, glyphs)}", Tone.FAINT))
-    shown_peak = "" if peak is None else f"max p95 {numbers.latency(peak, glyphs)}"
-    return Tile("first", "first content", "first", value, line(half), remark, values, shown_peak, Tone.PLAIN)
+    most = numbers.latency(totals.first_p95_ms, glyphs)
+    peak = charts.top(series)
+    streams = numbers.count(snapshot.open_streams, glyphs)
+    return Tile(
+        id="first",
+        share=5,
+        names=("first content", "first"),
+        values=(line(half, Span(f"   p95 {most}", Tone.FAINT)), line(half)),
+        remarks=(f"open streams {streams}", f"streams {streams}", f"{streams} open"),
+        series=series,
+        peak="" if peak is None else f"max {numbers.latency(peak, glyphs)}",
+        tone=Tone.PLAIN,
+    )
 
 
 def _errors(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
-    values = [bucket.errors / bucket.requests * 100 if bucket.requests else None for bucket in snapshot.buckets]
+    series = [bucket.errors / bucket.requests * 100 if bucket.requests else None for bucket in snapshot.buckets]
     totals = snapshot.totals
-    share = totals.error_share
-    symbol, tone = _trouble(share, glyphs)
-    text = Span(symbol + numbers.percent(share, glyphs), tone)
-    counted = f"{numbers.count(totals.errors, glyphs)} of {numbers.count(totals.requests, glyphs)}"
-    remark = line(Span(counted, Tone.FAINT))
-    peak = charts.top(values)
-    shown_peak = "" if peak is None else f"max {numbers.short(peak, glyphs)} %"
-    return Tile("errors", "errors", "errors", line(text), line(text), remark, values, shown_peak, Tone.PLAIN)
+    symbol, tone = _trouble(totals.error_share, glyphs)
+    errors, requests = numbers.count(totals.errors, glyphs), numbers.count(totals.requests, glyphs)
+    return Tile(
+        id="errors",
+        share=4,
+        names=("errors", "errors"),
+        values=(line(Span(symbol + numbers.percent(totals.error_share, glyphs), tone)),),
+        remarks=(f"{errors} of {requests}", errors),
+        series=series,
+        peak=_peak(series, glyphs, "max", " %"),
+        tone=Tone.PLAIN,
+    )
+
+
+def _peak(series: charts.Values, glyphs: Glyphs, before: str = "max", after: str = "") -> str:
+    peak = charts.top(series)
+    return "" if peak is None else f"{before} {numbers.short(peak, glyphs)}{after}"
 
 
 def _trouble(share: float | None, glyphs: Glyphs) -> tuple[str, Tone]:

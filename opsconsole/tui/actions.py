@@ -1,0 +1,143 @@
+"""Everything the console can be told to do: one list that feeds key bindings, key bar, palette and help.
+
+An action whose `changes` is set alters the gateway and does not exist under `--read-only`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.view.chrome import Hint
+from opsconsole.view.snapshot import GroupBy
+
+PREFIX: Final = "g"
+"""Opens the menu of groupings; the actions with this prefix are its entries. `g g` and `G` keep their usual meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do. `run` is Textual's name of it; `keys` in Textual's spelling, the first one is shown."""
+
+    id: str
+    keys: tuple[str, ...]
+    run: str
+    label: str
+    """One or two words, for the key bar."""
+    tip: str
+    """A sentence without a full stop, for tooltip, palette and help."""
+    section: str
+    rank: int = 0
+    """Place in the key bar: the highest goes first when there is no room, 0 never stands there."""
+    prefix: str = ""
+    bar_key: str = ""
+    """What the key bar says where one hint stands for two keys."""
+    changes: bool = False
+
+    def binding(self) -> Binding:
+        return Binding(",".join(self.keys), self.run, self.label, show=False, tooltip=self.tip, id=self.id)
+
+    @property
+    def shown_keys(self) -> str:
+        """`s`, `g m`, `j ↓`"""
+        return " ".join(_shown(key) for key in ((self.prefix,) if self.prefix else ()) + self.keys)
+
+    def hint(self) -> Hint:
+        return Hint(self.bar_key or _shown(self.keys[0]), self.label, self.rank, self.run)
+
+
+_SHOWN: Final = {
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "question_mark": "?",
+    "slash": "/",
+    "colon": ":",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "space": "space",
+    "escape": "esc",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+}
+
+
+def _shown(key: str) -> str:
+    return _SHOWN.get(key, key)
+
+
+CONSOLE_ACTIONS: Final = (
+    Action("help", ("question_mark", "f1"), "app.help", "help", "Show all keys and what they do", "console", 4),
+    Action(
+        "palette", ("ctrl+p", "colon"), "app.command_palette", "commands", "Find a command by its name", "console", 7
+    ),
+    Action("refresh", ("ctrl+r",), "app.read_now", "refresh", "Read the figures now", "console"),
+    Action("faster", ("plus", "equals_sign"), "app.faster", "faster", "Read the figures more often", "console"),
+    Action("slower", ("minus",), "app.slower", "slower", "Read the figures less often", "console"),
+    Action("quit", ("q", "ctrl+q", "ctrl+c"), "app.quit", "quit", "Leave the console", "console", 1),
+)
+
+LIVE_ACTIONS: Final = (
+    Action("filter", ("slash",), "screen.filter", "filter", "Filter the rows as you type; !word hides", "table", 2),
+    Action("sort", ("s",), "screen.sort", "sort", "Sort by the next column", "table", 5),
+    Action("reverse", ("S",), "screen.reverse", "reverse", "Turn the order round", "table"),
+    Action("group", (PREFIX,), "screen.group_menu", "group", "Group by key, model, project …", "table", 6),
+    Action("copy", ("y",), "screen.copy", "copy name", "Copy the name of the row", "table", 9),
+    Action("clear", ("escape",), "screen.clear", "clear", "Clear the filter, leave the zoom", "table"),
+    Action("shorter", ("left_square_bracket",), "screen.window(-1)", "shorter", "Look less far back", "view"),
+    Action(
+        "longer", ("right_square_bracket",), "screen.window(1)", "window", "Look further back, to 30 days", "view", 8
+    ),
+    Action("pause", ("space",), "screen.pause", "pause", "Freeze the table; the figures go on", "view", 3),
+    Action("zoom", ("z",), "screen.zoom", "zoom", "Only graphs, then only the table, then both", "view", 10),
+    Action("down", ("j", "down"), "screen.move(1)", "down", "Next row", "move"),
+    Action("up", ("k", "up"), "screen.move(-1)", "up", "Previous row", "move"),
+    Action("page-down", ("pagedown", "ctrl+f"), "screen.page(1)", "page down", "One page down", "move"),
+    Action("page-up", ("pageup", "ctrl+b"), "screen.page(-1)", "page up", "One page up", "move"),
+    Action("bottom", ("G", "end"), "screen.bottom", "bottom", "Last row", "move"),
+    Action("pan-right", ("l", "right"), "screen.pan(1)", "columns", "Columns there was no room for", "move"),
+    Action("pan-left", ("h", "left"), "screen.pan(-1)", "columns", "Back to the first columns", "move"),
+    Action("top", ("home",), "screen.top", "top", "First row", "move"),
+    Action("group-top", ("g",), "screen.top", "top", "First row", "move", rank=2, prefix=PREFIX),
+    *(
+        Action(
+            f"group-{by}", (by[0],), f"screen.group('{by}')", str(by), f"Group by {by}", "table", rank=1, prefix=PREFIX
+        )
+        for by in GroupBy
+    ),
+)
+
+SECTIONS: Final = {"view": "What is shown", "table": "Table", "move": "Moving", "console": "Console"}
+
+
+def offered(actions: Iterable[Action], *, read_only: bool) -> tuple[Action, ...]:
+    """The actions there are: without those that change something when the console only reads."""
+    return tuple(action for action in actions if not (read_only and action.changes))
+
+
+def bindings(actions: Iterable[Action]) -> list[BindingType]:
+    """The keys of actions that are reached directly, not through a menu."""
+    return [action.binding() for action in actions if not action.prefix]
+
+
+def menu(actions: Iterable[Action], prefix: str) -> tuple[Action, ...]:
+    return tuple(action for action in actions if action.prefix == prefix)
+
+
+def in_palette(action: Action) -> bool:
+    """Whether the palette names it: moving about is for keys alone, and the palette need not open itself."""
+    return action.section != "move" and action.id != "palette"
+
+
+def hints(actions: Iterable[Action]) -> list[Hint]:
+    """What the key bar may say, in the order of the list."""
+    return [action.hint() for action in actions if action.rank and not action.prefix]

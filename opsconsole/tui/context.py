@@ -1,0 +1,34 @@
+"""What a screen gets from the app: clock, time zone, symbols, and how to ask for figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from keyvault.clock import Clock
+from opsconsole.tui.actions import CONSOLE_ACTIONS, Action, hints, offered
+from opsconsole.view.chrome import Hint
+from opsconsole.view.snapshot import Question
+from opsconsole.view.text import Glyphs
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Handed to each screen; screens know nothing of poller and home."""
+
+    clock: Clock
+    zone: tzinfo | None
+    """None: the system's."""
+    glyphs: Glyphs
+    read_only: bool
+    ask: Callable[[Question], None]
+    interval: Callable[[], float]
+    """Seconds between readings now."""
+
+    def actions(self, own: Iterable[Action]) -> tuple[Action, ...]:
+        """A screen's own actions and the console's, as far as they are offered."""
+        return offered((*own, *CONSOLE_ACTIONS), read_only=self.read_only)
+
+    def hints(self, own: Iterable[Action]) -> list[Hint]:
+        return hints(self.actions(own))

@@ -1,0 +1,42 @@
+"""The last line: the keys that matter most, each with the name of what it does; a click does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+from opsconsole.tui.theme import painted
+from opsconsole.view.chrome import Hint, hint_at, key_bar
+from opsconsole.view.text import Line, Span, Tone
+
+
+class KeyBar(Widget):
+    """Shows as many hints as fit."""
+
+    def __init__(self, hints: Sequence[Hint], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._hints = tuple(hints)
+
+    def offer(self, hints: Sequence[Hint]) -> None:
+        """Show these from now on."""
+        if self._hints != tuple(hints):
+            self._hints = tuple(hints)
+            self.refresh()
+
+    def render(self) -> Content:
+        spans: list[Span] = []
+        end = 0
+        for at, hint in key_bar(self._hints, self.content_size.width):
+            spans += [Span(" " * (at - end)), Span(hint.key, Tone.ACCENT), Span(f" {hint.does}", Tone.FAINT)]
+            end = at + len(hint.key) + 1 + len(hint.does)
+        line: Line = tuple(spans)
+        return painted(line)
+
+    async def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        hint = hint_at(key_bar(self._hints, self.content_size.width), place.x) if place else None
+        if hint is not None:
+            await self.run_action(hint.action)
