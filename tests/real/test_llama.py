@@ -1,0 +1,131 @@
+"""A real llama.cpp server as the provider: nobody here wrote it, so its counts and its habits are the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.gateway import Gateway, serving
+from tests.real.tiny_llama import MODEL, SECRET
+from tests.real.waiting import eventually
+
+HELLO: Any = [{"role": "user", "content": "hello world and the others"}]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, llama: str) -> Iterator[Gateway]:
+    gateway = Gateway(tmp_path_factory.mktemp("llama-gateway"))
+    gateway.create_upstream("llama", "llamacpp", f"{llama}/v1", SECRET)
+    with serving(gateway):
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.create_key("client"), max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def messages_client(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=gateway.origin, api_key=gateway.create_key("messages"), max_retries=0) as client:
+        yield client
+
+
+def newest(gateway: Gateway) -> dict[str, Any]:
+    return gateway.requests(1)[-1]
+
+
+def counts(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["outcome"], row["basis"], row["input_tokens"], row["output_tokens"]
+
+
+def test_the_preset_passes_its_test_call(gateway: Gateway) -> None:
+    told = gateway.json("upstreams", "test", "llama", "--model", MODEL)
+    assert told["ok"] is True
+
+
+def test_the_counts_of_a_chat_are_what_the_server_reports(gateway: Gateway, client: openai.OpenAI) -> None:
+    usage = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=12).usage
+    assert usage is not None
+    assert counts(newest(gateway)) == ("served", "provider", usage.prompt_tokens, usage.completion_tokens)
+
+
+def test_cached_input_is_what_the_server_reports(gateway: Gateway, client: openai.OpenAI) -> None:
+    for _ in range(2):
+        usage = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=4).usage
+    assert usage is not None
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens
+    assert newest(gateway)["cached_input_tokens"] == usage.prompt_tokens_details.cached_tokens
+
+
+def test_the_counts_of_a_streamed_chat_are_what_the_server_reports(gateway: Gateway, client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model=MODEL, messages=HELLO, max_tokens=12, stream=True, stream_options={"include_usage": True}
+    )
+    usage = [event.usage for event in stream][-1]
+    assert usage is not None
+    assert counts(newest(gateway)) == ("served", "provider", usage.prompt_tokens, usage.completion_tokens)
+
+
+def test_a_client_that_did_not_ask_for_usage_gets_none_and_is_counted_all_the_same(
+    gateway: Gateway, client: openai.OpenAI
+) -> None:
+    stream = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=12, stream=True)
+    assert [event.usage for event in stream if event.usage] == []
+    row = newest(gateway)
+    assert counts(row)[:2] == ("served", "provider")
+    assert row["output_tokens"] == 12
+
+
+def test_the_counts_of_messages_are_what_the_server_reports(
+    gateway: Gateway, messages_client: anthropic.Anthropic
+) -> None:
+    usage = messages_client.messages.create(model=MODEL, messages=HELLO, max_tokens=12).usage
+    cached = usage.cache_read_input_tokens or 0
+    assert counts(newest(gateway)) == ("served", "provider", usage.input_tokens + cached, usage.output_tokens)
+    assert newest(gateway)["cached_input_tokens"] == cached
+
+
+def test_the_counts_of_streamed_messages_are_what_the_server_reports(
+    gateway: Gateway, messages_client: anthropic.Anthropic
+) -> None:
+    with messages_client.messages.stream(model=MODEL, messages=HELLO, max_tokens=12) as stream:
+        usage = stream.get_final_message().usage
+    cached = usage.cache_read_input_tokens or 0
+    assert counts(newest(gateway)) == ("served", "provider", usage.input_tokens + cached, usage.output_tokens)
+
+
+def test_a_request_longer_than_the_context_is_the_server_s_own_error(gateway: Gateway, client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "the end and " * 20_000}]
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model=MODEL, messages=messages)
+    assert newest(gateway)["status"] == 400
+
+
+def test_it_stops_generating_when_the_client_leaves(gateway: Gateway, client: openai.OpenAI, llama: str) -> None:
+    stream = client.chat.completions.create(
+        model=MODEL, messages=HELLO, max_tokens=12_000, stream=True, extra_body={"ignore_eos": True}
+    )
+    next(iter(stream))
+    assert generating(llama) == 1
+
+    stream.close()
+
+    eventually(lambda: generating(llama) == 0, within=2)
+    row = eventually(lambda: newest(gateway) if newest(gateway)["outcome"] == "aborted" else None)
+    assert row["basis"] in ("tokenizer", "estimate")
+    assert 0 < row["output_tokens"] < 12_000
+
+
+def generating(llama: str) -> int:
+    """How many requests the server works on now, by its own word."""
+    told = httpx.get(f"{llama}/metrics", headers={"authorization": f"Bearer {SECRET}"}, trust_env=False).text
+    line = next(line for line in told.splitlines() if line.startswith("llamacpp:requests_processing "))
+    return int(line.split()[1])
