@@ -34,7 +34,7 @@ def _tile(tile: Tile, room: int, height: int, glyphs: Glyphs) -> list[Line]:
     peak = tile.peak if graph_height else ""
     name = _first_fitting(tile.names, room - len(peak) - 1) or tile.names[-1]
     peak_fits = len(name) + len(peak) < room
-    remark = _first_fitting(tile.remarks, room) if peak_fits else peak
+    remark = _first_fitting(tile.remarks if peak_fits else (peak, peak.removeprefix("max ").removesuffix(" /h")), room)
     value = next((value for value in tile.values if text.width(value) <= room), tile.values[-1])
     lines: list[Line] = [
         (Span(name, Tone.FAINT), Span(peak.rjust(room - len(name)) if peak_fits else "", Tone.FAINT)),

@@ -47,7 +47,7 @@ class Mode:
 
 
 def status(feed: Feed, mode: Mode, now: datetime, glyphs: Glyphs = UNICODE) -> Line:
-    """The state in a word, and what there is to add: `● live` and `every 1 s · 0.4 s old`, `✖ stale 12 s`, `○ reading…`."""
+    """The state in a word, then what there is to add: `● live`, `every 1 s · 0.4 s old`."""
     age = feed.age(now)
     if feed.failure is not None:
         stale = "no data" if age is None else f"stale {numbers.duration(age)}"
