@@ -9,8 +9,6 @@ and dropped for a while, so that the client gets to see the answer instead of a 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from enum import Enum, auto
 from typing import Final, cast
 
@@ -19,10 +17,10 @@ from keyvault.proxy.http1.body import BodyReader, ChunkedBody, SizedBody
 from keyvault.proxy.http1.exchange import Exchange, Handler
 from keyvault.proxy.http1.head import CHUNKED, HeadReader, Request
 from keyvault.proxy.http1.limits import BodyBudget, Limits
+from keyvault.proxy.http1.outlet import Outlet
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NEVER: Final = float("inf")
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class _State(Enum):
@@ -32,8 +30,6 @@ class _State(Enum):
     """Within a body; its exchange may have been refused already, then the rest is dropped."""
     SERVING = auto()
     """The handler is at work."""
-    CLOSING = auto()
-    """The last answer is written; input is dropped."""
 
 
 class ServerConnection(asyncio.Protocol):
@@ -59,19 +55,13 @@ class ServerConnection(asyncio.Protocol):
         """More was pipelined than is held; the surplus is dropped."""
         self._deadline = _NEVER
         self._body_since = 0.0
-        self._unsent = 0
-        self._unsent_since = 0.0
-        """Since when the client has taken next to nothing of the `_unsent` bytes."""
-        self.keep_alive = True
-        """Another request may follow. Goes to False for good."""
-        self.write_paused = False
-        self.gone = False
+        self._outlet: Outlet
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
+        self._outlet = Outlet(cast(asyncio.Transport, transport), self._loop, self._limits)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._deadline = self._loop.time() + self._limits.head_timeout
@@ -86,10 +76,10 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A client that closes its half has left: there is nobody to tell when it closes the other."""
-        self._watch_reader()
         if self._task is not None and self._exchange is not None and not self._exchange.finished:
-            self._leave()
-            self._transport.abort()
+            self.cut()
+        else:
+            self._outlet.watch()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
@@ -97,13 +87,13 @@ class ServerConnection(asyncio.Protocol):
             self._forget()
 
     def pause_writing(self) -> None:
-        self.write_paused = True
-        self._watch_reader()
+        self._outlet.paused = True
+        self._outlet.watch()
         if self._exchange is not None and self._exchange.flow is not None:
             self._exchange.flow.pause_reading()
 
     def resume_writing(self) -> None:
-        self.write_paused = False
+        self._outlet.paused = False
         if self._exchange is not None and self._exchange.flow is not None:
             self._exchange.flow.resume_reading()
         self._advance()
@@ -112,12 +102,12 @@ class ServerConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Ends what has taken too long."""
-        if (self.write_paused or self._transport.is_closing()) and self._reader_has_stalled(now):
-            self._transport.abort()
+        if self._outlet.has_stalled(now):
+            self._outlet.abort()
         elif now < self._deadline:
             return
-        elif self._state is _State.CLOSING:
-            self._transport.abort()
+        elif self._outlet.done:
+            self._outlet.abort()
         elif self._state is _State.HEAD and self._head is None:
             self._close()
         else:
@@ -125,30 +115,14 @@ class ServerConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Takes no further request: closes now if idle, else behind the answer under way."""
-        self.keep_alive = False
-        if self._state is _State.HEAD and self._head is None:
+        self._outlet.keep_alive = False
+        if self._state is _State.HEAD and self._head is None and not self._outlet.done:
             self._close()
 
     def cut(self) -> None:
         """Ends everything now, as if the client had left."""
         self._leave()
-        self._transport.abort()
-
-    # What the exchange calls.
-
-    def write(self, data: bytes) -> None:
-        if not self.gone and self._state is not _State.CLOSING:
-            self._transport.write(data)
-
-    def close_after_answer(self) -> None:
-        self.keep_alive = False
-
-    def break_off(self, *, hard: bool) -> None:
-        """Ends the connection in the middle of an answer; `hard`: by a reset."""
-        if hard and (raw := self._transport.get_extra_info("socket")) is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._transport.abort()
-        self._close()
+        self._outlet.abort()
 
     # From here on: our own.
 
@@ -156,9 +130,11 @@ class ServerConnection(asyncio.Protocol):
         """Works through the input as far as it goes now."""
         try:
             while self._input:
-                if self._state is _State.BODY:
+                if self._outlet.done or self._flooded:
+                    self._input = b""
+                elif self._state is _State.BODY:
                     self._read_body()
-                elif self._state is _State.HEAD and not self.write_paused:
+                elif self._state is _State.HEAD and not self._outlet.paused:
                     self._read_head()
                 else:
                     self._hold()
@@ -167,11 +143,10 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(refusal)
 
     def _hold(self) -> None:
-        if self._state is _State.CLOSING or self._flooded:
-            self._input = b""
-        elif len(self._input) > self._limits.max_head:
+        """Lets further requests wait. Reading never stops, or a client that leaves would not be noticed."""
+        if len(self._input) > self._limits.max_head:
             self._flooded = True
-            self.keep_alive = False
+            self._outlet.keep_alive = False
             self._input = b""
 
     def _read_head(self) -> None:
@@ -187,9 +162,9 @@ class ServerConnection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         """The head is there: ask the handler, then go on to the body."""
-        self.keep_alive = self.keep_alive and request.keep_alive
+        self._outlet.keep_alive = self._outlet.keep_alive and request.keep_alive
         self._state = _State.BODY
-        self._exchange = Exchange(self, request)
+        self._exchange = Exchange(self._outlet, request)
         self._admit(self._exchange)
         if request.body_length == 0:
             self._body_complete(b"")
@@ -201,7 +176,7 @@ class ServerConnection(asyncio.Protocol):
         self._body_since = 0.0
         if not self._input:
             if request.expects_continue:
-                self.write(_CONTINUE)
+                self._outlet.write(_CONTINUE)
             self._expect_more()
 
     def _admit(self, exchange: Exchange) -> None:
@@ -248,11 +223,11 @@ class ServerConnection(asyncio.Protocol):
         if error is not None and not isinstance(error, Refusal):
             self._loop.call_exception_handler({"message": "serving a request failed", "exception": error, "task": task})
             error = Refusal(500, "internal_error", "the gateway failed on this request", type="server_error")
-        if error is not None and not exchange.started and not self.gone:
+        if error is not None and not exchange.started and not self._outlet.gone:
             self._handler.refuse(exchange, error)
         if not exchange.finished:
             exchange.abort()
-        if self.gone:
+        if self._outlet.gone:
             self._forget()
             return
         self._next_request()
@@ -261,46 +236,40 @@ class ServerConnection(asyncio.Protocol):
     def _next_request(self) -> None:
         self._give_back()
         self._exchange = None
-        if self._state is _State.CLOSING:
+        if self._outlet.done:
             return
-        if not self.keep_alive:
-            if self._flooded:
-                self._linger()
-            else:
-                self._close()
-            return
-        self._state = _State.HEAD
-        self._deadline = self._loop.time() + self._limits.keep_alive_timeout
+        if self._flooded:
+            self._linger()
+        elif not self._outlet.keep_alive:
+            self._close()
+        else:
+            self._state = _State.HEAD
+            self._deadline = self._loop.time() + self._limits.keep_alive_timeout
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers what cannot be read on, and closes."""
-        self.keep_alive = False
+        self._outlet.keep_alive = False
         exchange = self._exchange
         if exchange is None:
-            exchange = Exchange(self, self._head.request if self._head is not None else Request(peer=self._peer))
+            exchange = Exchange(
+                self._outlet, self._head.request if self._head is not None else Request(peer=self._peer)
+            )
         if not exchange.started:
             self._handler.refuse(exchange, refusal)
         self._linger()
 
     def _linger(self) -> None:
-        """Says goodbye and drops input for a while: closing on unread input would reset what we have just written."""
+        """Goes on reading for a while, and drops it."""
+        self._outlet.say_goodbye()
         self._give_back()
-        self._state = _State.CLOSING
-        self._input = b""
         self._head = None
-        self._watch_reader()
-        self._deadline = self._unsent_since + self._limits.linger_timeout
-        if not self._transport.is_closing() and self._transport.can_write_eof():
-            self._transport.write_eof()
+        self._deadline = self._loop.time() + self._limits.linger_timeout
 
     def _close(self) -> None:
         """Closes once everything is written; a client that does not read is cut off by `check`."""
+        self._outlet.close()
         self._give_back()
-        self._state = _State.CLOSING
-        self._input = b""
         self._deadline = _NEVER
-        self._watch_reader()
-        self._transport.close()
 
     def _give_back(self) -> None:
         if self._body is not None:
@@ -310,7 +279,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """The client is gone: whatever is being done for it stops now, unless it is complete."""
-        self.gone = True
+        self._outlet.gone = True
         if self._task is not None and self._exchange is not None and not self._exchange.finished:
             self._task.cancel()
 
@@ -318,13 +287,3 @@ class ServerConnection(asyncio.Protocol):
         self._give_back()
         self._exchange = None
         self._connections.discard(self)
-
-    def _watch_reader(self) -> None:
-        self._unsent = self._transport.get_write_buffer_size()
-        self._unsent_since = self._loop.time()
-
-    def _reader_has_stalled(self, now: float) -> bool:
-        unsent = self._transport.get_write_buffer_size()
-        if unsent + self._limits.slowest_read <= self._unsent:
-            self._unsent, self._unsent_since = unsent, now
-        return now - self._unsent_since > self._limits.write_timeout

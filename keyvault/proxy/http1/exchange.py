@@ -8,13 +8,11 @@ sent after the client has left is dropped. Headers given here never contain `con
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from keyvault.errors import Refusal
 from keyvault.proxy.http1.head import Headers, Request
-
-if TYPE_CHECKING:
-    from keyvault.proxy.http1.connection import ServerConnection
+from keyvault.proxy.http1.outlet import Outlet
 
 _STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _JOINED_UP_TO: Final = 64 * 1024
@@ -50,13 +48,15 @@ class Handler(Protocol):
 class Exchange:
     """One request on a connection. `caller` is for the handler to use."""
 
-    __slots__ = ("_connection", "_flow", "_left", "caller", "finished", "request", "started")
+    __slots__ = ("_flow", "_left", "_outlet", "_unsent_head", "caller", "finished", "request", "started")
 
-    def __init__(self, connection: ServerConnection, request: Request) -> None:
-        self._connection = connection
+    def __init__(self, outlet: Outlet, request: Request) -> None:
+        self._outlet = outlet
         self._flow: Flow | None = None
         self._left = 0
         """Bytes of the answer still to come; negative: `_UNTIL_CLOSE` or `_CHUNKED`."""
+        self._unsent_head = b""
+        """Waits for the first piece, to go in the same write; at most until the loop's next turn."""
         self.request = request
         self.caller: Any = None
         self.started = False
@@ -70,32 +70,32 @@ class Exchange:
     @flow.setter
     def flow(self, flow: Flow | None) -> None:
         self._flow = flow
-        if flow is not None and self._connection.write_paused:
+        if flow is not None and self._outlet.paused:
             flow.pause_reading()
 
     @property
     def gone(self) -> bool:
         """The client has left; nothing can be sent any more."""
-        return self._connection.gone
+        return self._outlet.gone
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer in one write. 204 and 304 have no body."""
-        assert not self.started, "an answer was started already"
+        self._must_not_have_started()
         bodiless = status in (204, 304)
         head = self._head(status, headers, b"" if bodiless else b"content-length: %d\r\n" % len(body))
         self.started = True
         if bodiless or self.request.method == "HEAD":
-            self._connection.write(head)
+            self._outlet.write(head)
         elif len(body) <= _JOINED_UP_TO:
-            self._connection.write(head + body)
+            self._outlet.write(head + body)
         else:
-            self._connection.write(head)
-            self._connection.write(body)
+            self._outlet.write(head)
+            self._outlet.write(body)
         self._finished()
 
     def start(self, status: int, headers: Headers, *, length: int | None) -> None:
         """Begins an answer of `length` bytes, or of unknown length: chunked, or up to the close for HTTP/1.0."""
-        assert not self.started, "an answer was started already"
+        self._must_not_have_started()
         if status in (204, 304):
             framing, self._left = b"", 0
         elif length is not None:
@@ -104,45 +104,62 @@ class Exchange:
             framing, self._left = b"transfer-encoding: chunked\r\n", _CHUNKED
         else:
             framing, self._left = b"", _UNTIL_CLOSE
-            self._connection.close_after_answer()
+            self._outlet.keep_alive = False
         if self.request.method == "HEAD":
             self._left = 0
         self.started = True
-        self._connection.write(self._head(status, headers, framing))
+        self._unsent_head = self._head(status, headers, framing)
+        self._outlet.soon(self._flush)
 
     def send(self, data: bytes) -> None:
         """A piece of the answer, in one write."""
-        if not data or self.request.method == "HEAD":
+        if not data or self.finished or self.request.method == "HEAD":
             return
         if self._left == _CHUNKED:
-            self._connection.write(b"%x\r\n%b\r\n" % (len(data), data))
-            return
-        if self._left != _UNTIL_CLOSE:
-            assert len(data) <= self._left, "the answer is longer than announced"
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        elif self._left != _UNTIL_CLOSE:
+            if len(data) > self._left:
+                raise ValueError("the answer is longer than announced")
             self._left -= len(data)
-        self._connection.write(data)
+        self._write(data)
 
     def finish(self, data: bytes = b"") -> None:
         """The last piece and the end. An answer shorter than announced is cut instead."""
         if self.finished:
             return
         if self._left == _CHUNKED:
-            self._connection.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+            self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
         else:
             self.send(data)
             if self._left > 0:
                 self.abort()
                 return
+            self._flush()
         self._finished()
 
     def abort(self) -> None:
         """Cuts the answer, so that the client sees that it is broken."""
         if self.finished:
             return
+        self._flush()
         self.finished = True
         self._flow = None
         # An end of stream would look like the end of an answer that has no other end.
-        self._connection.break_off(hard=self._left == _UNTIL_CLOSE)
+        self._outlet.break_off(hard=self._left == _UNTIL_CLOSE)
+
+    def _must_not_have_started(self) -> None:
+        if self.started:
+            raise ValueError("an answer was started already")
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent_head:
+            data, self._unsent_head = self._unsent_head + data, b""
+        self._outlet.write(data)
+
+    def _flush(self) -> None:
+        """Writes a head that was not followed by anything at once."""
+        if self._unsent_head:
+            self._write(b"")
 
     def _finished(self) -> None:
         self.finished = True
@@ -150,7 +167,7 @@ class Exchange:
 
     def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
-        if not self._connection.keep_alive:
+        if not self._outlet.keep_alive:
             framing += b"connection: close\r\n"
         elif self.request.version == "1.0":
             framing += b"connection: keep-alive\r\n"

@@ -25,7 +25,7 @@ METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT",
 CHUNKED: Final = -1
 """The body length of a chunked request."""
 
-_VERSIONS: Final = ("1.1", "1.0")
+_VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _FRAMING: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*\Z")
 _HEAD_END: Final = b"\r\n\r\n"
@@ -63,17 +63,18 @@ class Request:
 
 
 class HeadReader:
-    """Reads one head, in as many pieces as it comes; a new one for each request."""
+    """Reads one head, in as many pieces as it comes; a new one for each request.
 
-    __slots__ = ("_complete", "_fed", "_framing", "_limits", "_parser", "_raw", "_target", "request")
+    llhttp sees every byte first, so that what is wrong is refused as soon as it shows. Once it has passed a head, which
+    excludes folded lines, stray line ends and control characters, splitting it at CR LF is exact.
+    """
+
+    __slots__ = ("_complete", "_limits", "_parser", "_raw", "request")
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self.request = request
         self._limits = limits
         self._raw = b""
-        self._fed = 0
-        self._target = b""
-        self._framing: Headers = []
         self._complete = False
         self._parser = httptools.HttpRequestParser(self)
 
@@ -82,35 +83,22 @@ class HeadReader:
         seen = len(self._raw)
         raw = self._raw = self._raw + data if seen else data
         end = raw.find(_HEAD_END, seen - 3 if seen > 3 else 0)
-        end = len(raw) if end < 0 else end + 4
-        self._parse(raw[self._fed : min(end, self._limits.max_head)])
-        if end > self._limits.max_head:
-            self._refuse_size()
-        self._fed = end
-        if self._complete:
-            self._accept()
-            return raw[end:]
-        if b"\r\n" in raw:
-            self._check_request_line()
+        size = len(raw) if end < 0 else end + 4
+        limit = self._limits.max_head
+        self._parse(raw[seen : size if size <= limit else limit])
+        if size > limit:
+            raise self._too_large()
+        if self._complete and end >= 0:
+            lines = raw[:end].split(b"\r\n")
+            self._read_request_line(lines[0])
+            self._read_headers(lines)
+            return raw[size:]
+        if (line_end := raw.find(b"\r\n")) >= 0:
+            self._read_request_line(raw[:line_end])
         return None
 
-    # What llhttp calls.
-
-    def on_url(self, piece: bytes) -> None:
-        self._target += piece
-        if len(self._target) > self._limits.max_target:
-            raise _target_too_long()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name, value = name.lower(), value.strip(b" \t")
-        headers = self.request.headers
-        headers.append((name, value))
-        if name in _FRAMING:
-            self._framing.append((name, value))
-        if len(headers) > self._limits.max_headers:
-            raise Refusal(431, "too_many_headers", f"the request has more than {self._limits.max_headers} headers")
-
     def on_headers_complete(self) -> None:
+        """llhttp calls this."""
         self._complete = True
 
     def _parse(self, data: bytes) -> None:
@@ -118,10 +106,6 @@ class HeadReader:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # an ordinary request to us: whether to change protocols is the handler's to say
-        except httptools.HttpParserCallbackError as error:
-            if isinstance(error.__context__, Refusal):
-                raise error.__context__ from None
-            raise
         except httptools.HttpParserInvalidMethodError:
             raise self._not_a_method() from None
         except httptools.HttpParserError as error:
@@ -130,52 +114,52 @@ class HeadReader:
                 raise _unsupported_version() from None
             raise malformed(reason[:1].lower() + reason[1:]) from None
 
-    def _accept(self) -> None:
-        request = self.request
-        self._check_request_line()
-        target = self._target.decode("ascii")
-        request.path, _, request.query = target.partition("?")
-        self._read_framing()
-
-    def _check_request_line(self) -> None:
+    def _read_request_line(self, line: bytes) -> None:
         """llhttp takes other protocols, several blanks, empty lines before, and no version at all (HTTP/0.9)."""
-        version = self._parser.get_http_version()
+        words = line.split(b" ")
+        if len(words) != 3:
+            raise malformed("the request line is not METHOD TARGET HTTP/1.1")
+        method, target, version = words
         if version not in _VERSIONS:
             raise _unsupported_version()
-        method = self._parser.get_method()
-        if not self._raw.startswith(b"%b %b HTTP/%b\r\n" % (method, self._target, version.encode())):
-            raise malformed("the request line is not METHOD TARGET HTTP/1.1")
         if method not in METHODS:
-            raise Refusal(501, "method_not_supported", f"the method {method.decode()} is not supported here")
-        if not self._target.startswith(b"/") or b"#" in self._target:
+            raise Refusal(501, "method_not_supported", "the request's method is not supported here")
+        if len(target) > self._limits.max_target:
+            raise _target_too_long()
+        if not target.startswith(b"/") or b"#" in target:
             raise malformed("the request's target must be a path")
-        self.request.method = METHODS[method]
-        self.request.version = version
-
-    def _read_framing(self) -> None:
         request = self.request
-        hosts = lengths = codings = 0
+        request.method, request.version = METHODS[method], _VERSIONS[version]
+        request.path, _, request.query = target.decode("ascii").partition("?")
+
+    def _read_headers(self, lines: list[bytes]) -> None:
+        if len(lines) > self._limits.max_headers + 1:
+            raise Refusal(431, "too_many_headers", f"the request has more than {self._limits.max_headers} headers")
+        pairs = [line.partition(b":") for line in lines]
+        del pairs[0]
+        self.request.headers = headers = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
+        self._read_framing([header for header in headers if header[0] in _FRAMING])
+
+    def _read_framing(self, headers: Headers) -> None:
+        request = self.request
+        hosts = bodies = 0
         request.keep_alive = request.version == "1.1"
-        for name, value in self._framing:
+        for name, value in headers:
             if name == b"host":
                 hosts += 1
                 if not _HOST.match(value):
                     raise malformed("the Host header is not a host")
             elif name == b"connection":
                 request.keep_alive = _keep_alive(value.lower(), request.keep_alive)
-            elif name == b"content-length":
-                lengths += 1
-                request.body_length = self._length(value)
-            elif name == b"transfer-encoding":
-                codings += 1
-                request.body_length = _chunked(value, request.version)
-            elif value.lower() == b"100-continue":
-                request.expects_continue = request.version == "1.1"
+            elif name == b"expect":
+                request.expects_continue = _expects_continue(value, request.version)
             else:
-                raise Refusal(417, "expectation_failed", "only 100-continue can be expected")
+                bodies += 1
+                is_length = name == b"content-length"
+                request.body_length = self._length(value) if is_length else _chunked(value, request.version)
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise malformed("the request must have exactly one Host header")
-        if lengths + codings > 1:
+        if bodies > 1:
             raise malformed("the request's body is framed more than once")
 
     def _length(self, value: bytes) -> int:
@@ -194,10 +178,10 @@ class HeadReader:
             return Refusal(501, "method_not_supported", "the request's method is not known")
         return malformed("this is not http")
 
-    def _refuse_size(self) -> None:
+    def _too_large(self) -> Refusal:
         if b"\r\n" not in self._raw[: self._limits.max_head]:
-            raise _target_too_long()
-        raise Refusal(431, "head_too_large", f"the request's head is larger than {self._limits.max_head} bytes")
+            return _target_too_long()
+        return Refusal(431, "head_too_large", f"the request's head is larger than {self._limits.max_head} bytes")
 
 
 def malformed(reason: str) -> Refusal:
@@ -223,6 +207,12 @@ def _chunked(value: bytes, version: str) -> int:
     if value.lower() != b"chunked":
         raise Refusal(501, "coding_not_supported", "the only Transfer-Encoding supported is chunked")
     return CHUNKED
+
+
+def _expects_continue(value: bytes, version: str) -> bool:
+    if value.lower() != b"100-continue":
+        raise Refusal(417, "expectation_failed", "only 100-continue can be expected")
+    return version == "1.1"
 
 
 def _keep_alive(value: bytes, so_far: bool) -> bool:

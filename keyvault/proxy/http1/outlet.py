@@ -1,0 +1,81 @@
+"""The way out of a client's connection: what is written, whether the client takes it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from keyvault.proxy.http1.limits import Limits
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Outlet:
+    """Writes to one client. After `close`, `say_goodbye` or `break_off` nothing more is written."""
+
+    __slots__ = ("_limits", "_loop", "_since", "_transport", "_unsent", "done", "gone", "keep_alive", "paused")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._limits = limits
+        self._unsent = 0
+        self._since = 0.0
+        self.keep_alive = True
+        """Another answer may follow this one. Goes to False for good."""
+        self.paused = False
+        """The client does not take what is written."""
+        self.done = False
+        self.gone = False
+        """The client has left."""
+
+    def write(self, data: bytes) -> None:
+        if not (self.done or self.gone):
+            self._transport.write(data)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Calls back at the loop's next turn."""
+        self._loop.call_soon(callback)
+
+    def watch(self) -> None:
+        """Begins to watch whether the client takes what is written."""
+        self._unsent = self._transport.get_write_buffer_size()
+        self._since = self._loop.time()
+
+    def has_stalled(self, now: float) -> bool:
+        """Tells a client that reads slowly (`slowest_read` bytes in `write_timeout`) from one that does not read."""
+        if not (self.paused or self._transport.is_closing()):
+            return False
+        unsent = self._transport.get_write_buffer_size()
+        if unsent + self._limits.slowest_read <= self._unsent:
+            self._unsent, self._since = unsent, now
+        return now - self._since > self._limits.write_timeout
+
+    def close(self) -> None:
+        """Closes once everything is written."""
+        self.done = True
+        self.watch()
+        self._transport.close()
+
+    def say_goodbye(self) -> None:
+        """Ends the answers but goes on reading: closing on unread input would reset what has just been written."""
+        self.done = True
+        self.watch()
+        if not self._transport.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def break_off(self, *, hard: bool) -> None:
+        """Ends the connection in the middle of an answer; `hard`: by a reset."""
+        if self.gone:
+            return
+        if hard and (raw := self._transport.get_extra_info("socket")) is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()
+        self.close()
+
+    def abort(self) -> None:
+        self.done = True
+        self._transport.abort()
