@@ -12,7 +12,6 @@ from keyvault.clock import from_ms, to_ms
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import fold
 from keyvault.domain.vault import Upstream
-from keyvault.errors import Tampered
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import upstreams
 
@@ -39,9 +38,10 @@ def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
     tx.execute(sa.insert(upstreams).values(values))
 
 
-def all_upstreams(tx: Transaction) -> list[Upstream]:
-    """All upstreams, by name."""
-    return [_upstream(row) for row in tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))]
+def all_upstreams(tx: Transaction) -> list[tuple[Upstream, str | None]]:
+    """All upstreams with the ids of their sealed records, by name."""
+    rows = tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))
+    return [(_upstream(row), row.record_id) for row in rows]
 
 
 def find(tx: Transaction, name: str) -> tuple[Upstream, str | None] | None:
@@ -64,17 +64,12 @@ def delete(tx: Transaction, upstream_id: int) -> None:
 
 
 def _upstream(row: Any) -> Upstream:
-    try:
-        dialects = frozenset(Dialect(name) for name in row.dialects.split(",") if name)
-        extra_headers = dict(json.loads(row.extra_headers))
-    except (ValueError, TypeError, RecursionError):
-        raise Tampered(f"upstream {row.name!a}: its row was written by something else than gwctl") from None
     return Upstream(
         id=row.id,
         name=row.name,
         provider=row.provider,
         base_url=row.base_url,
-        dialects=dialects,
+        dialects=_dialects(row.dialects),
         auth_header=row.auth_header,
         auth_scheme=row.auth_scheme,
         stream_usage=bool(row.stream_usage),
@@ -86,5 +81,19 @@ def _upstream(row: Any) -> Upstream:
         has_secret=bool(row.auth_header),
         verified_at=None if row.verified_ms is None else from_ms(row.verified_ms),
         verified_note=row.verified_note,
-        extra_headers=extra_headers,
+        extra_headers=_headers(row.extra_headers),
     )
+
+
+def _dialects(text: str) -> frozenset[Dialect]:
+    """What cannot be understood is left out: the row can still be shown and deleted, and no longer equals its seal."""
+    known = {dialect.value for dialect in Dialect}
+    return frozenset(Dialect(name) for name in text.split(",") if name in known)
+
+
+def _headers(text: str) -> dict[str, str]:
+    try:
+        written = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return written if isinstance(written, dict) else {}

@@ -74,6 +74,7 @@ def _sealed_with(upstream: Upstream) -> dict[str, Any]:
         "origin": upstream.base_url,
         "auth_header": upstream.auth_header,
         "auth_scheme": upstream.auth_scheme,
+        "dialects": sorted(upstream.dialects),
         "extra_headers": upstream.extra_headers,
         "allow_private": upstream.allow_private,
         "ca_file": upstream.ca_file,

@@ -57,16 +57,15 @@ def read_limited(descriptor: int, source: str) -> bytes:
 
 def decode_key(data: bytes, source: str) -> bytes:
     """The 32 bytes a key file's content stands for. Raises `Locked` naming the source, never showing the content."""
-    if len(data) == KEY_BYTES:
-        return data  # raw: not stripped, since a random key may end in what looks like a newline
+    for ending in (b"", b"\n", b"\r\n"):  # raw: never stripped further, since a random key may begin or end in a space
+        if len(data) == KEY_BYTES + len(ending) and data.endswith(ending):
+            return data[:KEY_BYTES]
     text = data.strip()
     if _HEX.match(text):
         return bytes.fromhex(text.decode())
     if _BASE64.match(text):
         with contextlib.suppress(binascii.Error):  # falls through to the message below
             return base64.b64decode(text.ljust(44, b"="), altchars=b"-_" if set(text) & set(b"-_") else None)
-    if len(text) == KEY_BYTES:
-        return text
     raise Locked(
         f"{source}: expected {KEY_BYTES} bytes, found {len(text)}",
         hint="a key is 32 raw bytes, 64 hexadecimal digits or base64 of 32 bytes",
