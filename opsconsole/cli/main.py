@@ -129,7 +129,7 @@ def run(
 
     def command() -> Any:
         group = typer.main.get_command(program())
-        if argv[:1] == [HIDDEN_COMMAND]:
+        if argv and argv[0] == HIDDEN_COMMAND:
             return _complete(group, surroundings, list(argv[1:]))
         return group.main(args=list(argv), prog_name="gwctl", standalone_mode=False, obj=surroundings)
 

@@ -138,14 +138,11 @@ class Session:
 
     def show(self, document: Document) -> None:
         """Print a document in the form asked for; it is delivered when this returns."""
-        form = self.options.format
-        if form is Format.SECRET:
-            raise UsageError("-o secret is for commands that make a key's secret", hint="gwctl help formats")
         if self.dry_run and isinstance(document, Details):
             document = Details(
                 {**document.row, "dry_run": True}, document.key, document.omit | {"dry_run"}, document.inner
             )
-        self.io.data(render(document, form, self._look()))
+        self.io.data(render(document, self.options.format, self._look()))
 
     def show_row(self, row: Row) -> None:
         """Print one row of a stream as a JSON line."""

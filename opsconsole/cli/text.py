@@ -7,6 +7,7 @@ control characters, terminal escapes and direction marks become visible escapes.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from keyvault.clock import rfc3339
 from keyvault.money import PICO_PER_USD, divide_half_even, format_usd
 
 UNKNOWN: Final = "–"
+_FORMULA_STARTS: Final = ("=", "+", "-", "@")
+_NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 _SHOWN_DECIMALS: Final = 10**6
 _SPANS: Final = ((60, 1, "s"), (3600, 60, "min"), (2 * 86_400, 3600, "h"), (10**12, 86_400, "d"))
 
@@ -86,7 +89,7 @@ def csv_cell(value: Any) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, separators=(",", ":"))
     text = harmless(str(value))
-    runs = isinstance(value, str) and text[:1] in ("=", "+", "-", "@") and not text[1:2].isdigit()
+    runs = isinstance(value, str) and text[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(text)
     return f"'{text}" if runs else text
 
 

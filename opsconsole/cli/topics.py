@@ -76,8 +76,8 @@ def _settings() -> str:
     from keyvault.settings import Settings
 
     head = (
-        "In config.toml, `serve.listen` is `listen` in the table [serve]; in the environment GWCTL_SERVE_LISTEN, which\n"
-        "comes first. Sizes are bytes, times seconds.\n\n"
+        "In config.toml, `serve.listen` is `listen` in the table [serve]; in the environment GWCTL_SERVE_LISTEN,\n"
+        "which comes first. Sizes are bytes, times seconds.\n\n"
     )
     return head + "".join(f"{name} = {_toml(default)}\n    {text}\n" for name, default, text in Settings.documented())
 

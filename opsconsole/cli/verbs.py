@@ -62,11 +62,20 @@ class Verb(Helpful, TyperCommand):
     """A command whose help begins with what it does and examples. Its examples travel as the epilog."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write(f"{(self.help or '').strip()}\n")
+        summary, _, more = (self.help or "").strip().partition("\n\n")
+        formatter.write(f"{summary}\n")
         _write_examples(self.epilog, formatter)
-        formatter.write("\n")
+        formatter.write(f"\n{more}\n\n" if more else "\n")
         self.format_usage(ctx, formatter)
         self.format_options(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:  # the option parser's errors do not say where they happened
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         arguments = [param for param in self.get_params(ctx) if param.param_type_name == "argument"]
@@ -119,11 +128,14 @@ class Noun:
         )
         self.app.callback(invoke_without_command=True)(_help_when_alone)
 
-    def verb(self, name: str, *, examples: str, changes: bool = False, hidden: bool = False) -> Callable[[Body], Body]:
-        """Declare a verb; the function's docstring is its help. `changes`: it takes `--dry-run`."""
+    def verb(self, name: str, *, examples: str, changes: bool = False, mints: bool = False) -> Callable[[Body], Body]:
+        """Declare a verb; the function's docstring is its help.
+
+        `changes`: it takes `--dry-run`. `mints`: it makes a key's secret, so `-o secret` has a meaning.
+        """
 
         def declare(body: Body) -> Body:
-            _add(self.app, name, body, examples=examples, changes=changes, hidden=hidden)
+            _add(self.app, name, body, examples=examples, changes=changes, mints=mints)
             return body
 
         return declare
@@ -143,7 +155,7 @@ def single(name: str, *, examples: str, changes: bool = False) -> Callable[[Body
             pretty_exceptions_enable=False,
             pretty_exceptions_show_locals=False,
         )
-        _add(app, name, body, examples=examples, changes=changes, hidden=False)
+        _add(app, name, body, examples=examples, changes=changes, mints=False)
         return app
 
     return declare
@@ -173,9 +185,11 @@ EARLIER: Final = "gwctl.options"
 CONTEXT: Final = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
-def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: bool, hidden: bool) -> None:
+def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: bool, mints: bool) -> None:
     def command(ctx: typer.Context, **values: Any) -> None:
         options = options_from(values).over(ctx.meta.get(EARLIER, Options()))
+        if options.format is Format.SECRET and not mints:
+            raise UsageError("-o secret is for commands that make a key's secret", hint="gwctl help formats")
         with Session(ctx.find_root().obj, options) as session:
             try:
                 body(session, **values)
@@ -188,7 +202,7 @@ def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: boo
         for p in list(inspect.signature(body).parameters.values())[1:]
     ]
     declared_as(command, [CONTEXT, *own, *shared_parameters(changes=changes)], inspect.getdoc(body))
-    app.command(name, cls=Verb, epilog=_lines(examples), hidden=hidden)(command)
+    app.command(name, cls=Verb, epilog=_lines(examples))(command)
 
 
 def unknown_command(path: str, typed: str, known: list[str]) -> UsageError:

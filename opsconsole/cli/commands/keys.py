@@ -52,6 +52,7 @@ _ONLY_FOR_PROGRAMS = frozenset({"id"})
 @keys.verb(
     "create",
     changes=True,
+    mints=True,
     examples="""
     gwctl keys create ci-bot
     gwctl keys create mobile --project acme/app --create --models 'gpt-5*' --expires 90d
@@ -167,6 +168,7 @@ def update(
 @keys.verb(
     "rotate",
     changes=True,
+    mints=True,
     examples="""
     gwctl keys rotate ci-bot --grace 24h
     gwctl keys rotate ci-bot --if-older-than 30d --json
@@ -203,6 +205,7 @@ def rotate(
         session.changed(f"key {rotation.key.name} was left as it is: {rotation.reason}")
         session.show(Details(row, omit=frozenset({"secret", "reason"})))
         return
+    session.changed(f"rotated key {rotation.key.name}, now generation {rotation.generation}")
     try:
         deliver(session, rotation.secret, row, omit=frozenset({"reason", "previous"}))
     except OSError:

@@ -46,7 +46,7 @@ def set_(
     session: Session,
     target: TargetName,
     input_: Annotated[str, typer.Option("--input", metavar="USD", help="Per million input tokens.")],
-    output: Annotated[str, typer.Option("--output", metavar="USD", help="Per million output tokens.")],
+    output_: Annotated[str, typer.Option("--output", metavar="USD", help="Per million output tokens.")],
     cached_input: Annotated[
         str | None, typer.Option("--cached-input", metavar="USD", help="Of them, from a cache.")
     ] = None,
@@ -68,7 +68,7 @@ def set_(
         input=flat(parse_usd(input_)),
         cached_input=_rate(cached_input),
         cache_write=_rate(cache_write),
-        output=flat(parse_usd(output)),
+        output=flat(parse_usd(output_)),
         per_call=None if per_call is None else parse_usd(per_call),
     )
     now = home.clock.now()

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keyvault.domain.endpoints import Dialect
+from keyvault.domain.prices import cost
 from keyvault.domain.providers import Preset, preset, presets
 from keyvault.domain.vault import Upstream
-from keyvault.errors import UsageError
+from keyvault.errors import CheckFailed, NotFound, UsageError
+from keyvault.money import CURRENCY
 from keyvault.secrets import Secret
 from opsconsole.cli.arguments import Confirm, NewName, SecretFile, SecretStdin, UpstreamName, given_secret, parts
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
+from opsconsole.cli.text import Amount, amount
 from opsconsole.cli.verbs import Noun
+
+if TYPE_CHECKING:
+    from keyvault.home import Home
+    from keyvault.vault.testing import TestResult
 
 upstreams = Noun(
     "upstreams",
@@ -132,6 +139,29 @@ def list_presets(session: Session) -> None:
     session.show(Listing("presets", rows, columns))
 
 
+@upstreams.verb("test", examples="gwctl upstreams test openai\ngwctl upstreams test openai --model gpt-5-nano --json")
+def try_out(
+    session: Session,
+    name: UpstreamName,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Which model to ask.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long to wait.")] = 30.0,
+) -> None:
+    """Make one real call, the smallest there is, and say what it cost. Exit 7 if it was not answered well."""
+    from keyvault.vault.testing import test_upstream
+
+    home = session.home
+    opened = home.upstreams.open(name)
+    result = test_upstream(opened, model, timeout, environ=home.environ)
+    upstream = home.upstreams.record_test(name, result.note) if result.ok else opened.upstream
+    session.show(Details(_tested(home, upstream, result)))
+    if not result.ok:
+        raise CheckFailed(
+            f"upstream {upstream.name} did not answer well: {result.error_text or result.error_code}",
+            hint=f"gwctl upstreams show {upstream.name}",
+        )
+    session.changed(f"upstream {upstream.name} answered in {result.latency_ms} ms ({result.note})")
+
+
 @upstreams.verb("disable", changes=True, examples="gwctl upstreams disable openai")
 def disable(session: Session, name: UpstreamName) -> None:
     """Take an upstream out of service at once."""
@@ -158,6 +188,35 @@ def delete(session: Session, name: UpstreamName, confirm: Confirm = None) -> Non
     upstream = session.home.upstreams.delete(name)
     session.changed(f"deleted upstream {upstream.name}")
     session.show(Details({**_row(upstream), "deleted": True}))
+
+
+def _tested(home: Home, upstream: Upstream, result: TestResult) -> Row:
+    priced = _cost(home, upstream, result)
+    return {
+        "name": upstream.name,
+        "ok": result.ok,
+        "call": result.call,
+        "model": result.model,
+        "status": result.status,
+        "latency_ms": result.latency_ms,
+        "input_tokens": result.usage.input,
+        "output_tokens": result.usage.output,
+        "cost": priced,
+        "currency": CURRENCY,
+        "error_code": result.error_code,
+        "error_text": result.error_text,
+    }
+
+
+def _cost(home: Home, upstream: Upstream, result: TestResult) -> Amount | None:
+    """What the call cost by the price book; None where that is not known. A list of models costs nothing."""
+    if result.model is None:
+        return Amount(0) if result.ok else None
+    try:
+        price = home.prices.show(upstream.name, result.model)
+    except NotFound:
+        return None
+    return amount(cost(price.rates, result.usage))
 
 
 def _credential(
