@@ -74,6 +74,8 @@ def _load(
 def _streams(contender: Contender, seconds: float, figures: Figures) -> None:
     body = load.prompt(contender.prefix + "bench-stream", SMALL, stream=True)
     ran, cpu = _load(contender, body, 32, max(seconds, 4), figures)
+    if ran.errors:
+        return
     # Streams cut off by the end of the run were relayed too: half of one per connection on average.
     figures.cpu_per_event_us = 1e6 * cpu / ((ran.requests + 16) * EVENTS)
 
