@@ -38,7 +38,12 @@ def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
     tx.execute(sa.insert(upstreams).values(values))
 
 
-def all_upstreams(tx: Transaction) -> list[tuple[Upstream, str | None]]:
+def all_upstreams(tx: Transaction) -> list[Upstream]:
+    """All upstreams, by name."""
+    return [upstream for upstream, _ in all_with_records(tx)]
+
+
+def all_with_records(tx: Transaction) -> list[tuple[Upstream, str | None]]:
     """All upstreams with the ids of their sealed records, by name."""
     rows = tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))
     return [(_upstream(row), row.record_id) for row in rows]

@@ -77,7 +77,7 @@ class Upstreams:
     def list(self) -> list[Upstream]:
         """All upstreams, by name, disabled ones too."""
         with self._database.read() as tx:
-            return [upstream for upstream, _ in rows.all_upstreams(tx)]
+            return rows.all_upstreams(tx)
 
     def get(self, name: str) -> Upstream:
         """Raises `NotFound` with the nearest name."""
@@ -119,7 +119,7 @@ class Upstreams:
         """All upstreams with their credentials, disabled ones too. Raises `Tampered` naming the first changed one."""
         opened = self._vault.unlock(Compartment.UPSTREAM)
         with self._database.read() as tx:
-            return [open_credential(tx, opened, *found) for found in rows.all_upstreams(tx)]
+            return [open_credential(tx, opened, *found) for found in rows.all_with_records(tx)]
 
     def _store(self, upstream: Upstream, secret: Secret | None) -> Upstream:
         opened = self._vault.unlock(Compartment.UPSTREAM)
@@ -148,7 +148,7 @@ class Upstreams:
 def _find(tx: Transaction, name: str) -> tuple[Upstream, str | None]:
     found = rows.find(tx, name)
     if found is None:
-        known = [upstream.name for upstream, _ in rows.all_upstreams(tx)]
+        known = [upstream.name for upstream in rows.all_upstreams(tx)]
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "gwctl upstreams list"
         raise NotFound(f"no such upstream: {name[:70]!a}", hint=hint)

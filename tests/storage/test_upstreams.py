@@ -238,7 +238,7 @@ def test_a_row_that_cannot_be_understood_can_still_be_shown_and_deleted(openai: 
 def test_credentials_of_two_accounts_cannot_be_exchanged(openai: Upstreams, database: Database) -> None:
     openai.create("second", "openai", secret=Secret("sk-second"))
     with database.write() as tx:
-        ids = dict(tx.execute(sa.select(table.c.name, table.c.record_id)).tuples().all())
+        ids = dict(tx.execute(sa.select(table.c.name, table.c.record_id)).all())
         tx.execute(sa.update(table).where(table.c.name == "openai").values(record_id=ids["second"]))
         tx.execute(sa.update(table).where(table.c.name == "second").values(record_id=ids["openai"]))
     for name in ("openai", "second"):

@@ -10,8 +10,8 @@ from keyvault.domain.providers import Preset, preset, presets
 from keyvault.errors import UsageError
 
 PROMISED = {
-    "openai", "azure", "anthropic", "gemini", "mistral", "groq", "deepseek", "together", "fireworks", "openrouter", "xai",
-    "ollama", "vllm", "llamacpp", "custom",
+    "openai", "azure", "anthropic", "gemini", "mistral", "groq", "deepseek", "together", "fireworks", "openrouter",
+    "xai", "ollama", "vllm", "llamacpp", "custom",
 }  # fmt: skip
 
 
