@@ -16,8 +16,8 @@ from keyvault.domain.ledger import NO_USAGE, Basis, Usage
 from keyvault.proxy.dialects import chat, messages
 from keyvault.proxy.dialects.base import identifier
 from keyvault.proxy.dialects.metered import Metered
-from keyvault.proxy.dialects.produced import Produced
-from keyvault.proxy.dialects.provider_errors import error_of, read_error
+from keyvault.proxy.dialects.produced import MAX_BYTES, Produced
+from keyvault.proxy.dialects.provider_errors import read_error
 from keyvault.proxy.dialects.typed import count_images
 from keyvault.proxy.dialects.usage import Fields, basis_of, count, read_usage
 from keyvault.proxy.headers import provider_request_id
@@ -56,7 +56,7 @@ def read_answer(
         basis=basis,
         produced="" if basis is Basis.PROVIDER else _text(dialect, body),
         complete=True,
-        error=error_of(answer) if _is_error(answer) else None,
+        error=read_error(body, secrets) if _is_error(answer) else None,
         provider_request_id=from_headers or identifier(answer.get("id")),
     )
 
@@ -92,7 +92,7 @@ def _text(dialect: Dialect, body: bytes) -> str:
     if pattern is None:
         return ""
     produced = Produced(pattern)
-    produced.add(body)
+    produced.add(body[:MAX_BYTES])
     return produced.text()
 
 

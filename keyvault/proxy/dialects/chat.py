@@ -2,49 +2,77 @@
 
 An event is `data: {…}` with `choices`; usage comes in a last event of its own with empty `choices` (OpenAI), in the
 last one with choices (Mistral), in each (xAI, Perplexity) or in `x_groq`; an error is `data: {"error": …}`; the end is
-`data: [DONE]`. Once content has begun, events are searched for the few bytes that could make them anything else.
+`data: [DONE]`.
+
+Once content has begun, no event is decoded that cannot be anything else. The quick rule: it begins as the last one did,
+up to its delta, and holds no further object, so neither a usage nor an error. The slow rule: none of the words that
+would make it anything else is in it; a text that holds one is written with escapes and is not mistaken.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.base import Meter, decode_object, identifier
-from keyvault.proxy.dialects.metered import Verdict
+from keyvault.proxy.dialects.metered import Metered, Verdict
 from keyvault.proxy.dialects.produced import pattern_for
 from keyvault.proxy.dialects.sse import read_event
 from keyvault.proxy.dialects.usage import Fields, fields_of
 
 DONE: Final = b"[DONE]"
+_DATA: Final = b"data:"
 TEXT_FIELDS: Final = pattern_for(
     "content", "reasoning_content", "reasoning", "thinking", "refusal", "arguments", "transcript", "text"
 )
+_DELTA: Final = re.compile(rb'"choices":\s*\[\s*\{(?:[^{}]*?"delta":\s*\{)?')
 _CONTENT: Final = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
 
 class ChatMeter(Meter):
     """Reads a stream of chat completions or completions."""
 
-    __slots__ = ("_drop_usage", "_last")
+    __slots__ = ("_drop_usage", "_head_length", "_last", "_told")
 
     def __init__(self, dialect: Dialect, *, drop_usage: bool) -> None:
         super().__init__(dialect, TEXT_FIELDS)
         self._drop_usage = drop_usage
+        self._head_length = 0
+        """Length of `_ordinary`: how events begin, up to what they add."""
         self._last = b""
+        """The last event that was not decoded."""
+        self._told = b""
+        """The last event with choices and a usage, not yet decoded."""
 
     def feed(self, event: bytes) -> Verdict:
-        if (
-            self._begun
-            and DONE not in event
-            and b'"usage":{' not in event
-            and b'"usage": {' not in event
-            and b'"error"' not in event
-        ):
-            self._last = event
-            self._produced.add(event)
-            return Verdict.PASS
-        return self._inspect(event)
+        head = self._head_length
+        if event.startswith(self._ordinary):
+            if event.find(b"{", head) >= 0 and not self._is_ordinary(event, head):
+                return self._inspect(event)
+        elif self._begun and event.startswith(_DATA) and DONE not in event and self._is_ordinary(event, 0):
+            self._learn(event)
+            head = 0
+        else:
+            return self._inspect(event)
+        self._last = event
+        self._produced.add(event, head)
+        return Verdict.PASS
+
+    def _is_ordinary(self, event: bytes, position: int) -> bool:
+        """Whether an event only adds content. One that tells a usage beside it is kept, to be read when asked."""
+        if event.find(b'"error"', position) >= 0:
+            return False
+        if event.find(b'"usage":{', position) >= 0 or event.find(b'"usage": {', position) >= 0:
+            self._told = event
+            return position > 0
+        return True
+
+    def _learn(self, event: bytes) -> None:
+        match = _DELTA.search(event)
+        if match is not None:
+            self._ordinary = match.string[: match.end()]
+            self._head_length = match.end()
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)
@@ -59,10 +87,19 @@ class ChatMeter(Meter):
             self._provider_id = identifier(fields.get("id"))
         choices = fields.get("choices")
         has_usage = self._note_usage(fields)
+        self._told = b"" if has_usage else self._told
         self._complete = self._complete or _is_finished(choices)
         if has_usage and not choices and self._drop_usage:
             return Verdict.DROP
-        return self._content(event) if _has_content(choices) else Verdict.PASS
+        if not _has_content(choices):
+            return Verdict.PASS
+        self._learn(event)
+        return self._content(event)
+
+    def metered(self) -> Metered:
+        if self._told:
+            self._note_usage(decode_object(read_event(self._told)[1]) or {})
+        return super().metered()
 
     def unfinished(self) -> tuple[str, str] | None:
         last = decode_object(read_event(self._last)[1])

@@ -19,6 +19,7 @@ from keyvault.proxy.dialects.bodies import Body, OpaqueBody, check_count, wrong_
 _CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _HEADS: Final = frozenset({"model", "stream", "n", "best_of", "stream_options", "background", *_CAPS})
 _MODEL_OPTIONAL: Final = frozenset({Dialect.IMAGES, Dialect.MODERATIONS, Dialect.OTHER})
+_SPECIAL: Final = bodies.DROPPED | bodies.REFUSED
 _KINDS: Final = {
     b'"': "a string",
     b"{": "an object",
@@ -97,7 +98,7 @@ def _not_json(why: str) -> Refusal:
 
 
 def _without_dropped(fields: dict[str, Raw]) -> dict[str, Raw]:
-    suspects = [name for name in fields if name not in _HEADS]
+    suspects = [name for name in fields if name in _SPECIAL or not (name.isascii() and name.islower())]
     dropped = {name for name in suspects if not bodies.check_name(name, _HEADS)}
     return {name: value for name, value in fields.items() if name not in dropped} if dropped else fields
 

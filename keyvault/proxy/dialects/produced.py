@@ -15,19 +15,26 @@ MAX_BYTES: Final = 1024 * 1024
 """Beyond this nothing more is kept; it is more than any model writes in one answer."""
 _MAX_PIECES: Final = 512
 _BACKSLASH: Final = 0x5C
+_REST_OF_VALUE: Final = rb'([^"\\]*(?:\\.[^"\\]*)*)'
+_VALUE: Final = re.compile(_REST_OF_VALUE, re.DOTALL)
 _decode_text = msgspec.json.Decoder(str).decode
 
 
 def pattern_for(*fields: str) -> re.Pattern[bytes]:
     """Finds the non-empty text values of these fields; group 1 is the way to the value, group 2 the value."""
     names = "|".join(fields)
-    return re.compile(rf'("(?:{names})"\s*:\s*")((?:[^"\\]|\\.)+)'.encode(), re.DOTALL)
+    return re.compile(rf'("(?:{names})"\s*:\s*")(?!")'.encode() + _REST_OF_VALUE, re.DOTALL)
+
+
+def _end_of_value(event: bytes, start: int) -> int:
+    match = _VALUE.match(event, start)
+    return match.end() if match else start
 
 
 class Produced:
     """Collects the values of some fields over a stream's events."""
 
-    __slots__ = ("_bytes", "_lead", "_lead_length", "_pattern", "_pieces", "_text")
+    __slots__ = ("_lead", "_lead_length", "_pattern", "_pieces", "_text")
 
     def __init__(self, pattern: re.Pattern[bytes]) -> None:
         self._pattern = pattern
@@ -35,14 +42,15 @@ class Produced:
         self._lead_length = 1
         self._pieces: list[bytes] = []
         self._text = bytearray()
-        self._bytes = 0
 
-    def add(self, event: bytes) -> None:
-        """Keep what an event adds. The field seen last is tried first, since streams repeat themselves."""
-        start = event.find(self._lead) + self._lead_length
+    def add(self, event: bytes, position: int = 0) -> None:
+        """Keep what an event adds behind `position`. The field seen last is tried first: streams repeat themselves."""
+        start = event.find(self._lead, position) + self._lead_length
         if start >= self._lead_length:
             end = event.find(b'"', start)
-            if end > start and event[end - 1] != _BACKSLASH:
+            if end > start:
+                if event[end - 1] == _BACKSLASH:
+                    end = _end_of_value(event, start)
                 self._pieces.append(event[start:end])
                 if len(self._pieces) > _MAX_PIECES:
                     self._fold()

@@ -16,8 +16,8 @@ from keyvault.errors import GatewayError
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Images travel whole inside one event."""
 
-_LINE_END: Final = rb"(?>\r\n|\n|\r)"
-_BLANK_LINE: Final = re.compile(_LINE_END + _LINE_END)
+_BLANK_LINE: Final = re.compile(rb"(?:\n|\r(?!\n))(?:\r\n|\n|\r)")
+"""The end of a line, and another; only the last byte of the first is looked at."""
 _LONGEST_END: Final = 4
 _BOM: Final = b"\xef\xbb\xbf"
 _check_json = msgspec.json.Decoder(msgspec.Raw)
@@ -43,13 +43,16 @@ class SseFramer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completes, in order. Raises `OversizedEvent`."""
-        if not self._pending and data.endswith(b"\n\n") and b"\r" not in data:
-            if data.find(b"\n\n") == len(data) - 2:
+        if not self._pending and data[-2:] == b"\n\n" and b"\r" not in data:
+            last = len(data) - 2
+            first = data.find(b"\n")
+            if first == last or data.find(b"\n\n", first) == last:
                 return [data]
             return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
         return self._feed_pieces(data)
 
     def _feed_pieces(self, data: bytes) -> list[bytes]:
+        """Events that come in pieces, many at once, or with other line ends than LF."""
         pending = self._pending
         pending += data
         ends = [match.end() for match in _BLANK_LINE.finditer(pending, self._searched)]
