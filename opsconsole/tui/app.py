@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.segment import Segments
@@ -42,7 +43,7 @@ UNFOCUSED_INTERVAL: Final = 5.0
 class Console(App[None]):
     """The Textual application. Give it a reader; it does the rest."""
 
-    CSS_PATH = "console.tcss"
+    CSS_PATH = Path(__file__).with_name("console.tcss")
     TITLE = "gateway"
     BINDINGS: ClassVar[list[BindingType]] = bindings(CONSOLE_ACTIONS)
     ENABLE_COMMAND_PALETTE = True
@@ -160,7 +161,7 @@ class Console(App[None]):
         self.bell()
         error = self._exception or sys.exc_info()[1]
         told = crash.report(error) if error is not None else "gwctl: the console stopped"
-        self._exit_renderables.append(Segments(self.console.render(Text(told), self.console.options)))
+        self._exit_renderables.append(Segments(self.console.render(Text(told, no_wrap=True, overflow="ignore"), self.console.options)))
         self._close_messages_no_wait()
 
 

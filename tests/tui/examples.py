@@ -120,7 +120,10 @@ def quiet() -> Snapshot:
         question=Question(),
         taken_at=NOW,
         setup=SETUP,
-        buckets=tuple(replace(bucket, requests=0, errors=0, input_tokens=0, output_tokens=0, cost_pico=0, first_p95_ms=None) for bucket in buckets()),
+        buckets=tuple(
+            replace(bucket, requests=0, errors=0, input_tokens=0, output_tokens=0, cost_pico=0, first_p95_ms=None)
+            for bucket in buckets()
+        ),
         workers=1,
         open_streams=0,
         last_request_at=NOW - timedelta(hours=3),

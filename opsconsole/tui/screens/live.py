@@ -78,7 +78,7 @@ class LiveScreen(Screen[None]):
         """Take the newest feed; drawn now if this screen is on top, else when it is again."""
         before = self._feed.snapshot
         self._feed = newest
-        if not self.is_current:
+        if not self.is_active:
             return
         if newest.snapshot is before and newest.snapshot is not None:
             self._draw_heading()
@@ -96,7 +96,7 @@ class LiveScreen(Screen[None]):
 
     def tick(self) -> None:
         """A second has passed: only the clock and the ages have changed."""
-        if self.is_current:
+        if self.is_active:
             self._draw_heading()
 
     # Drawing

@@ -25,7 +25,7 @@ HEADER_LINES: Final = 1
 RowKey = tuple[str, str]
 
 
-class UsageTable(ScrollView, can_focus=True):
+class UsageTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows a `Table`; knows which row the cursor is on by that row's key."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

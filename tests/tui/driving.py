@@ -1,0 +1,63 @@
+"""Driving the console in tests: started on a fake reader with a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC
+
+from textual.pilot import Pilot
+
+from opsconsole.tui.app import Console
+from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.text import UNICODE, Glyphs
+from tests.conftest import FrozenClock
+from tests.tui import examples
+from tests.tui.examples import FakeReader
+
+Answer = Callable[[Question], Snapshot]
+NORMAL = (80, 24)
+
+
+class RecordingConsole(Console):
+    """Remembers every action that was run."""
+
+    def __init__(self, answer: Answer = examples.busy, *, read_only: bool = False, glyphs: Glyphs = UNICODE) -> None:
+        self.frozen = FrozenClock()
+        self.reader = FakeReader(answer)
+        super().__init__(self.reader, clock=self.frozen, read_only=read_only, zone=UTC, glyphs=glyphs)
+        self.ran: list[str] = []
+
+    async def run_action(self, action, default_namespace=None, namespaces=None):  # type: ignore[no-untyped-def]
+        self.ran.append(action if isinstance(action, str) else str(action))
+        return await super().run_action(action, default_namespace, namespaces)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Wait for what another thread brings about; the test's timeout is the limit."""
+    while not condition():
+        await pilot.pause(0.005)
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def running(
+    answer: Answer = examples.busy, *, size: tuple[int, int] = NORMAL, read_only: bool = False, glyphs: Glyphs = UNICODE
+) -> AsyncIterator[tuple[RecordingConsole, Pilot[None]]]:
+    """A console that has drawn its first reading."""
+    console = RecordingConsole(answer, read_only=read_only, glyphs=glyphs)
+    async with console.run_test(size=size) as pilot:
+        await until(pilot, lambda: console.feed.read_at or console.feed.failure)
+        yield console, pilot
+
+
+def screen_text(console: Console) -> str:
+    """What is on the screen, without trailing space."""
+    strips = console.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause()
