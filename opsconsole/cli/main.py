@@ -18,7 +18,7 @@ from opsconsole.cli.completion import HIDDEN_COMMAND, candidates
 from opsconsole.cli.errors import guarded
 from opsconsole.cli.io import IO, Streams
 from opsconsole.cli.session import NothingSetUp, Session, Surroundings, options_from
-from opsconsole.cli.verbs import CONTEXT, EARLIER, Helpful, declared_as, shared_parameters, unknown_command
+from opsconsole.cli.verbs import CONTEXT, EARLIER, Ours, declared_as, shared_parameters, unknown_command
 
 if TYPE_CHECKING:
     from keyvault.clock import Clock
@@ -62,7 +62,7 @@ Start:
 """
 
 
-class Program(Helpful, TyperGroup):
+class Program(Ours, TyperGroup):
     """The root of all commands."""
 
     summaries = {name: text for section in COMMANDS.values() for name, text in section.items()}  # noqa: RUF012

@@ -5,11 +5,10 @@ The home is opened when a command first needs it, so that help, completion and `
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from keyvault.errors import NotFound, UsageError
 from opsconsole.cli.io import IO, Streams
@@ -18,6 +17,9 @@ from opsconsole.cli.output import Details, Document, Format, Look, Row, json_lin
 if TYPE_CHECKING:
     from keyvault.clock import Clock
     from keyvault.home import Home
+
+
+COLORS: Final = ("auto", "always", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,16 @@ class Session:
 
 
 def options_from(values: dict[str, Any]) -> Options:
-    """Take the shared options out of a command's parsed values."""
-    taken = {name: values.pop(name) for name in ("json", "no_input", "yes", "debug", "color")}
-    with contextlib.suppress(KeyError):  # only commands that change something have it
-        taken["dry_run"] = values.pop("dry_run")
-    return Options(output=values.pop("output"), **taken)
+    """Take the shared options out of a command's parsed values. Raises `UsageError` for words they do not know."""
+    flags = {name: values.pop(name) for name in ("json", "no_input", "yes", "debug")}
+    color = _one_of("--color", values.pop("color"), COLORS)
+    output = _one_of("-o", values.pop("output"), tuple(Format))
+    # Only commands that change something have a dry run.
+    form = None if output is None else Format(output)
+    return Options(form, color=color, dry_run=values.pop("dry_run", False), **flags)
+
+
+def _one_of(option: str, word: str | None, known: tuple[str, ...]) -> str | None:
+    if word is not None and word not in known:
+        raise UsageError(f"{option}: no such choice: {word[:40]!a}", hint=f"one of {', '.join(known)}")
+    return word

@@ -9,56 +9,74 @@ import difflib
 import inspect
 import typing
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from keyvault.errors import UsageError
+from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Format
-from opsconsole.cli.session import Options, Session, options_from
+from opsconsole.cli.session import COLORS, Options, Session, options_from
 
 Body = Callable[..., None]
-
-
-class When(StrEnum):
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
 
 
 class OutputClosed(Exception):
     """Whoever read stdout has gone."""
 
 
+_FORMATS: Final = ("table", "json", "jsonl", "csv", "name")
+
+
+def _worded(*names: str, metavar: str, help: str, words: tuple[str, ...]) -> Any:  # noqa: A002 - Typer's name for it
+    option = typer.Option(*names, metavar=metavar, help=help, autocompletion=names_in(words))
+    return Annotated[str | None, option]
+
+
 SHARED: Final[dict[str, tuple[Any, Any]]] = {
     "output": (
-        Annotated[
-            Format | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, json, jsonl, csv or name.")
-        ],
+        _worded("-o", "--output", metavar="FORMAT", help="table, json, jsonl, csv or name.", words=_FORMATS),
         None,
     ),
     "json": (Annotated[bool, typer.Option("--json", help="The same as -o json.")], False),
     "no_input": (Annotated[bool, typer.Option("--no-input", help="Never ask, as if nobody were there.")], False),
     "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Answer the confirmation with yes.")], False),
-    "color": (Annotated[When | None, typer.Option("--color", metavar="WHEN", help="auto, always or never.")], None),
+    "color": (_worded("--color", metavar="WHEN", help="auto, always or never.", words=COLORS), None),
     "debug": (Annotated[bool, typer.Option("--debug", help="Show where an unexpected error came from.")], False),
 }
 DRY_RUN: Final = (Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")], False)
 
 
-class Helpful:
-    """Prints help where the run's data goes."""
+class AsTyped:
+    """Takes texts and flags as they were typed. Typer's own way to a value loads Pydantic, which costs 70 ms and has
+    nothing to do for them; a Typer that does not know `_runtime_param` merely takes that way."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        return (() if param.multiple or param.nargs == -1 else None) if value is None else value
+
+
+class Ours:
+    """What all our commands have in common: texts are taken as typed, help is printed where the run's data goes."""
+
+    params: list[Any]
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for param in self.params:
+            descriptor = getattr(param, "type_descriptor", None)
+            if getattr(descriptor, "annotation", None) in (str, bool, list[str]):
+                param._runtime_param = AsTyped()
 
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)  # type: ignore[misc]
         if option is not None:
             option.callback = _print_help
+            option._runtime_param = AsTyped()
         return option
 
 
-class Verb(Helpful, TyperCommand):
+class Verb(Ours, TyperCommand):
     """A command whose help begins with what it does and examples. Its examples travel as the epilog."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -96,7 +114,7 @@ class Verb(Helpful, TyperCommand):
                     formatter.write_dl(records)
 
 
-class Nouns(Helpful, TyperGroup):
+class Nouns(Ours, TyperGroup):
     """A group whose help names its verbs, then examples; alone it prints that help."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

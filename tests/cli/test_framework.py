@@ -148,7 +148,18 @@ def test_colour_follows_the_option_then_the_environment_then_the_terminal(
     assert ("\x1b[" in nowhere("version", *words, terminal=True, environ=environ).out) is coloured
 
 
-LAZY = ("textual", "rich", "sqlalchemy.orm", "genai_prices", "keyring", "httpx", "alembic", "opsconsole.tui", "uvloop")
+LAZY = (
+    "textual",
+    "pydantic",
+    "rich",
+    "sqlalchemy.orm",
+    "genai_prices",
+    "keyring",
+    "httpx",
+    "alembic",
+    "opsconsole.tui",
+    "uvloop",
+)
 
 
 def loaded_after(*words: str, environ: dict[str, str]) -> set[str]:
