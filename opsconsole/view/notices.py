@@ -50,8 +50,9 @@ def too_small(columns: int, rows: int) -> str | None:
 def _unread(feed: Feed, glyphs: Glyphs) -> Notice:
     if feed.failure is None:
         return Notice(f"Reading the ledger{glyphs.ellipsis}", whole=True)
-    hint = (line(Span(feed.failure.hint, Tone.ACCENT)),) if feed.failure.hint else ()
-    return Notice("The ledger could not be read yet.", (line(Span(feed.failure.text, Tone.FAINT)), *hint), whole=True)
+    hint = feed.failure.hint or "gwctl doctor"
+    way_out = line(Span(hint, Tone.ACCENT), Span("  may help; it is tried again and again meanwhile.", Tone.FAINT))
+    return Notice("The ledger could not be read yet.", (way_out,), whole=True)
 
 
 def _filtered(table: Table, wanted: Filter) -> Notice:

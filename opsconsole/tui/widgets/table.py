@@ -66,7 +66,7 @@ class UsageTable(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def hidden(self) -> tuple[str, ...]:
         """The headings of the columns that found no room."""
-        if self._table is None:
+        if self._table is None or not self._table.rows:
             return ()
         shown = {placed.index for placed in self._placed}
         return tuple(text for at, text in enumerate(self._table.headings) if at not in shown)
