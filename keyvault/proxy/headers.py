@@ -7,7 +7,7 @@ account, limits and cookies here. No value can carry a line break.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -153,7 +153,7 @@ _PROVIDER_IDS: Final = (
 def to_provider(
     method: str,
     path: str,
-    request_headers: Iterable[tuple[bytes, bytes]],
+    request_headers: Sequence[tuple[bytes, bytes]],
     *,
     host: bytes,
     auth: Sequence[tuple[bytes, bytes]],
@@ -165,13 +165,14 @@ def to_provider(
 
     `extra`: the upstream's own headers, each sent unless the client sent that header and it passes. Raises `Refusal`.
     """
+    if not path.isascii():
+        raise Refusal(400, "invalid_path", "the path has characters that are not allowed")
     passed = _passed(request_headers, TO_PROVIDER)
     names = [name for name, _ in passed]
-    for name in _ONCE:
-        if names.count(name) > 1:
-            raise Refusal(400, "repeated_header", f"the header {name.decode('ascii')} is there twice")
+    if len(set(names)) < len(names):
+        _refuse_repeated(names)
     own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in extra.items()]
-    lines = [f"{method} {path} HTTP/1.1".encode("latin-1"), b"host: " + host]
+    lines = [f"{method} {path} HTTP/1.1".encode(), b"host: " + host]
     lines += [b"%b: %b" % header for header in passed]
     lines += [b"%b: %b" % header for header in auth]
     lines += [b"%b: %b" % header for header in own if header[0].lower() not in names]
@@ -180,6 +181,12 @@ def to_provider(
     lines.append(b"accept-encoding: identity")
     lines.append(b"x-client-request-id: " + request_id.encode())
     return _joined(lines)
+
+
+def _refuse_repeated(names: list[bytes]) -> None:
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise Refusal(400, "repeated_header", f"the header {name.decode('ascii')} is there twice")
 
 
 def _joined(lines: list[bytes]) -> bytes:
@@ -191,7 +198,7 @@ def _joined(lines: list[bytes]) -> bytes:
     return head + b"\r\n\r\n"
 
 
-def to_client(answer_headers: Iterable[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
+def to_client(answer_headers: Sequence[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
     """The headers of a provider's answer that pass to the client, those left out that would show one of `secrets`."""
     passed = [header for header in _passed(answer_headers, TO_CLIENT) if _is_clean(header[1])]
     for secret in secrets:
@@ -200,12 +207,11 @@ def to_client(answer_headers: Iterable[tuple[bytes, bytes]], secrets: Sequence[s
     return passed
 
 
-def _passed(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
+def _passed(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
     """The headers of these names, without those that `Connection` makes hop-by-hop."""
     passed = [header for header in headers if header[0] in names]
-    if unusual := [
-        value for name, value in headers if name == b"connection" and value.lower() not in _USUAL_CONNECTION
-    ]:
+    unusual = [value for name, value in headers if name == b"connection" and value.lower() not in _USUAL_CONNECTION]
+    if unusual:
         hop = {word.strip().lower() for value in unusual for word in value.split(b",")} - {b"content-type"}
         passed = [header for header in passed if header[0] not in hop]
     return passed
@@ -215,7 +221,7 @@ def _is_clean(value: bytes) -> bool:
     return b"\n" not in value and b"\r" not in value and b"\0" not in value
 
 
-def provider_request_id(answer_headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def provider_request_id(answer_headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     """The provider's own id of the request, for the ledger; None where it gives none that can be shown."""
     found = {name: value for name, value in answer_headers if name in _PROVIDER_IDS}
     value = next((found[name] for name in _PROVIDER_IDS if name in found), b"")

@@ -405,6 +405,20 @@ def test_an_error_in_a_message_stream() -> None:
     assert meter.metered().error == ("overloaded_error", "Overloaded")
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_line_ends_make_no_difference(line_end: bytes) -> None:
+    cases = [
+        (Dialect.MESSAGES, [START, text("a"), text("b"), text("c"), STOP]),
+        (Dialect.RESPONSES, [delta("a"), delta("b"), delta("c"), named("response.completed", response=RESPONSE)]),
+        (Dialect.CHAT, [data(chunk({"content": letter})) for letter in "abc"] + [DONE]),
+    ]
+    for dialect, events in cases:
+        meter = stream_meter(dialect)
+        seen = verdicts(meter, [event.replace(b"\n", line_end) for event in events])
+        assert seen[-4:] == [CONTENT, PASS, PASS, TERMINAL]
+        assert meter.metered().produced == "abc"
+
+
 # Audio, images, unknown paths
 
 

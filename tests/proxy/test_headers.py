@@ -103,7 +103,7 @@ def test_no_value_can_bring_another_header(value: bytes) -> None:
     assert to_client([(b"content-type", value)]) == []
 
 
-@pytest.mark.parametrize("path", ["/v1/x y", "/v1/x\r\nhost: evil", "/v1/x HTTP/1.1\r\n\r\nGET /"])
+@pytest.mark.parametrize("path", ["/v1/x y", "/v1/x\r\nhost: evil", "/v1/x HTTP/1.1\r\n\r\nGET /", "/v1/é"])
 def test_no_path_can_bring_another_request(path: str) -> None:
     with pytest.raises(Refusal):
         sent([], path=path)

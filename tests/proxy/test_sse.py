@@ -18,6 +18,7 @@ STREAMS = [
     b"data: 1\n\r\ndata: 2\r\n\ndata: 3\r\rdata: 4\n\r",
     b"\xef\xbb\xbfdata: 1\n\n: ping\n\nevent: ping\ndata: {}\n\n",
     b"data: 1\n\n\n\n\ndata: 2\n\n\r\n\r\ndata: 3\r\r\r",
+    b"data: 1\r\n\r\n\r\ndata: 2\r\n\r\ndata: 3\n\r\n\r\n",
     b"id: 7\nretry: 10\ndata: a\ndata: b\ndata\ndata:c\n\n",
 ]
 

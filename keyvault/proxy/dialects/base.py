@@ -81,6 +81,12 @@ class Meter:
         self._begun = True
         return Verdict.CONTENT
 
+    def _learn_name(self, event: bytes) -> None:
+        """Events that begin with this event's name, and go on to their data, are content as well."""
+        position = event.find(b"data:")
+        if position > 0 and event.startswith(b"event:"):
+            self._ordinary = event[: position + len(b"data:")]
+
     def _terminal(self) -> Verdict:
         self._complete = True
         return Verdict.TERMINAL

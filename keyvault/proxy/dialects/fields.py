@@ -149,8 +149,8 @@ def _count(fields: dict[str, Raw], name: str, lowest: int, highest: int) -> int 
 
 def _output_cap(fields: dict[str, Raw]) -> int | None:
     """The largest of the caps given: which of two a provider would follow is its own affair."""
-    caps = [cap for name in _CAPS if (cap := _count(fields, name, 0, bodies.MAX_TOKENS)) is not None]
-    return max(caps, default=None)
+    given = [_count(fields, name, 0, bodies.MAX_TOKENS) for name in _CAPS if name in fields]
+    return max((cap for cap in given if cap is not None), default=None) if given else None
 
 
 def _choices(fields: dict[str, Raw], dialect: Dialect) -> int:

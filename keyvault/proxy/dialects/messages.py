@@ -17,7 +17,6 @@ from keyvault.proxy.dialects.sse import read_event
 from keyvault.proxy.dialects.usage import Fields, fields_of, messages_usage
 
 TEXT_FIELDS: Final = pattern_for("text", "thinking", "partial_json")
-_DELTA: Final = b"event: content_block_delta\n"
 _EMPTY_AT_FIRST: Final = {"text": "text", "thinking": "thinking"}
 """Kinds of block that begin empty, and the field that would tell otherwise."""
 _TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -40,7 +39,7 @@ class MessagesMeter(Meter):
             return Verdict.PASS
         match fields.get("type") or name.decode("ascii", "replace"):
             case "content_block_delta" if _delta_has_content(fields_of(fields.get("delta"))):
-                self._ordinary = _DELTA
+                self._learn_name(event)
                 return self._content(event)
             case "content_block_start" if _block_has_content(fields_of(fields.get("content_block"))):
                 return self._content(event)

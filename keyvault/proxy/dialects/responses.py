@@ -44,17 +44,14 @@ class ResponsesMeter(Meter):
         if kind in _ENDS:
             return self._ended(kind, fields_of(fields.get("response")))
         if kind.endswith(".delta") and fields.get("delta"):
-            return self._delta(event, name)
+            if name == kind.encode():
+                self._learn_name(event)
+            return self._content(event)
         if kind.endswith(".partial_image"):
             return self._content(event)
         if kind in _BEGINNINGS:
             self._provider_id = identifier(fields_of(fields.get("response")).get("id"))
         return Verdict.PASS
-
-    def _delta(self, event: bytes, name: bytes) -> Verdict:
-        if name.endswith(b".delta") and event.startswith(b"event: "):
-            self._ordinary = event[: event.index(b".delta") + len(b".delta") + 1]
-        return self._content(event)
 
     def _ended(self, kind: str, response: Fields) -> Verdict:
         self._note_usage(response)

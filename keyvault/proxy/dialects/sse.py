@@ -43,12 +43,16 @@ class SseFramer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completes, in order. Raises `OversizedEvent`."""
-        if not self._pending and data[-2:] == b"\n\n" and b"\r" not in data:
+        if self._pending:
+            return self._feed_pieces(data)
+        if data[-2:] == b"\n\n" and b"\r" not in data:
             last = len(data) - 2
             first = data.find(b"\n")
             if first == last or data.find(b"\n\n", first) == last:
                 return [data]
             return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
+        if data[-4:] == b"\r\n\r\n" and data.count(b"\r") == data.count(b"\n") == data.count(b"\r\n"):
+            return [event + b"\r\n\r\n" for event in data[:-4].split(b"\r\n\r\n")]
         return self._feed_pieces(data)
 
     def _feed_pieces(self, data: bytes) -> list[bytes]:

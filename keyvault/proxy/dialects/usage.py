@@ -33,7 +33,11 @@ def count(value: object) -> int | None:
 
 
 def first_count(fields: Fields, *names: str) -> int | None:
-    return next((found for name in names if (found := count(fields.get(name))) is not None), None)
+    for name in names:
+        found = count(fields.get(name))
+        if found is not None:
+            return found
+    return None
 
 
 def fields_of(value: object) -> Fields:
@@ -116,7 +120,10 @@ def _openai_usage(raw: Fields, timings: Fields) -> Usage:
 
 
 def _details(raw: Fields, *names: str) -> Fields:
-    return next((found for name in names if (found := fields_of(raw.get(name)))), _NONE)
+    for name in names:
+        if found := fields_of(raw.get(name)):
+            return found
+    return _NONE
 
 
 def _with_hidden_reasoning(
