@@ -1,0 +1,186 @@
+"""`gwctl usage` and `gwctl prices`: exact numbers out of a real ledger, in the shape other programs rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+
+import pytest
+
+from keyvault.clock import ulid_at
+from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement, Usage
+from keyvault.domain.routes import Target
+from keyvault.errors import Exit
+from keyvault.home import Home
+from keyvault.metering.ledger import Ledger
+from tests.cli.conftest import Gwctl
+
+SUMS = {
+    "requests",
+    "attempts",
+    "errors",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+} | {
+    "reasoning_tokens",
+    "cost",
+    "charge",
+    "unknown_cost_attempts",
+    "basis",
+}
+LINE = {"request_id", "at", "customer", "project", "key", "alias", "model", "target", "status", "outcome", "error"} | {
+    "attempts",
+    "stream",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost",
+    "charge",
+    "basis",
+    "first_content_ms",
+    "total_ms",
+}
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]*[1-9])?")
+
+
+@pytest.fixture
+def used(gwctl: Gwctl) -> Gwctl:
+    """One request served by its second target, and one that failed at an unpriced model."""
+    gwctl("keys", "create", "ci-bot", "--json")
+    with contextlib.closing(Home(gwctl.environ, gwctl.clock)) as home:
+        asyncio.run(record(home, gwctl.clock.now_ms()))
+    gwctl.clock.advance(seconds=60)
+    return gwctl
+
+
+async def record(home: Home, now_ms: int) -> None:
+    key_id = home.keys.get("ci-bot").id
+    ledger = Ledger(home.database, home.clock, "w1")
+    ledger.start(asyncio.get_running_loop())
+    alias = ledger.alias_id("fast")
+
+    async def attempt(request: str, number: int, target: Target, settlement: Settlement) -> None:
+        opened = OpenAttempt(request, number, now_ms, key_id, 1, alias, ledger.target_id(target), "chat", False, None)
+        await ledger.open(opened)
+        await ledger.settle(settlement)
+
+    first, second = ulid_at(now_ms, 1), ulid_at(now_ms, 2)
+    failed = Settlement(first, 1, Outcome.FAILED, False, 500, NO_USAGE, Basis.UNKNOWN, 40, error_code="server_error")
+    served = Settlement(
+        *(first, 2, Outcome.SERVED, True, 200, Usage(input=1000, cached_input=200, output=50), Basis.PROVIDER, 300),
+        first_content_ms=250,
+        cost_pico=1_234_500_000,
+        charge_pico=1_357_950_000,
+        provider_request_id="prov-1",
+    )
+    await attempt(first, 1, Target("openai", "gpt-5"), failed)
+    await attempt(first, 2, Target("groq", "llama"), served)
+    refused = Settlement(
+        *(second, 1, Outcome.FAILED, True, 429, NO_USAGE, Basis.UNKNOWN, 12),
+        error_code="rate_limited",
+        error_text="slow \x1b[31mdown",
+    )
+    await attempt(second, 1, Target("openai", "gpt-5"), refused)
+    await asyncio.to_thread(ledger.stop)
+
+
+def test_usage_by_key_and_model_is_exact(used: Gwctl) -> None:
+    report = used("usage", "show", "--since", "24h", "--by", "key,model", "--json").json
+    assert report["currency"] == "USD"
+    rows = {row["model"]: row for row in report["rows"]}
+    assert all(set(row) == SUMS | {"key", "model"} for row in rows.values())
+    assert set(report["total"]) == SUMS
+    llama = rows["llama"]
+    assert llama["key"] == "ci-bot"
+    assert (llama["requests"], llama["attempts"], llama["errors"]) == (1, 1, 0)
+    assert (llama["input_tokens"], llama["cached_input_tokens"], llama["output_tokens"]) == (1000, 200, 50)
+    assert (llama["cost"], llama["charge"]) == ("0.0012345", "0.00135795")
+    assert llama["basis"] == {"provider": 1}
+    assert rows["gpt-5"]["cost"] is None
+    assert rows["gpt-5"]["unknown_cost_attempts"] == 2
+    assert report["total"]["requests"] == 2
+    assert DECIMAL.fullmatch(report["total"]["cost"])
+
+
+@pytest.mark.parametrize(
+    "by", ["customer", "project", "key", "tag", "alias", "model", "upstream", "target", "day", "hour"]
+)
+def test_usage_can_be_grouped_by_anything_promised(used: Gwctl, by: str) -> None:
+    report = used("usage", "show", "--by", by, "--tz", "Europe/Berlin", "--json").json
+    assert report["rows"]
+    assert set(report["rows"][0]) == SUMS | {by}
+
+
+def test_usage_needs_no_unlocking_and_reads_as_a_table(used: Gwctl) -> None:
+    (used.home / "config" / "unlock.key").unlink()
+    ran = used("usage", "show", "--by", "target")
+    assert ran.out.splitlines()[0].split()[:3] == ["TARGET", "REQUESTS", "ERRORS"]
+    assert ran.out.splitlines()[-1].startswith("total")
+    assert "2 of 3 attempts have no known cost" in ran.err
+
+
+def test_an_empty_ledger_is_an_empty_report(gwctl: Gwctl) -> None:
+    report = gwctl("usage", "show", "--json").json
+    assert report["rows"] == []
+    assert report["total"]["requests"] == 0
+    assert gwctl("usage", "tail", "--json").out == ""
+
+
+def test_the_tail_is_one_object_a_line_oldest_first(used: Gwctl) -> None:
+    lines = used("usage", "tail", "-n", "20", "--json").lines
+    assert all(set(line) >= LINE for line in lines)
+    assert [line["outcome"] for line in lines] == ["served", "failed"]
+    assert (lines[0]["attempts"], lines[0]["target"], lines[0]["charge"]) == (2, "groq/llama", "0.00135795")
+    assert (lines[1]["status"], lines[1]["cost"], lines[1]["basis"]) == (429, None, "unknown")
+    assert used("usage", "tail", "-n", "1", "--json").lines == lines[1:]
+    assert "rate_limited" not in used("usage", "tail", "-n", "1", "-o", "name").out
+
+
+def test_a_request_shows_all_its_attempts(used: Gwctl) -> None:
+    lines = used("usage", "tail", "--json").lines
+    shown = used("usage", "request", lines[0]["request_id"], "--json").json
+    assert [attempt["number"] for attempt in shown["attempts"]] == [1, 2]
+    assert shown["attempts"][0]["error_code"] == "server_error"
+    assert shown["attempts"][1]["provider_request_id"] == "prov-1"
+    text = used("usage", "request", lines[1]["request_id"]).out
+    assert "slow" in text
+    assert "\x1b" not in text
+
+
+def test_an_own_price_counts_from_its_date_on(gwctl: Gwctl) -> None:
+    create = "upstreams create local --provider custom --no-secret --allow-private --base-url http://127.0.0.1:9/v1"
+    assert gwctl(*create.split()).code == 0
+    words = (
+        "prices set local/m --input 0.10 --output 0.40 --cached-input 0.01 --per-call 0.002 --from 2026-09-01 --json"
+    )
+    price = gwctl(*words.split()).json
+    assert (price["input"], price["cached_input"], price["output"], price["per_call"]) == (
+        "0.1",
+        "0.01",
+        "0.4",
+        "0.002",
+    )
+    assert price["cache_write"] is None
+    assert price["effective_from"] == "2026-09-01T00:00:00.000Z"
+    assert gwctl("prices", "show", "local/m", "--json").json["id"] == price["id"]
+    assert [p["model"] for p in gwctl("prices", "list", "--own", "--json").json["prices"]] == ["m"]
+
+
+def test_updating_prices_twice_adds_nothing(gwctl: Gwctl) -> None:
+    again = gwctl("prices", "update", "--json").json
+    assert again["added"] == 0
+    assert again["unchanged"] > 100
+    assert "genai-prices" in again["source"]
+
+
+def test_the_list_price_of_a_well_known_model_is_there(gwctl: Gwctl) -> None:
+    create = "upstreams create openai --provider openai --secret-stdin"
+    assert gwctl(*create.split(), stdin="sk-x\n").code == 0
+    price = gwctl("prices", "show", "openai/gpt-4o-mini", "--json").json
+    assert DECIMAL.fullmatch(price["input"])
+    assert gwctl("prices", "show", "openai/no-such-model").code == Exit.NOT_FOUND
