@@ -14,12 +14,13 @@ import pytest
 from keyvault.domain.keys import Policy
 from keyvault.domain.ledger import Basis, Outcome
 from keyvault.domain.routes import Target
+from keyvault.proxy.server import serving
 from tests.proxy.harness import UPSTREAM_SECRET, Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Script, Seen, chunk, completion, usage_chunk
 
 
 async def answer_well(seen: Seen, line: Line) -> None:
-    await line.answer(200, completion(model=seen.json.get("model", "?")), "x-request-id: req_provider_1")
+    await line.answer(200, completion(model=seen.json["model"] if seen.body else "?"), "x-request-id: req_provider_1")
 
 
 async def stream_well(seen: Seen, line: Line) -> None:
@@ -81,7 +82,14 @@ async def test_the_client_key_stays_here_and_the_credential_stays_there(tmp_path
 async def test_every_wrong_key_gets_the_same_401(tmp_path: Path) -> None:
     async with gateway(tmp_path, answer_well) as (gw, [provider]):
         swapped = gw.key[:-1] + ("0" if gw.key[-1] != "0" else "1")
-        tokens = [b"sk-gw_live_nope", swapped.encode(), b"", b"\xff\xfe", gw.key.encode() + b"x" * 300, "ｓｋ".encode()]
+        tokens = [
+            b"sk-gw_live_nope",
+            swapped.encode(),
+            b"-",
+            b"\xff\xfe",
+            gw.key.encode() + b"x" * 300,
+            "ｓｋ".encode(),
+        ]
         answers = set()
         for token in tokens:
             response = await gw.client.post(
@@ -294,8 +302,8 @@ async def test_a_refused_credential_is_not_told_as_the_clients(tmp_path: Path) -
 async def test_a_provider_that_cannot_be_reached_is_a_502_that_cost_nothing(tmp_path: Path) -> None:
     async with gateway(tmp_path, answer_well) as (gw, [provider]):
         home = gw.home
-        home.routes.set("m", (Target("nowhere", "m"),))
         add_upstream(home, "nowhere", "http://127.0.0.1:9")
+        home.routes.set("m", (Target("nowhere", "m"),))
         response = await gw.chat()
         [row] = await gw.rows(1)
     assert response.status_code == 502
@@ -470,11 +478,14 @@ async def test_draining_finishes_what_is_under_way(tmp_path: Path) -> None:
     async with Provider(slow).running() as provider:
         home = new_home(tmp_path / "home")
         add_upstream(home, "up0", provider.url)
-        async with running(home) as gw:
-            under_way = asyncio.create_task(gw.chat())
-            await going.wait()
-        # the server has stopped: what was under way is complete and booked
-        assert (await under_way).status_code == 200
+        headers = {"authorization": f"Bearer {home.keys.create('tester').secret.reveal()}"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            async with serving(home, "127.0.0.1:0", "127.0.0.1:0") as (url, _):
+                post = client.post(f"{url}/v1/chat/completions", json={"model": "m"}, headers=headers)
+                under_way = asyncio.create_task(post)
+                await going.wait()
+            assert (await under_way).status_code == 200
+        home.close()
 
 
 async def test_policy_and_projects_of_the_caller_are_on_the_row(tmp_path: Path) -> None:
