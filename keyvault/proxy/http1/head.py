@@ -28,6 +28,7 @@ CHUNKED: Final = -1
 _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _FRAMING: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*\Z")
+_OTHER_METHOD = re.compile(rb"[A-Z]+(?: |\Z)")
 _HEAD_END: Final = b"\r\n\r\n"
 
 
@@ -36,6 +37,8 @@ class Request:
     """One request. In a refused one, what could not be read is left at its default."""
 
     method: str = ""
+    target: str = ""
+    """Path and query, as sent."""
     path: str = ""
     """As sent, without the query."""
     query: str = ""
@@ -130,7 +133,8 @@ class HeadReader:
             raise malformed("the request's target must be a path")
         request = self.request
         request.method, request.version = METHODS[method], _VERSIONS[version]
-        request.path, _, request.query = target.decode("ascii").partition("?")
+        request.target = target.decode("ascii")
+        request.path, _, request.query = request.target.partition("?")
 
     def _read_headers(self, lines: list[bytes]) -> None:
         if len(lines) > self._limits.max_headers + 1:
@@ -171,10 +175,9 @@ class HeadReader:
         return length
 
     def _not_a_method(self) -> Refusal:
-        first = self._raw[0]
-        if first == 0x16:
+        if self._raw.startswith(b"\x16"):
             return malformed("this port speaks plain http, and the client began a TLS handshake")
-        if ord("A") <= first <= ord("Z"):
+        if _OTHER_METHOD.match(self._raw):
             return Refusal(501, "method_not_supported", "the request's method is not known")
         return malformed("this is not http")
 
