@@ -16,9 +16,8 @@ from typing import Any, Final
 import typer
 
 from keyvault.errors import Exit, GatewayError
-from opsconsole.cli.io import IO
+from opsconsole.cli.io import IO, OutputClosed
 from opsconsole.cli.session import NothingSetUp
-from opsconsole.cli.verbs import OutputClosed
 
 _SECRET_SHAPES: Final = re.compile(r"\b(?:sk|gsk|xai|key|pk)[-_][A-Za-z0-9_-]{8,}|(?i:bearer|basic)\s+\S+|://[^/@\s]+@")
 

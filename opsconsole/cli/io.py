@@ -28,6 +28,10 @@ class Declined(GatewayError):
     code = "declined"
 
 
+class OutputClosed(Exception):
+    """Whoever read stdout has gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Streams:
     """The process's standard streams, or a test's."""

@@ -16,9 +16,11 @@ from typer.core import TyperGroup
 
 from opsconsole.cli.completion import HIDDEN_COMMAND, candidates
 from opsconsole.cli.errors import guarded
+from opsconsole.cli.grammar import Ours, unknown_command
 from opsconsole.cli.io import IO, Streams
-from opsconsole.cli.session import NothingSetUp, Session, Surroundings, options_from
-from opsconsole.cli.verbs import CONTEXT, EARLIER, Ours, declared_as, shared_parameters, unknown_command
+from opsconsole.cli.session import NothingSetUp, Session, Surroundings
+from opsconsole.cli.shared import EARLIER, options_from, shared_parameters
+from opsconsole.cli.verbs import CONTEXT, declared_as
 
 if TYPE_CHECKING:
     from keyvault.clock import Clock

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from keyvault.errors import NotFound, UsageError
 from opsconsole.cli.io import IO, Streams
@@ -17,9 +17,6 @@ from opsconsole.cli.output import Details, Document, Format, Look, Row, json_lin
 if TYPE_CHECKING:
     from keyvault.clock import Clock
     from keyvault.home import Home
-
-
-COLORS: Final = ("auto", "always", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +158,3 @@ class Session:
         if not self.io.on_terminal:
             return Look(paint=self.io.paint)
         return Look(now=self.unopened_home.clock.now(), width=self.io.width, paint=self.io.paint)
-
-
-def options_from(values: dict[str, Any]) -> Options:
-    """Take the shared options out of a command's parsed values. Raises `UsageError` for words they do not know."""
-    flags = {name: values.pop(name) for name in ("json", "no_input", "yes", "debug")}
-    color = _one_of("--color", values.pop("color"), COLORS)
-    output = _one_of("-o", values.pop("output"), tuple(Format))
-    # Only commands that change something have a dry run.
-    form = None if output is None else Format(output)
-    return Options(form, color=color, dry_run=values.pop("dry_run", False), **flags)
-
-
-def _one_of(option: str, word: str | None, known: tuple[str, ...]) -> str | None:
-    if word is not None and word not in known:
-        raise UsageError(f"{option}: no such choice: {word[:40]!a}", hint=f"one of {', '.join(known)}")
-    return word

@@ -85,7 +85,11 @@ def create(
         tags=tags(tag),
     )
     session.changed(f"created key {minted.key.name} for {minted.key.customer}/{minted.key.project}")
-    deliver(session, minted.secret, _row(minted.key, now), omit=_ONLY_FOR_PROGRAMS)
+    try:
+        deliver(session, minted.secret, _row(minted.key, now), omit=_ONLY_FOR_PROGRAMS)
+    except OSError:
+        session.io.note(f"the secret could not be delivered; for another: gwctl keys rotate {minted.key.name}")
+        raise
 
 
 @keys.verb("list", examples="gwctl keys list\ngwctl keys list --project acme/web -o name")
