@@ -83,18 +83,18 @@ class OsKeyring:
             text=True,
         )
         try:
-            output, _ = process.communicate(text, timeout=self.limit_seconds)
+            return process.communicate(text, timeout=self.limit_seconds)[0]
         except subprocess.TimeoutExpired:
+            _kill(process)
             raise Locked(f"OS keyring: no answer within {self.limit_seconds:g} seconds", hint=_OTHERS) from None
-        finally:
-            _end(process)
-        return output
+        except BaseException:
+            _kill(process)
+            raise
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Kill the helper and whatever it started; without effect when it has ended."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End the helper and whatever it started. It has not been waited for yet, so its group cannot be another's."""
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 

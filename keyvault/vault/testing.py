@@ -7,6 +7,7 @@ certificates verified, the environment's proxy used, no redirect followed. Nothi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -88,7 +89,7 @@ def pick_model(names: Sequence[str]) -> str | None:
     chatting = [name for name in names if not any(word in name.lower() for word in _NOT_CHAT)]
     for word in _SMALL:
         for name in chatting:
-            if word in name.lower():
+            if word in re.split(r"[^a-z0-9]+", name.lower()):  # whole words: "mini" is also in "gemini"
                 return name
     return chatting[0] if chatting else None
 
