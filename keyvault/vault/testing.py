@@ -84,6 +84,17 @@ def list_models(
     return _Calls(opened, timeout, environ, clock or Clock()).models().result
 
 
+def list_models(
+    opened: OpenUpstream,
+    timeout: float = TIMEOUT_SECONDS,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock | None = None,
+) -> TestResult:
+    """Ask only for the list of models, which costs nothing: does the upstream answer, and take the credential?"""
+    return _Calls(opened, timeout, environ, clock or Clock()).models().result
+
+
 def pick_model(names: Sequence[str]) -> str | None:
     """A model that probably chats and is probably cheap, or None."""
     chatting = [name for name in names if not any(word in name.lower() for word in _NOT_CHAT)]

@@ -133,6 +133,12 @@ def test_where_no_model_can_be_picked_the_list_is_the_test(provider: Provider) -
     assert (result.ok, result.call, result.note) == (True, "models", "list of models")
 
 
+def test_the_list_alone_costs_no_completion(provider: Provider) -> None:
+    provider.answers["/v1/models"] = (200, {"data": [{"id": "gpt-5-mini"}]})
+    assert testing.list_models(opened(provider.url), 5.0, environ={}).ok
+    assert [(method, path) for method, path, _, _ in provider.asked] == [("GET", "/v1/models")]
+
+
 @pytest.mark.parametrize("content", [{}, {"data": 7}, {"data": [7, {}, {"id": 7}]}, b"<html>", b"[]"], ids=str)
 def test_an_odd_list_is_no_crash(provider: Provider, content: Any) -> None:
     provider.answers["/v1/models"] = (200, content)
