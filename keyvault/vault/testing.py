@@ -80,17 +80,6 @@ def list_models(
     environ: Mapping[str, str] = os.environ,
     clock: Clock | None = None,
 ) -> TestResult:
-    """Ask the upstream for its models: an authenticated call that costs nothing. Never raises, like `test_upstream`."""
-    return _Calls(opened, timeout, environ, clock or Clock()).models().result
-
-
-def list_models(
-    opened: OpenUpstream,
-    timeout: float = TIMEOUT_SECONDS,
-    *,
-    environ: Mapping[str, str] = os.environ,
-    clock: Clock | None = None,
-) -> TestResult:
     """Ask only for the list of models, which costs nothing: does the upstream answer, and take the credential?"""
     return _Calls(opened, timeout, environ, clock or Clock()).models().result
 
