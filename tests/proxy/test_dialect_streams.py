@@ -375,6 +375,13 @@ def test_the_input_told_last_counts() -> None:
     assert meter.unfinished() is None, "the model had finished; only the last event is missing"
 
 
+def test_the_output_told_at_the_start_is_never_taken_for_the_whole() -> None:
+    meter = stream_meter(Dialect.MESSAGES)
+    verdicts(meter, [START, text("a"), named("message_delta", delta={"stop_reason": "end_turn"}), STOP])
+    assert (meter.metered().usage.output, meter.metered().basis) == (None, Basis.UNKNOWN)
+    assert meter.metered().produced == "a"
+
+
 @pytest.mark.parametrize(
     "event",
     [

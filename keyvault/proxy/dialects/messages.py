@@ -59,9 +59,7 @@ class MessagesMeter(Meter):
         self._provider_id = identifier(message.get("id"))
         self._tell(message.get("usage"))
         usage = messages_usage(self._told) or Usage()
-        self._told.pop(
-            "output_tokens", None
-        )  # a beginning, not a count: the output stays unknown until `message_delta`
+        self._told.pop("output_tokens", None)  # a beginning, not a count: unknown until `message_delta`
         self._usage = Usage(
             input=usage.input,
             cached_input=usage.cached_input,
