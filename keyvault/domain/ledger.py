@@ -88,7 +88,8 @@ class Settlement:
     """HTTP status of the provider, None where no answer came."""
     usage: Usage
     basis: Basis
-    total_ms: int
+    total_ms: int | None
+    """None where the end was not seen."""
     first_content_ms: int | None = None
     price_id: int | None = None
     cost_pico: int | None = None

@@ -23,13 +23,18 @@ def flat(pico_per_million: int) -> Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What each kind of unit costs; None: this price does not say, so the dearer known kind stands in."""
+    """What each kind of unit costs. None: this price does not bill the kind apart.
+
+    Cached and written input, reasoning and audio are then billed as plain input or output. Input or output itself
+    without a rate, where there are such tokens, makes the cost unknown, unless calls are all this price bills.
+    """
 
     input: Rate | None = None
     cached_input: Rate | None = None
     cache_write: Rate | None = None
     cache_write_1h: Rate | None = None
     output: Rate | None = None
+    reasoning: Rate | None = None
     audio_input: Rate | None = None
     audio_output: Rate | None = None
     images: Rate | None = None
@@ -51,9 +56,12 @@ class Price:
     source: str
     recorded_at: datetime
     note: str = ""
+    daily: tuple[int, int] | None = None
+    """Applies only from one minute of the UTC day up to another (which may be on the next day), such as off-peak."""
 
 
-def _at(rate: Rate, input_tokens: int) -> int:
+def rate_at(rate: Rate, input_tokens: int) -> int:
+    """Pico-dollars per million, at the tier that an input of this size falls into."""
     chosen = rate[0][1]
     for threshold, value in rate:
         if input_tokens > threshold:
@@ -63,39 +71,63 @@ def _at(rate: Rate, input_tokens: int) -> int:
 
 def cost(rates: Rates, usage: Usage) -> int | None:
     """The exact cost in pico-dollars, rounded half-even once; None where a billed count or its rate is not known."""
-    if usage.input is None and usage.output is None and usage.images is None:
-        if rates.per_call is not None and rates.input is None and rates.output is None and rates.images is None:
-            return rates.per_call
+    lines = _lines(rates, usage)
+    if lines is None:
         return None
-    total_input = usage.input or 0
-    cached, write = usage.cached_input or 0, usage.cache_write or 0
-    write_1h, audio_in = usage.cache_write_1h or 0, usage.audio_input or 0
-    audio_out = usage.audio_output or 0
-    plain_in = max(0, total_input - cached - write - write_1h - audio_in)
-    plain_out = max(0, (usage.output or 0) - audio_out)
-    lines = (
-        (plain_in, rates.input),
-        (cached, rates.cached_input or rates.input),
-        (write, rates.cache_write or rates.input),
-        (write_1h, rates.cache_write_1h or rates.cache_write or rates.input),
-        (audio_in, rates.audio_input or rates.input),
-        (plain_out, rates.output),
-        (audio_out, rates.audio_output or rates.output),
-        (usage.images or 0, rates.images if rates.images is not None else _free_if_tokens(usage)),
-    )
     numerator = (rates.per_call or 0) * UNITS_PER_PRICE
     for units, rate in lines:
-        if not units:
-            continue
-        if rate is None:
-            return None
-        numerator += units * _at(rate, total_input)
+        if units:
+            if rate is None:
+                return None
+            numerator += units * rate_at(rate, usage.input or 0)
     return divide_half_even(numerator, UNITS_PER_PRICE)
 
 
-def _free_if_tokens(usage: Usage) -> Rate | None:
-    """Images that are billed as tokens have no price of their own."""
-    return flat(0) if usage.output is not None else None
+_Lines = list[tuple[int, Rate | None]]
+
+
+def _lines(rates: Rates, usage: Usage) -> _Lines | None:
+    """The billed units, each kind with its rate; None where one of them is not known."""
+    if rates.images is not None and usage.images is not None and usage.output is None:
+        return [(usage.images, rates.images), *(_input_lines(rates, usage) or ())]
+    if rates.input is None and rates.output is None:
+        return [] if rates.per_call is not None else None
+    entered, left = _input_lines(rates, usage), _output_lines(rates, usage)
+    return None if entered is None or left is None else entered + left
+
+
+def _input_lines(rates: Rates, usage: Usage) -> _Lines | None:
+    if usage.input is None:
+        return None if _costs(rates.input) else []
+    cached, write, write_1h = usage.cached_input or 0, usage.cache_write or 0, usage.cache_write_1h or 0
+    audio = (usage.audio_input or 0) if rates.audio_input is not None else 0
+    if audio and cached and rates.cached_input is not None:
+        return None  # how much of the audio was cached is not told
+    plain = usage.input - cached - write - write_1h - audio
+    if plain < 0:
+        return None  # parts larger than the whole: not a count to bill from
+    return [
+        (plain, rates.input),
+        (cached, rates.cached_input or rates.input),
+        (write, rates.cache_write or rates.input),
+        (write_1h, rates.cache_write_1h or rates.cache_write or rates.input),
+        (audio, rates.audio_input),
+    ]
+
+
+def _output_lines(rates: Rates, usage: Usage) -> _Lines | None:
+    if usage.output is None:
+        return None if _costs(rates.output) else []
+    audio = (usage.audio_output or 0) if rates.audio_output is not None else 0
+    reasoning = (usage.reasoning or 0) if rates.reasoning is not None else 0
+    plain = usage.output - audio - reasoning
+    if plain < 0:
+        return None
+    return [(plain, rates.output), (reasoning, rates.reasoning), (audio, rates.audio_output)]
+
+
+def _costs(rate: Rate | None) -> bool:
+    return rate is not None and any(value for _, value in rate)
 
 
 def charge(cost_pico: int, multiplier_ppm: int) -> int:

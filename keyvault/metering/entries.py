@@ -1,0 +1,237 @@
+"""Turns attempts and settlements into the ledger's rows, and adds them up into totals.
+
+What is stored is bounded here: a text is cut and cleaned of what databases refuse, a count or an amount that no real
+request reaches is taken as unknown, so that no provider's answer can overflow a sum. An attempt belongs to the minute,
+quarter and day in which it started. A request counts once: with its final attempt, which is an error where it failed
+or was lost.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
+from keyvault.domain.reports import LATENCY_BOUNDS_MS
+from keyvault.storage.ledger import NO_NUMBER, NO_TEXT
+
+MAX_TEXT: Final = 500
+MAX_COUNT: Final = 2**31 - 1
+"""No request has so many tokens; a larger count is not believed."""
+MAX_PICO: Final = 10**16
+"""Ten thousand dollars for one attempt; a larger amount is not believed."""
+
+MINUTE_MS: Final = 60_000
+MINUTES_PER_QUARTER: Final = 15
+MINUTES_PER_DAY: Final = 1_440
+
+Key = tuple[int, int, int, int]
+"""Bucket, key id, alias id, target id."""
+
+_BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
+_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES, _INPUT, _CACHED, _WRITTEN, _OUTPUT, _REASONING = range(9)
+_COST, _CHARGE, _UNKNOWN_COST, _BASIS = range(9, 13)
+_FIRST: Final = _BASIS + len(Basis)
+_TOTAL: Final = _FIRST + _BUCKETS
+WIDTH: Final = _TOTAL + _BUCKETS
+
+_BAD: Final = (Outcome.FAILED, Outcome.LOST)
+
+
+def open_row(attempt: OpenAttempt, worker: str) -> tuple[Any, ...]:
+    """A row of `open_attempts`."""
+    bound = attempt.bound_pico
+    return (
+        attempt.request_id,
+        attempt.number,
+        attempt.started_ms,
+        worker,
+        attempt.key_id,
+        attempt.generation,
+        attempt.alias_id,
+        attempt.target_id,
+        attempt.dialect,
+        1 if attempt.stream else 0,
+        bound if bound is not None and 0 <= bound <= MAX_PICO else NO_NUMBER,
+        attempt.multiplier_ppm,
+    )
+
+
+def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
+    """A row of `attempts`."""
+    usage, bound = settlement.usage, attempt.bound_pico
+    row = [
+        attempt.request_id,
+        attempt.number,
+        attempt.started_ms,
+        attempt.key_id,
+        attempt.generation,
+        attempt.alias_id,
+        attempt.target_id,
+        attempt.dialect,
+        1 if attempt.stream else 0,
+        settlement.outcome.value,
+        1 if settlement.final else 0,
+        settlement.status,
+        settlement.basis.value,
+        usage.input,
+        usage.cached_input,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.output,
+        usage.reasoning,
+        usage.audio_input,
+        usage.audio_output,
+        usage.images,
+        settlement.price_id,
+        settlement.cost_pico,
+        settlement.charge_pico,
+        bound if bound is not None and 0 <= bound <= MAX_PICO else None,
+        settlement.first_content_ms,
+        settlement.total_ms,
+    ]
+    row = [NO_NUMBER if value is None else value for value in row]
+    row += (
+        settlement.error_code or NO_TEXT,
+        settlement.error_text or NO_TEXT,
+        settlement.provider_request_id or NO_TEXT,
+    )
+    return row
+
+
+def lost(attempt: OpenAttempt) -> Settlement:
+    """What an attempt is settled as when its process died with it open: nothing is known, nothing is charged."""
+    return Settlement(
+        request_id=attempt.request_id,
+        number=attempt.number,
+        outcome=Outcome.LOST,
+        final=True,
+        status=None,
+        usage=NO_USAGE,
+        basis=Basis.UNKNOWN,
+        total_ms=None,
+        charge_pico=0,
+        error_code="lost",
+        error_text="the gateway's process died before the attempt ended",
+    )
+
+
+class Sums:
+    """Totals of a batch, per minute, key, alias and target."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[Key, list[int]] = {}
+
+    def add(self, attempt: OpenAttempt, settlement: Settlement) -> None:
+        sums = self._sums(attempt)
+        usage, outcome = settlement.usage, settlement.outcome
+        sums[_ATTEMPTS] += 1
+        if settlement.final:
+            sums[_REQUESTS] += 1
+        if outcome in _BAD:
+            sums[_FAILURES] += 1
+            if settlement.final:
+                sums[_ERRORS] += 1
+        if usage is not NO_USAGE:
+            sums[_INPUT] += usage.input or 0
+            sums[_CACHED] += usage.cached_input or 0
+            sums[_WRITTEN] += (usage.cache_write or 0) + (usage.cache_write_1h or 0)
+            sums[_OUTPUT] += usage.output or 0
+            sums[_REASONING] += usage.reasoning or 0
+        if settlement.cost_pico is None:
+            sums[_UNKNOWN_COST] += 1
+        else:
+            sums[_COST] += settlement.cost_pico
+        sums[_CHARGE] += settlement.charge_pico or 0
+        sums[_BASIS + settlement.basis] += 1
+        if settlement.first_content_ms is not None:
+            sums[_FIRST + bisect_right(LATENCY_BOUNDS_MS, settlement.first_content_ms)] += 1
+        if outcome is Outcome.SERVED and settlement.total_ms is not None:
+            sums[_TOTAL + bisect_right(LATENCY_BOUNDS_MS, settlement.total_ms)] += 1
+
+    def add_end(self, attempt: OpenAttempt, outcome: Outcome) -> None:
+        """Count the request of an attempt that is in the totals already and turned out to be the last."""
+        sums = self._sums(attempt)
+        sums[_REQUESTS] += 1
+        if outcome in _BAD:
+            sums[_ERRORS] += 1
+
+    def rows(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+        """Rows for the totals of minutes, quarters and days; sorted, so that no two writers wait for each other."""
+        minutes = sorted(self._minutes.items())
+        return _rows(minutes, 1), _rows(minutes, MINUTES_PER_QUARTER), _rows(minutes, MINUTES_PER_DAY)
+
+    def _sums(self, attempt: OpenAttempt) -> list[int]:
+        key = (attempt.started_ms // MINUTE_MS, attempt.key_id, attempt.alias_id, attempt.target_id)
+        sums = self._minutes.get(key)
+        if sums is None:
+            sums = self._minutes[key] = [0] * WIDTH
+        return sums
+
+
+def _rows(minutes: Iterable[tuple[Key, list[int]]], minutes_per_bucket: int) -> list[list[int]]:
+    merged: dict[Key, list[int]] = {}
+    for (minute, key_id, alias_id, target_id), sums in minutes:
+        key = (minute // minutes_per_bucket, key_id, alias_id, target_id)
+        found = merged.get(key)
+        merged[key] = sums if found is None else [a + b for a, b in zip(found, sums, strict=True)]
+    return [[*key, *sums] for key, sums in sorted(merged.items())]
+
+
+def bounded(settlement: Settlement) -> Settlement:
+    """The settlement, made fit to be stored: see the top of this module."""
+    if not _sound(settlement):
+        settlement = _doubted(settlement)
+    if settlement.error_text is not None or settlement.error_code is not None:
+        settlement.error_text = text(settlement.error_text)
+        settlement.error_code = text(settlement.error_code)
+    if settlement.provider_request_id is not None:
+        settlement.provider_request_id = text(settlement.provider_request_id)
+    return settlement
+
+
+def _sound(settlement: Settlement) -> bool:
+    """Whether all counts and amounts are whole and within bounds; nearly always, so it is made cheap."""
+    u = settlement.usage
+    try:
+        # The bits of all counts together are within bounds exactly when each count is, as MAX_COUNT is all ones.
+        counts = (
+            (u.input or 0) | (u.cached_input or 0) | (u.cache_write or 0) | (u.cache_write_1h or 0)
+            | (u.output or 0) | (u.reasoning or 0) | (u.audio_input or 0) | (u.audio_output or 0) | (u.images or 0)
+            | (settlement.first_content_ms or 0) | (settlement.total_ms or 0)
+        )  # fmt: skip
+    except TypeError:
+        return False
+    cost, charge = settlement.cost_pico or 0, settlement.charge_pico or 0
+    return 0 <= counts <= MAX_COUNT and 0 <= cost <= MAX_PICO and 0 <= charge <= MAX_PICO
+
+
+def _doubted(settlement: Settlement) -> Settlement:
+    """With what cannot be believed taken as unknown, and so the cost computed from it."""
+    usage = settlement.usage
+    kept = {f.name: _count(getattr(usage, f.name)) for f in fields(usage)}
+    believed = replace(usage, **kept) == usage
+    return replace(
+        settlement,
+        usage=replace(usage, **kept),
+        basis=settlement.basis if believed else Basis.UNKNOWN,
+        cost_pico=amount(settlement.cost_pico) if believed else None,
+        charge_pico=amount(settlement.charge_pico) if believed else None,
+        first_content_ms=_count(settlement.first_content_ms),
+        total_ms=_count(settlement.total_ms),
+    )
+
+
+def _count(value: int | None) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= MAX_COUNT else None
+
+
+def text(value: str | None) -> str | None:
+    """At most 500 characters that every database takes."""
+    return value and value[:MAX_TEXT].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def amount(pico: int | None) -> int | None:
+    return pico if pico is None or 0 <= pico <= MAX_PICO else None

@@ -1,0 +1,56 @@
+"""Closes what processes that died left open.
+
+An attempt that was on its way is settled as lost: its cost is unknown with its bound kept, nothing is charged, and its
+request has ended. An attempt that is settled but keeps its place among the open ones was to be followed by another,
+which never opened: it turns out to have been the request's last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from keyvault.domain.ledger import OpenAttempt, Outcome
+from keyvault.metering.entries import Sums, lost, settled_row
+from keyvault.storage.ledger import LedgerStore, Transaction
+
+DEAD_AFTER_MS: Final = 30_000
+"""A worker that shares the database and has not beaten for so long is taken as dead."""
+_AT_ONCE: Final = 200
+
+
+def close_orphans(store: LedgerStore, now_ms: int, worker: str) -> int:
+    """Close the open attempts of dead workers other than `worker`; how many were lost. Raises `Unavailable`."""
+    lost_attempts = 0
+    while True:
+        with store.transaction() as tx:
+            rows = tx.orphans(_AT_ONCE, now_ms - DEAD_AFTER_MS, worker)
+            if not rows:
+                return lost_attempts
+            sums = Sums()
+            lost_attempts += sum(_close(tx, sums, _attempt(row)) for row in rows)
+            tx.add_totals(*sums.rows())
+            tx.forget([(row[0], row[1]) for row in rows])
+            tx.mark(worker)
+
+
+def _close(tx: Transaction, sums: Sums, attempt: OpenAttempt) -> bool:
+    """Whether the attempt was still on its way."""
+    settlement = lost(attempt)
+    if tx.settle([settled_row(attempt, settlement)]):
+        sums.add(attempt, settlement)
+        return True
+    last = tx.settled_last(attempt.request_id)
+    if last is not None:
+        number, final, outcome = last
+        if number == attempt.number and not final:
+            tx.finish(attempt.request_id, attempt.number)
+            sums.add_end(attempt, Outcome(outcome))
+    return False
+
+
+def _attempt(row: Sequence[Any]) -> OpenAttempt:
+    request_id, number, started_ms, _worker, key, generation, alias, target, dialect, stream, bound, multiplier = row
+    return OpenAttempt(
+        request_id, number, started_ms, key, generation, alias, target, dialect, bool(stream), bound, multiplier
+    )
