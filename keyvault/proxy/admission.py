@@ -154,18 +154,15 @@ def _pin(call: Call) -> Target | None:
 
 def may(call: Call) -> None:
     """The model allow-list. It is asked before the planner, so that a refusal tells nothing about what exists."""
-    model = call.pin.model if call.pin else call.model
     policy = call.caller.policy
-    if model is None:
-        if call.endpoint is not None:
-            raise Refusal(400, "missing_required_parameter", "you must provide a model parameter")
+    if call.body.background and "all" not in policy.endpoints:
+        raise Refusal(403, "background_not_allowed", "this key may not start background work", type="permission_error")
+    if call.model is None:
         if policy.models and not call.asks_for_models:
             raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
-        return
-    if not policy.allows_model(call.model or model):
-        raise Refusal(
-            403, "model_not_allowed", f"this key may not use the model {model[:100]}", type="permission_error"
-        )
+    elif not policy.allows_model(call.model):
+        name = ascii(call.model[:100])
+        raise Refusal(403, "model_not_allowed", f"this key may not use the model {name}", type="permission_error")
 
 
 def query_for_provider(query: str) -> str:

@@ -25,17 +25,17 @@ def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: 
     if ending.failure is not None and not ending.committed and not ending.body:
         raise gave_nothing(*ending.failure)
     if ending.committed:
-        _finish(call, ending)
+        _finish(call, ending, secrets)
         return
     assert ending.status is not None
     if ending.status in OPERATOR_STATUSES:
         raise Refusal(
             502, "upstream_refused_credential", "the provider refused the gateway's account", type="api_error"
         )
-    headers = to_client(ending.headers) + added_headers(call, target, attempts)
+    headers = to_client(ending.headers, secrets) + added_headers(call, target, attempts)
     if ending.metered is not None:
         exchange.start(ending.status, headers, length=None)
-        exchange.finish(ending.body)
+        exchange.finish(scrub(ending.body, secrets))
         return
     exchange.reply(ending.status, headers, _body(call, ending, secrets))
 
@@ -47,9 +47,9 @@ def _body(call: Call, ending: Ending, secrets: tuple[str, ...]) -> bytes:
     return models.visible(policy, ending.body) if policy.models and call.asks_for_models else ending.body
 
 
-def _finish(call: Call, ending: Ending) -> None:
+def _finish(call: Call, ending: Ending, secrets: tuple[str, ...]) -> None:
     if ending.failure is None or (ending.metered is not None and ending.body):
-        call.exchange.finish(ending.body)  # complete, or ended by the provider's own error event
+        call.exchange.finish(scrub(ending.body, secrets))  # complete, or ended by the provider's own error event
     elif ending.metered is not None:
         call.exchange.finish(stream_error(call.dialect, *ending.failure, call.request_id))
     else:
@@ -58,13 +58,19 @@ def _finish(call: Call, ending: Ending) -> None:
 
 def added_headers(call: Call, target: Target, attempts: int) -> Headers:
     """`x-request-id` for everyone; target, attempts and cost only for keys that may see supplier and price."""
-    headers: Headers = [(b"x-request-id", call.request_id.encode())]
+    headers = request_id_headers(call.request_id)
     if call.caller.policy.expose:
         headers.append((b"x-gateway-target", str(target).encode("ascii", "replace")))
         headers.append((b"x-gateway-attempts", str(attempts).encode()))
         if call.cost_pico is not None:
             headers.append((b"x-gateway-cost", format_usd(call.cost_pico).encode()))
     return headers
+
+
+def request_id_headers(request_id: str) -> Headers:
+    """The same id under the name that OpenAI's SDK reads and under Anthropic's."""
+    value = request_id.encode()
+    return [(b"x-request-id", value), (b"request-id", value)]
 
 
 def gave_nothing(code: str, text: str) -> Refusal:
@@ -83,7 +89,7 @@ def refuse(exchange: Exchange, refusal: Refusal, request_id: str) -> None:
     if exchange.started:
         exchange.abort()
         return
-    headers: Headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+    headers = [(b"content-type", b"application/json"), *request_id_headers(request_id)]
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
     exchange.reply(refusal.status, headers, render(family_of(exchange.request), refusal, request_id))

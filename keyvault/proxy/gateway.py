@@ -159,6 +159,7 @@ class Gateway:
             added=answers.added_headers(call, target, trip.row.number),
             began=trip.began,
             deadline=call.started + self._settings.total_timeout,
+            secrets=trip.provider.secrets,
         )
         self.relays.add(relay)
         return relay

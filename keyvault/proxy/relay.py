@@ -10,6 +10,7 @@ is no task switch per event.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -70,6 +71,7 @@ class Relay:
         added: Headers,
         began: float,
         deadline: float,
+        secrets: Sequence[str],
     ) -> None:
         """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times in seconds."""
         self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -81,6 +83,7 @@ class Relay:
         self._began = self._heard = began
         self._deadline = deadline
         self._added = added
+        self._secrets = secrets
         self._time = asyncio.get_running_loop().time
         self._status: int | None = None
         self._headers: Headers = []
@@ -92,24 +95,25 @@ class Relay:
         self._paused = False
         self._content_at: float | None = None
 
-    # Flow: the client does not read, so neither do we.
+    # Flow: the client does not read, so neither do we. Once the answer has ended, the connection may serve another.
 
     def pause_reading(self) -> None:
         self._paused = True
-        self._connection.pause_reading()
+        if not self.ending.done():
+            self._connection.pause_reading()
 
     def resume_reading(self) -> None:
         self._paused = False
         self._heard = self._time()
-        self._connection.resume_reading()
+        if not self.ending.done():
+            self._connection.resume_reading()
 
     # Sink: what the provider sends.
 
     def on_head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
         self._heard = self._time()
-        kind = next((value for name, value in headers if name == b"content-type"), b"")
-        self.streaming = status == 200 and kind.lower().startswith(b"text/event-stream")
+        self.streaming = status == 200 and is_stream(headers)
 
     def on_data(self, data: bytes) -> None:
         if self.ending.done():
@@ -216,7 +220,7 @@ class Relay:
         self._exchange.flow = self
         assert self._status is not None
         length = None if self.streaming else content_length(self._headers)
-        self._exchange.start(self._status, to_client(self._headers) + self._added, length=length)
+        self._exchange.start(self._status, to_client(self._headers, self._secrets) + self._added, length=length)
 
     def _end(self, failure: tuple[str, str] | None, *, stale: bool = False) -> None:
         if not self.streaming and failure is None:
@@ -234,6 +238,15 @@ class Relay:
             first_content_at=self._content_at,
             stale_connection=stale,
         )
+
+
+def is_stream(headers: Headers) -> bool:
+    """Whether an answer is server-sent events that can be read: not encoded, though identity was asked for."""
+    kinds = dict(headers)
+    return (
+        kinds.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+        and kinds.get(b"content-encoding", b"identity").lower() == b"identity"
+    )
 
 
 def content_length(headers: Headers) -> int | None:

@@ -35,12 +35,13 @@ def settlement(
     secrets: tuple[str, ...] = (),
 ) -> Settlement:
     """`left`: the client has gone. `now`, `began`: loop times in seconds."""
-    failed = ending.failure is not None or (ending.status or 0) >= 400
-    outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
     metered = _metered(call, ending, secrets)
+    error = ending.failure or (metered and metered.error)
+    failed = error is not None or (ending.status or 0) >= 400
+    outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
     usage, basis = _counts(call, ending, metered)
     cost_pico = _cost(ending, usage, price)
-    code, text = ending.failure or (metered and metered.error) or (None, None)
+    code, text = error or (None, None)
     return Settlement(
         request_id=attempt.request_id,
         number=attempt.number,
