@@ -161,7 +161,9 @@ class Console(App[None]):
         self.bell()
         error = self._exception or sys.exc_info()[1]
         told = crash.report(error) if error is not None else "gwctl: the console stopped"
-        self._exit_renderables.append(Segments(self.console.render(Text(told, no_wrap=True, overflow="ignore"), self.console.options)))
+        self._exit_renderables.append(
+            Segments(self.console.render(Text(told, no_wrap=True, overflow="ignore"), self.console.options))
+        )
         self._close_messages_no_wait()
 
 

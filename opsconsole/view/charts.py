@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from opsconsole.view.text import UNICODE, Glyphs
@@ -37,8 +38,9 @@ def chart(values: Values, width: int, height: int, glyphs: Glyphs = UNICODE) -> 
     return Chart(tuple(draw(heights, levels * floor) for floor in range(height - 1, -1, -1)), peak)
 
 
-def trend(values: Values, width: int, glyphs: Glyphs = UNICODE) -> str:
-    """One line of blocks, at most `width` wide: the shape of a row's own traffic."""
+@lru_cache(maxsize=1024)
+def trend(values: tuple[float | None, ...], width: int, glyphs: Glyphs = UNICODE) -> str:
+    """One line of blocks, at most `width` wide: the shape of a row's own traffic. Kept, as it changes once a minute."""
     if not values:
         return ""
     peak = top(values)

@@ -48,7 +48,7 @@ def _panned(table: Table, pan: int) -> list[int]:
 
 def _natural_width(table: Table, at: int) -> int:
     """The widest cell or heading; the sort mark stands in the gap, so that sorting moves nothing."""
-    widest = max((len(row.cells[at].text) for row in table.rows), default=0)
+    widest = max([len(row.cells[at].text) for row in table.rows], default=0)
     return max(len(table.headings[at]), min(widest, LONGEST_NAME))
 
 

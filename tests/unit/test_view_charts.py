@@ -36,8 +36,8 @@ def test_fewer_steps_are_repeated_and_of_more_the_peaks_are_kept() -> None:
 
 
 def test_a_trend_is_one_line_of_blocks() -> None:
-    assert charts.trend([0, 1, 4, 8], 4) == "▁▂▅█"
-    assert charts.trend([], 4) == ""
+    assert charts.trend((0, 1, 4, 8), 4) == "▁▂▅█"
+    assert charts.trend((), 4) == ""
 
 
 @given(VALUES, st.integers(1, 40), st.integers(1, 8))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual import events
-from textual.content import Content
-from textual.widget import Widget
+from textual.strip import Strip
 
-from opsconsole.tui.theme import painted
+from opsconsole.tui.widgets.painted import Toned
 from opsconsole.view.chrome import Hint, hint_at, key_bar
-from opsconsole.view.text import Line, Span, Tone
+from opsconsole.view.text import Span, Tone
 
 
-class KeyBar(Widget):
+class KeyBar(Toned):
     """Shows as many hints as fit."""
 
     def __init__(self, hints: Sequence[Hint], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -26,14 +25,13 @@ class KeyBar(Widget):
             self._hints = tuple(hints)
             self.refresh()
 
-    def render(self) -> Content:
+    def render_line(self, y: int) -> Strip:
         spans: list[Span] = []
         end = 0
         for at, hint in key_bar(self._hints, self.content_size.width):
             spans += [Span(" " * (at - end)), Span(hint.key, Tone.ACCENT), Span(f" {hint.does}", Tone.FAINT)]
             end = at + len(hint.key) + 1 + len(hint.does)
-        line: Line = tuple(spans)
-        return painted(line)
+        return self.drawn(tuple(spans), self.content_size.width)
 
     async def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)

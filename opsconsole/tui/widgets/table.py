@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from opsconsole.tui.widgets.painted import Toned
 from opsconsole.view.layout import GAP, MARGIN, Placed, place
 from opsconsole.view.rows import Table, TableRow
 from opsconsole.view.text import UNICODE, Glyphs, Span, Tone, cut
@@ -25,14 +25,13 @@ HEADER_LINES: Final = 1
 RowKey = tuple[str, str]
 
 
-class UsageTable(ScrollView, can_focus=True, inherit_bindings=False):
+class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     """Shows a `Table`; knows which row the cursor is on by that row's key."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "table--heading",
         "table--sorted",
         "table--cursor",
-        *(f"tone--{tone}" for tone in Tone),
     }
 
     class HeadingClicked(Message):
@@ -168,13 +167,11 @@ class UsageTable(ScrollView, can_focus=True, inherit_bindings=False):
         return None
 
     def render_line(self, y: int) -> Strip:
-        if self._table is None:
-            return Strip.blank(self.size.width, self.rich_style)
-        if y < HEADER_LINES:
+        if self._table is not None and y < HEADER_LINES:
             return self._heading(self._table)
         at = y - HEADER_LINES + self.scroll_offset.y
         if at >= len(self._rows):
-            return Strip.blank(self.size.width, self.rich_style)
+            return Strip.blank(self.size.width, self.base_style)
         return self._row(self._rows[at], selected=at == self._cursor)
 
     def _row(self, row: TableRow, *, selected: bool) -> Strip:
@@ -186,19 +183,19 @@ class UsageTable(ScrollView, can_focus=True, inherit_bindings=False):
         return strip
 
     def _drawn(self, row: TableRow, *, selected: bool) -> Strip:
-        base = self.rich_style
+        base = self.base_style
         if selected:
             base += self.get_component_rich_style("table--cursor", partial=True)
         mark = f"{self._glyphs.cursor} " if selected else "  "
-        segments = [Segment(mark, base + self._tone(Tone.ACCENT))]
+        segments = [Segment(mark, base + self.tone_style(Tone.ACCENT))]
         for placed in self._placed:
             span = row.cells[placed.index]
-            segments.append(Segment(self._fitted(span, placed), base + self._tone(span.tone)))
+            segments.append(Segment(self._fitted(span, placed), base + self.tone_style(span.tone)))
             segments.append(Segment(" " * GAP, base))
         return Strip(segments).adjust_cell_length(self.size.width, base)
 
     def _heading(self, table: Table) -> Strip:
-        style = self.rich_style + self.get_component_rich_style("table--heading", partial=True)
+        style = self.base_style + self.get_component_rich_style("table--heading", partial=True)
         segments = [Segment(" " * MARGIN, style)]
         for placed in self._placed:
             is_sorted = table.columns[placed.index].id == table.sort.column
@@ -213,6 +210,3 @@ class UsageTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _fitted(self, span: Span, placed: Placed) -> str:
         text = cut(span.text, placed.width, self._glyphs.ellipsis)
         return text.rjust(placed.width) if placed.right else text.ljust(placed.width)
-
-    def _tone(self, tone: Tone) -> Style:
-        return self.get_component_rich_style(f"tone--{tone}", partial=True)
