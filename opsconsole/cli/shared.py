@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -39,8 +40,14 @@ EARLIER: Final = "gwctl.options"
 """Where a context keeps the shared options written before the noun."""
 
 
-def shared_parameters(*, changes: bool) -> list[inspect.Parameter]:
-    declared = {**SHARED, "dry_run": DRY_RUN} if changes else SHARED
+def shared_parameters(*, changes: bool, own: Sequence[inspect.Parameter] = ()) -> list[inspect.Parameter]:
+    """The shared options beside a command's `own`; where a command means another thing by `--output`, `-o` remains."""
+    declared = {**SHARED, "dry_run": DRY_RUN} if changes else dict(SHARED)
+    if any(parameter.name == "output_" for parameter in own):
+        declared["output"] = (
+            _worded("-o", metavar="FORMAT", help="table, json, jsonl, csv or name.", words=_FORMATS),
+            None,
+        )
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in declared.items()

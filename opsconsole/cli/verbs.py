@@ -100,7 +100,7 @@ def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: boo
         p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)
         for p in list(inspect.signature(body).parameters.values())[1:]
     ]
-    declared_as(command, [CONTEXT, *own, *shared_parameters(changes=changes)], inspect.getdoc(body))
+    declared_as(command, [CONTEXT, *own, *shared_parameters(changes=changes, own=own)], inspect.getdoc(body))
     app.command(name, cls=Verb, epilog=_lines(examples))(command)
 
 
