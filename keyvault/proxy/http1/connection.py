@@ -166,13 +166,17 @@ class ServerConnection(asyncio.Protocol):
         self._state = _State.BODY
         self._exchange = Exchange(self._outlet, request)
         self._admit(self._exchange)
-        if request.body_length == 0:
-            self._body_complete(b"")
-            return
-        if request.body_length == CHUNKED:
+        length = request.body_length
+        if length == CHUNKED:
             self._body = ChunkedBody(self._limits, self._bodies)
+        elif length <= len(self._input):
+            self._bodies.take(length)
+            self._held = length
+            body, self._input = self._input[:length], self._input[length:]
+            self._body_complete(body)
+            return
         else:
-            self._body = SizedBody(request.body_length, self._bodies)
+            self._body = SizedBody(length, self._bodies)
         self._body_since = 0.0
         if not self._input:
             if request.expects_continue:

@@ -68,16 +68,16 @@ class Request:
 class HeadReader:
     """Reads one head, in as many pieces as it comes; a new one for each request.
 
-    llhttp sees every byte first, so that what is wrong is refused as soon as it shows. Once it has passed a head, which
-    excludes folded lines, stray line ends and control characters, splitting it at CR LF is exact.
+    llhttp sees every byte as it comes, so that what is wrong is refused as soon as it shows.
     """
 
-    __slots__ = ("_complete", "_limits", "_parser", "_raw", "request")
+    __slots__ = ("_complete", "_headers", "_limits", "_parser", "_raw", "request")
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self.request = request
         self._limits = limits
         self._raw = b""
+        self._headers = request.headers
         self._complete = False
         self._parser = httptools.HttpRequestParser(self)
 
@@ -92,16 +92,19 @@ class HeadReader:
         if size > limit:
             raise self._too_large()
         if self._complete and end >= 0:
-            lines = raw[:end].split(b"\r\n")
-            self._read_request_line(lines[0])
-            self._read_headers(lines)
+            self._read_request_line(raw[: raw.find(b"\r\n")])
+            self._read_framing([header for header in self._headers if header[0] in _FRAMING])
             return raw[size:]
         if (line_end := raw.find(b"\r\n")) >= 0:
             self._read_request_line(raw[:line_end])
         return None
 
+    # What llhttp calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value.strip(b" \t")))
+
     def on_headers_complete(self) -> None:
-        """llhttp calls this."""
         self._complete = True
 
     def _parse(self, data: bytes) -> None:
@@ -136,16 +139,10 @@ class HeadReader:
         request.target = target.decode("ascii")
         request.path, _, request.query = request.target.partition("?")
 
-    def _read_headers(self, lines: list[bytes]) -> None:
-        if len(lines) > self._limits.max_headers + 1:
-            raise Refusal(431, "too_many_headers", f"the request has more than {self._limits.max_headers} headers")
-        pairs = [line.partition(b":") for line in lines]
-        del pairs[0]
-        self.request.headers = headers = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
-        self._read_framing([header for header in headers if header[0] in _FRAMING])
-
     def _read_framing(self, headers: Headers) -> None:
         request = self.request
+        if len(self._headers) > self._limits.max_headers:
+            raise Refusal(431, "too_many_headers", f"the request has more than {self._limits.max_headers} headers")
         hosts = bodies = 0
         request.keep_alive = request.version == "1.1"
         for name, value in headers:
