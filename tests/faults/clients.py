@@ -53,9 +53,10 @@ class Clients:
         while not self._ended.is_set():
             try:
                 await self._ask(client, dialect, stream)
-            except (httpx.HTTPError, httpx.InvalidURL):
+            except httpx.ConnectError:
+                await asyncio.sleep(0.02)  # the gateway is down: leave it the processor, to come back
+            except httpx.HTTPError:
                 self.broken += 1
-                await asyncio.sleep(0.02)  # the gateway is down; not for synchronisation, to leave it the processor
 
     async def _ask(self, client: httpx.AsyncClient, dialect: str, stream: bool) -> None:
         headers = {"authorization": f"Bearer {self._secret}", "anthropic-version": "2023-06-01"}

@@ -115,7 +115,7 @@ def _p3(rows: list[dict[str, Any]], gateway: Gateway) -> Iterator[str]:
         "charge_pico": sum(row["charge_pico"] or 0 for row in rows),
     }
     columns = ", ".join(f"sum({name}) as {name}" for name in sums)
-    for table in ("totals_minute", "totals_quarter"):
+    for table in ("totals_minute", "totals_quarter", "totals_day"):
         totals = gateway.rows(f"select {columns} from {table}")[0]
         for name, value in sums.items():
             if totals[name] != value:
