@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from keyvault.domain.keys import GenerationState, KeyState
 from keyvault.errors import Conflict
@@ -23,7 +28,7 @@ from keyvault.storage.engine import Database
 from tests.conftest import FrozenClock
 from tests.pepper import FixedPepper
 
-HOURS = st.integers(0, 48)
+HOURS = st.sampled_from([48, 24, 1, 0])
 LIVE = ("pending", "active", "grace")
 
 
@@ -72,42 +77,35 @@ class ModelKey:
 class KeyMachine(RuleBasedStateMachine):
     """One key, one customer, one proxy. Hours are milliseconds here and there."""
 
-    template: Path
+    database: Database
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory_path = Path(tempfile.mkdtemp())
-        shutil.copy(self.template, self.directory_path / "gateway.db")
-        self.database = Database(f"sqlite:///{self.directory_path / 'gateway.db'}")
+        with self.database.write() as tx:
+            for table in ("key_generations", "keys", "projects", "customers", "audit"):
+                tx.exec_driver_sql(f"DELETE FROM {table}")
         self.clock = FrozenClock()
         self.customers = Customers(self.database, self.clock)
         self.keys = Keys(self.database, FixedPepper(), self.clock)
         self.proxy = Directory(self.database, FixedPepper().peppers, clock=self.clock)
         self.proxy.load()
-        self.model: ModelKey | None = None
+        self.model: ModelKey
         self.customer_suspended = False
-
-    def teardown(self) -> None:
-        self.database.close()
-        shutil.rmtree(self.directory_path)
 
     @property
     def now(self) -> int:
         return self.clock.ms
 
-    @precondition(lambda self: self.model is None)
-    @rule(lifetime=st.none() | st.integers(1, 96))
+    @initialize(lifetime=st.sampled_from([24, 6, None]))
     def create(self, lifetime: int | None) -> None:
         expires_at = None if lifetime is None else self.clock.now() + timedelta(hours=lifetime)
         minted = self.keys.create("bot", project="acme/web", create_missing=True, expires_at=expires_at)
         expires = None if lifetime is None else self.now + lifetime * 3_600_000
         self.model = ModelKey(expires, generations=[ModelGeneration(minted.secret.reveal().encode(), 0, "active")])
 
-    @precondition(lambda self: self.model is not None)
     @rule(hours=HOURS, end_grace=st.booleans())
     def rotate(self, hours: int, end_grace: bool) -> None:
         model = self.model
-        assert model is not None
         pending, grace = model.first("pending", self.now), model.first("grace", self.now)
         blocked = not end_grace and (pending is not None or grace is not None)
         if model.state == "revoked" or model.expired(self.now) or blocked:
@@ -123,67 +121,37 @@ class KeyMachine(RuleBasedStateMachine):
             model.generations[grace].until = self.now
         model.generations.append(ModelGeneration(rotation.secret.reveal().encode(), hours * 3_600_000, "pending"))
 
-    @precondition(lambda self: self.model is not None)
-    @rule(data=st.data())
-    def acknowledge(self, data: st.DataObject) -> None:
-        model, number = self.model, self.any_generation(data)
-        assert model is not None
-        if model.state == "revoked" or model.generations[number].state in ("abandoned", "revoked"):
-            with pytest.raises(Conflict):
-                self.keys.acknowledge("bot", number + 1)
-            return
-        self.keys.acknowledge("bot", number + 1)
-        model.activate(number, self.now)
+    @rule(data=st.data(), delivered=st.booleans())
+    def acknowledge_or_use(self, data: st.DataObject, delivered: bool) -> None:
+        newest = len(self.model.generations) - 1
+        number = newest - data.draw(st.integers(0, newest))
+        if delivered:
+            self.acknowledge(number)
+        else:
+            self.use(number)
 
-    @precondition(lambda self: self.model is not None)
-    @rule(data=st.data())
-    def abandon(self, data: st.DataObject) -> None:
-        model, number = self.model, self.any_generation(data)
-        assert model is not None
-        self.keys.abandon("bot", number + 1)
-        if model.generations[number].state == "pending":
-            model.generations[number].state = "abandoned"
-
-    @precondition(lambda self: self.model is not None)
-    @rule(data=st.data())
-    def use(self, data: st.DataObject) -> None:
-        model, number = self.model, self.any_generation(data)
-        assert model is not None
-        caller = self.authenticate(model.generations[number].secret)
-        if caller is not None:
-            self.proxy.used(caller, self.now, "client", "127.0.0.1")
-            self.proxy.flush()
-            model.activate(number, self.now)
-
-    @precondition(lambda self: self.model is not None)
+    @precondition(lambda self: len(self.model.generations) > 2)  # a revoked key is the end of the story
     @rule()
     def revoke(self) -> None:
         model = self.model
-        assert model is not None
         self.keys.revoke("bot")
         model.state = "revoked"
         for generation in model.generations:
             if generation.state in LIVE:
                 generation.state = "revoked"
 
-    @precondition(lambda self: self.model is not None)
-    @rule(on=st.booleans())
-    def suspend_or_resume(self, on: bool) -> None:
-        model = self.model
-        assert model is not None
+    @rule(on=st.booleans(), whole_customer=st.booleans())
+    def suspend_or_resume(self, on: bool, whole_customer: bool) -> None:
         change = self.keys.suspend if on else self.keys.resume
-        if model.state == "revoked":
+        if whole_customer:
+            self.customers.update("acme", suspended=on)
+            self.customer_suspended = on
+        elif self.model.state == "revoked":
             with pytest.raises(Conflict):
                 change("bot")
-            return
-        change("bot")
-        model.state = "suspended" if on else "active"
-
-    @precondition(lambda self: self.model is not None)
-    @rule(on=st.booleans())
-    def suspend_or_resume_the_customer(self, on: bool) -> None:
-        self.customers.update("acme", suspended=on)
-        self.customer_suspended = on
+        else:
+            change("bot")
+            self.model.state = "suspended" if on else "active"
 
     @rule(hours=st.integers(1, 30))
     def time_passes(self, hours: int) -> None:
@@ -191,8 +159,6 @@ class KeyMachine(RuleBasedStateMachine):
 
     @invariant()
     def exactly_the_right_tokens_are_admitted(self) -> None:
-        if self.model is None:
-            return
         for number, generation in enumerate(self.model.generations):
             caller = self.authenticate(generation.secret)
             admitted = self.model.admits(number, self.now) and not self.customer_suspended
@@ -201,8 +167,6 @@ class KeyMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_states_are_those_of_the_model(self) -> None:
-        if self.model is None:
-            return
         key = self.keys.get("bot")
         assert key.state is KeyState(self.model.state)
         states = [generation.state_at(self.clock.now()).value for generation in reversed(key.generations)]
@@ -210,9 +174,21 @@ class KeyMachine(RuleBasedStateMachine):
         for state in (GenerationState.PENDING, GenerationState.ACTIVE, GenerationState.GRACE):
             assert states.count(state.value) <= 1
 
-    def any_generation(self, data: st.DataObject) -> int:
-        assert self.model is not None
-        return data.draw(st.integers(0, len(self.model.generations) - 1))
+    def acknowledge(self, number: int) -> None:
+        generation = self.model.generations[number]
+        if self.model.state == "revoked" or generation.state in ("abandoned", "revoked"):
+            with pytest.raises(Conflict):
+                self.keys.acknowledge("bot", number + 1)
+            return
+        self.keys.acknowledge("bot", number + 1)
+        self.model.activate(number, self.now)
+
+    def use(self, number: int) -> None:
+        caller = self.authenticate(self.model.generations[number].secret)
+        if caller is not None:
+            self.proxy.used(caller, self.now, "client", "127.0.0.1")
+            self.proxy.flush()
+            self.model.activate(number, self.now)
 
     def authenticate(self, secret: bytes):  # type: ignore[no-untyped-def]
         with self.database.read() as tx:
@@ -221,23 +197,16 @@ class KeyMachine(RuleBasedStateMachine):
 
 
 def test_a_key_follows_its_model_through_any_life(tmp_path: Path) -> None:
-    template = tmp_path / "template.db"
-    database = Database(f"sqlite:///{template}")
+    database = Database(f"sqlite:///{tmp_path / 'gateway.db'}")
     migrations.upgrade(database)
-    database.close()
-
-    class OnThisTemplate(KeyMachine):
-        pass
-
-    OnThisTemplate.template = template
-    run_state_machine_as_test(
-        OnThisTemplate,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=25,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        ),
+    here = type("KeyMachine", (KeyMachine,), {"database": database})
+    profile = settings(
+        max_examples=100,
+        stateful_step_count=25,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
     )
+    run_state_machine_as_test(here, settings=profile)
+    database.close()
