@@ -7,6 +7,7 @@ applies. Filling from the catalogue appends what has changed and nothing else, s
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -78,30 +79,33 @@ class Prices:
                 epochs.bump(tx, "prices")
         return Filled(len(changed), len(found.models) - len(changed), found.source)
 
-    def list(self, upstream: str | None = None, *, catalogue: str | None = None) -> Sequence[Price]:
-        """All prices that are in force or will be: own ones first, then the catalogue's, each by model and date.
+    def list(self, upstream: str | None = None, *, model: str | None = None, own: bool = False) -> Sequence[Price]:
+        """The prices in force now, own ones first, by upstream or catalogue and model.
 
-        `upstream` narrows to what can apply to it, `catalogue` to one catalogue. Raises `NotFound`.
+        `upstream`: only those that can apply to it; `model`: a glob; `own`: only own ones. Raises `NotFound`.
         """
         with self._database.read() as tx:
-            if upstream is not None:
-                upstream, catalogue = _upstream(tx, upstream)
-            own, listed = rows.own(tx), _all(rows.catalogue_rows(tx))
-        mine = [i.price for i in own if upstream in (None, i.price.upstream)]
-        theirs = [i.price for i in listed if i.price.catalogue == catalogue or (catalogue is None and upstream is None)]
-        return sorted(mine, key=lambda p: (p.upstream or "", p.model)) + theirs
+            name, place = (None, None) if upstream is None else _upstream(tx, upstream)
+            mine = [i for i in rows.own(tx) if name in (None, i.price.upstream)]
+            theirs = [] if own or (name and place is None) else _all(rows.catalogue_rows(tx))
+        in_force = _in_force([*mine, *(i for i in theirs if place in (None, i.price.catalogue))], self._clock.now_ms())
+        return [p for p in in_force if model is None or fnmatch.fnmatch(p.model.lower(), model.lower())]
 
-    def show(self, upstream: str, model: str) -> Sequence[Price]:
-        """Every version that can apply to a model of an upstream, the one that applies now first, then the newest.
-
-        Empty: the model has no price. Raises `NotFound` for an unknown upstream.
-        """
+    def show(self, upstream: str, model: str) -> Price:
+        """The price that applies now to a model of an upstream. Raises `NotFound`."""
         with self._database.read() as tx:
-            name, found = _upstream(tx, upstream)
-            book = PriceBook.load(tx)
-        now = book.find(name, found, model, self._clock.now_ms())
-        versions = book.versions(name, found, model)
-        return sorted(versions, key=lambda price: (price != now, -price.effective_from.timestamp()))
+            name, place = _upstream(tx, upstream)
+            price = PriceBook.load(tx).find(name, place, model, self._clock.now_ms())
+        if price is None:
+            hint = f"gwctl prices set {name}/{model} --input USD --output USD"
+            raise NotFound(f"no price for {model[:70]!a} at {name}", hint=hint)
+        return price
+
+    def versions(self, upstream: str, model: str) -> Sequence[Price]:
+        """Every version that can apply to a model of an upstream, in the order in which they are tried."""
+        with self._database.read() as tx:
+            name, place = _upstream(tx, upstream)
+            return PriceBook.load(tx).versions(name, place, model)
 
     def get(self, price_id: int) -> Price | None:
         """The version that a cost names."""
@@ -151,7 +155,7 @@ class PriceBook:
         return found
 
     def _listed(self, catalogue: str | None, model: str) -> list[Price]:
-        """The catalogue's prices of a model, found as genai-prices does: a compact date is tried as a dashed one too."""
+        """The catalogue's prices of a model, as genai-prices finds it: compact dates also stand for dashed ones."""
         if catalogue is None:
             return []
         name = model.lower()
@@ -221,6 +225,15 @@ def _after(known: Mapping[tuple[str, str], Sequence[Listed]], item: Listed) -> L
         return item
     later = before[0].price.recorded_at + timedelta(milliseconds=1)
     return replace(item, price=replace(item.price, recorded_at=later))
+
+
+def _in_force(listed: Iterable[Listed], at_ms: int) -> list[Price]:
+    """Of each model the version that applies at a moment, own prices first."""
+    found: dict[tuple[str, str, str], Price] = {}
+    for price in (item.price for item in listed):
+        if to_ms(price.effective_from) <= at_ms and (price.daily is None or _within(price.daily, at_ms)):
+            found[price.upstream or "", price.catalogue or "", price.model] = price  # the later one counts
+    return sorted(found.values(), key=lambda p: (p.upstream is None, p.upstream or p.catalogue or "", p.model))
 
 
 def _all(by_catalogue: Mapping[str, Sequence[Any]]) -> list[Listed]:

@@ -1,0 +1,193 @@
+"""Reports of usage: sums from totals, never from rows; single requests from rows.
+
+Sums are exact to the quarter of an hour at any age, and to the minute for the last eight days. Grouping by day and hour
+follows the asked time zone exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
+from itertools import product
+from typing import Final
+
+from keyvault.clock import Clock, from_ms, to_ms, ulid_at
+from keyvault.domain.reports import DIMENSIONS, LiveSnapshot, RequestDetail, RequestLine, UsageReport, UsageRow
+from keyvault.errors import NotFound, UsageError
+from keyvault.metering import spans
+from keyvault.metering.entries import MINUTE_MS
+from keyvault.metering.groups import OF_KEY, OF_TARGET, add, totals, values_of
+from keyvault.metering.ledger import MINUTES_KEPT
+from keyvault.metering.lines import request_detail, request_lines
+from keyvault.metering.live import Live
+from keyvault.storage import reports as rows
+from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.reports import COUNTS, IDS, Names, Sum, Where
+
+_OF_TIME: Final = {"day": 1440, "hour": 60}
+_TAIL_AT_ONCE: Final = 10_000
+UPLOAD_MS: Final = 60_000
+
+
+class Reports:
+    """Reads the ledger. Threads may share it, but for `live`, which remembers and belongs to one thread."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._live = Live(database, clock)
+
+    def usage(
+        self,
+        since: datetime,
+        until: datetime,
+        by: Sequence[str] = (),
+        tz: str = "UTC",
+        filters: Mapping[str, str | Iterable[str]] | None = None,
+    ) -> UsageReport:
+        """Usage of attempts that began from `since` up to `until`, grouped by any of DIMENSIONS.
+
+        `filters`: only these values of a dimension (but for day and hour). Raises `UsageError`.
+        """
+        zone = spans.zone_of(tz)
+        _check(by, filters or {})
+        kept_ms = (self._clock.now_ms() // MINUTE_MS - MINUTES_KEPT) * MINUTE_MS
+        first = spans.snap(to_ms(since), kept_ms)
+        last = max(first, spans.snap(to_ms(until), kept_ms, up=True))
+        with self._database.read() as tx:
+            names = rows.names(tx)
+            where = _where(names, filters or {})
+            groups: dict[tuple[str, ...], list[int]] = {}
+            total = [0] * len(COUNTS)
+            if all(where.values()):
+                for labels, values in _grouped(tx, first, last, by, zone, where, names):
+                    for label in labels:
+                        add(groups.setdefault(label, [0] * len(COUNTS)), values)
+                    add(total, values)
+        found = [UsageRow(group, totals(values)) for group, values in groups.items()]
+        return UsageReport(
+            tuple(by), from_ms(first), from_ms(last), tz, tuple(sorted(found, key=_order(by))), totals(total)
+        )
+
+    def tail(self, limit: int, after: str | None = None) -> list[RequestLine]:
+        """The newest requests that have ended, oldest first; with `after`, the first ones that began after that one."""
+        lines: list[RequestLine] = []
+        with self._database.read() as tx:
+            names = rows.names(tx)
+            ids = rows.last_finals(tx, limit, after)
+            for at in range(0, len(ids), _TAIL_AT_ONCE):
+                lines += request_lines(rows.attempts_of(tx, ids[at : at + _TAIL_AT_ONCE]), names)
+        return lines
+
+    def follow(self, limit: int = 0) -> Follow:
+        """The newest `limit` requests, then each request as it ends."""
+        return Follow(self._database, self._clock, limit)
+
+    def request(self, request_id: str) -> RequestDetail:
+        """One request with all its attempts, those still open included. Raises `NotFound`."""
+        wanted = request_id.strip().upper()[:64]
+        with self._database.read() as tx:
+            settled, opened = rows.attempts_of(tx, [wanted]), rows.open_of(tx, wanted)
+            if settled or opened:
+                return request_detail(settled, opened, rows.names(tx))
+        raise NotFound(f"no request {request_id[:40]!a} in the ledger", hint="gwctl usage tail")
+
+    def live(self, window: timedelta, by: str = "key", tz: str = "UTC") -> LiveSnapshot:
+        """The live picture of the last `window`, rows by `by` (key, project, customer, model or target) × model."""
+        return self._live.read(window, by, spans.zone_of(tz))
+
+    def change(self) -> int:
+        """A number that grows with every change of the ledger: equal numbers mean that nothing is new."""
+        with self._database.read() as tx:
+            return rows.change(tx)
+
+
+class Follow:
+    """Requests in the order in which they end, each once."""
+
+    def __init__(self, database: Database, clock: Clock, limit: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._limit = limit
+        self._seen: set[str] | None = None
+        self._behind = ""
+
+    def next(self) -> list[RequestLine]:
+        """What has ended since the last call; at first the newest `limit` requests."""
+        with self._database.read() as tx:
+            behind = self._settled(tx)
+            if self._seen is None:
+                fresh = rows.last_finals(tx, self._limit)
+                ended = rows.last_finals(tx, None, behind)
+            else:
+                ended = rows.last_finals(tx, None, self._behind)
+                fresh = [request_id for request_id in ended if request_id not in self._seen]
+            lines = request_lines(rows.attempts_of(tx, fresh), rows.names(tx)) if fresh else []
+        self._behind = max(behind, self._behind)
+        self._seen = {request_id for request_id in ended if request_id > self._behind}
+        return lines
+
+    def _settled(self, tx: Transaction) -> str:
+        """The id behind which requests may still end: of the oldest open one, or one that began a minute ago.
+
+        A request is open some time after it got its id, when its body has come; hence the minute.
+        """
+        lately = ulid_at(self._clock.now_ms() - UPLOAD_MS)
+        return min(lately, rows.oldest_open(tx) or lately)
+
+
+def _check(by: Sequence[str], filters: Mapping[str, object]) -> None:
+    for name in (*by, *filters):
+        if name not in DIMENSIONS or (name in filters and name in _OF_TIME):
+            raise UsageError(f"usage has no dimension {name[:40]!a}", hint=f"any of {','.join(DIMENSIONS)}")
+
+
+def _grouped(
+    tx: Transaction, first: int, last: int, by: Sequence[str], zone: tzinfo, where: Where, names: Names
+) -> Iterator[tuple[list[tuple[str, ...]], list[int]]]:
+    """Each sum with the groups it belongs to: several only where grouped by tag."""
+    ids = [name for name, of in zip(IDS, (OF_KEY, ("alias",), OF_TARGET), strict=True) if set(of) & set(by)]
+    minutes = min((_OF_TIME[name] for name in by if name in _OF_TIME), default=None)
+    for start, end, offset in spans.parts(first, last, zone) if minutes else [(first, last, timedelta(0))]:
+        for span in spans.spans(start, end, days=minutes is None or (minutes == 1440 and not offset)):
+            cut = None if minutes is None else spans.slices(span.level, minutes, offset)
+            for found in rows.sums(tx, span.level, span.first, span.last, ids, slices=cut, where=where):
+                yield _labels(found, by, ids, names, minutes, offset), found.values
+
+
+def _labels(
+    found: Sum, by: Sequence[str], ids: Sequence[str], names: Names, minutes: int | None, offset: timedelta
+) -> list[tuple[str, ...]]:
+    told: dict[str, Sequence[str]] = {}
+    for name, number in zip(ids, found.ids, strict=True):
+        told |= values_of(name, number, names)
+    if minutes is not None and found.slice is not None:
+        told["day"] = [spans.day_label(found.slice * minutes // 1440)]
+        told["hour"] = [spans.hour_label(found.slice, offset)] if minutes == 60 else []
+    return list(product(*(told[name] for name in by)))
+
+
+def _where(names: Names, filters: Mapping[str, str | Iterable[str]]) -> dict[str, set[int]]:
+    """The ids that pass all filters, by column."""
+    known = {"key_id": names.keys, "alias_id": names.aliases, "target_id": names.targets}
+    where: dict[str, set[int]] = {}
+    for dimension, wanted in filters.items():
+        column = "key_id" if dimension in OF_KEY else "target_id" if dimension in OF_TARGET else "alias_id"
+        folded = {value.casefold() for value in ([wanted] if isinstance(wanted, str) else wanted)}
+        passing = {
+            number
+            for number in known[column]
+            if folded & {value.casefold() for value in values_of(column, number, names)[dimension]}
+        }
+        where[column] = where.get(column, passing) & passing
+    return where
+
+
+def _order(by: Sequence[str]) -> Callable[[UsageRow], tuple[object, ...]]:
+    times = [at for at, name in enumerate(by) if name in _OF_TIME]
+
+    def key(row: UsageRow) -> tuple[object, ...]:
+        sums = row.totals
+        return (*(row.group[at] for at in times), -sums.known_cost_pico, -sums.requests, row.group)
+
+    return key

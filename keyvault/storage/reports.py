@@ -1,0 +1,199 @@
+"""What reports read: sums over totals, names behind ids, rows of single requests.
+
+Money is summed in two parts, because SQLite's `sum` gives up where a sum leaves 64 bits (at 9.2 million dollars).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from keyvault.storage.engine import Transaction
+from keyvault.storage.schema import (
+    SUMS,
+    aliases,
+    attempts,
+    customers,
+    keys,
+    ledger_changes,
+    open_attempts,
+    projects,
+    targets,
+    totals_day,
+    totals_minute,
+    totals_quarter,
+)
+
+
+class Level(Enum):
+    """Which totals to read; the value is the minutes of a bucket."""
+
+    MINUTE = 1
+    QUARTER = 15
+    DAY = 1440
+
+
+_TABLES: Final = {Level.MINUTE: totals_minute, Level.QUARTER: totals_quarter, Level.DAY: totals_day}
+_MONEY: Final = ("cost_pico", "charge_pico")
+_PART: Final = 10**9
+_PLAIN: Final = tuple(name for name in SUMS if not name.startswith(("first_", "total_")))
+COUNTS: Final = (*(name for name in _PLAIN if name not in _MONEY), *_MONEY)
+"""What `sums` gives in front of histograms."""
+HISTOGRAMS: Final = tuple(name for name in SUMS if name.startswith(("first_", "total_")))
+IDS: Final = ("key_id", "alias_id", "target_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Cuts time into slices: slice = (bucket + offset) / buckets."""
+
+    buckets: int
+    offset: int = 0
+
+
+Where = Mapping[str, Collection[int]]
+"""Only these ids, by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One group. `slice` is None where time was not cut; `ids` and `values` are as asked, histograms last."""
+
+    slice: int | None
+    ids: tuple[int, ...]
+    values: list[int]
+
+
+def sums(
+    tx: Transaction,
+    level: Level,
+    first: int,
+    last: int,
+    ids: Sequence[str] = (),
+    *,
+    slices: Slices | None = None,
+    counts: Sequence[str] = COUNTS,
+    histograms: bool = False,
+    where: Where | None = None,
+) -> list[Sum]:
+    """Sums over the buckets from `first` up to, but without, `last`, grouped by slice of time and by some of IDS.
+
+    `counts`: the sums asked for, those of money last.
+    """
+    table = _TABLES[level]
+    groups: list[Any] = [table.c[name] for name in ids]
+    if slices is not None:
+        groups.insert(0, (table.c.bucket + slices.offset) // slices.buckets)
+    plain, money = [c for c in counts if c not in _MONEY], [c for c in counts if c in _MONEY]
+    summed: list[Any] = [sa.func.sum(table.c[name]) for name in plain]
+    for name in money:
+        summed += [sa.func.sum(table.c[name] // _PART), sa.func.sum(table.c[name] % _PART)]
+    if histograms:
+        summed += [sa.func.sum(table.c[name]) for name in HISTOGRAMS]
+    asked = sa.select(*groups, *summed).where(table.c.bucket >= first, table.c.bucket < last).group_by(*groups)
+    for name, wanted in (where or {}).items():
+        asked = asked.where(table.c[name].in_(sorted(wanted)))
+    found = tx.execute(asked)
+    shape = (int(slices is not None), len(groups), len(plain), len(money))
+    return [_sum(row, *shape) for row in found if row[-1] is not None]
+
+
+def _sum(row: Any, cut: int, groups: int, plain: int, money: int) -> Sum:
+    values = [int(value) for value in row[groups:]]
+    end = plain + 2 * money
+    whole = [values[at] * _PART + values[at + 1] for at in range(plain, end, 2)]
+    return Sum(int(row[0]) if cut else None, tuple(row[cut:groups]), [*values[:plain], *whole, *values[end:]])
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNames:
+    key: str
+    project: str
+    customer: str
+    tags: tuple[str, ...]
+    """`name=value` of the customer, the project and the key; the nearer one wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What ids stand for."""
+
+    keys: Mapping[int, KeyNames]
+    aliases: Mapping[int, str]
+    targets: Mapping[int, tuple[str, str]]
+
+
+def names(tx: Transaction) -> Names:
+    joined = (
+        sa.select(
+            keys.c.id,
+            keys.c.name,
+            projects.c.name.label("project"),
+            customers.c.name.label("customer"),
+            customers.c.tags.label("customer_tags"),
+            projects.c.tags.label("project_tags"),
+            keys.c.tags,
+        )
+        .join(projects, keys.c.project_id == projects.c.id)
+        .join(customers, projects.c.customer_id == customers.c.id)
+    )
+    return Names(
+        keys={r.id: KeyNames(r.name, r.project, r.customer, _tags(r)) for r in tx.execute(joined)},
+        aliases={r.id: r.name for r in tx.execute(sa.select(aliases))},
+        targets={r.id: (r.upstream, r.model) for r in tx.execute(sa.select(targets))},
+    )
+
+
+def _tags(row: Any) -> tuple[str, ...]:
+    texts = (row.customer_tags, row.project_tags, row.tags)
+    if texts == ("{}", "{}", "{}"):
+        return ()
+    merged: dict[str, str] = {}
+    for text in texts:
+        merged.update(json.loads(text))
+    return tuple(sorted(f"{name}={value}" for name, value in merged.items()))
+
+
+def last_finals(tx: Transaction, limit: int | None, after: str | None = None) -> list[str]:
+    """Ids of requests that have ended, oldest first: the newest so many, or the first so many after an id."""
+    found = sa.select(attempts.c.request_id).where(attempts.c.final == 1).limit(limit)
+    if after is None:
+        newest = tx.execute(found.order_by(attempts.c.request_id.desc())).scalars().all()
+        return list(reversed(newest))
+    return list(tx.execute(found.where(attempts.c.request_id > after).order_by(attempts.c.request_id)).scalars())
+
+
+def attempts_of(tx: Transaction, request_ids: Sequence[str]) -> list[Any]:
+    """Settled attempts of requests, as rows of the table, in order."""
+    found: list[Any] = []
+    for at in range(0, len(request_ids), 500):
+        of = attempts.c.request_id.in_(request_ids[at : at + 500])
+        found += tx.execute(sa.select(attempts).where(of).order_by(attempts.c.request_id, attempts.c.number))
+    return found
+
+
+def open_of(tx: Transaction, request_id: str) -> list[Any]:
+    """Open attempts of a request, as rows of the table, in order; settled ones may be among them."""
+    of = open_attempts.c.request_id == request_id
+    return list(tx.execute(sa.select(open_attempts).where(of).order_by(open_attempts.c.number)))
+
+
+def oldest_open(tx: Transaction) -> str | None:
+    """The id of the oldest request with an open attempt."""
+    return tx.execute(sa.select(sa.func.min(open_attempts.c.request_id))).scalar_one()  # type: ignore[no-any-return]
+
+
+def newest_started_ms(tx: Transaction) -> int | None:
+    """When the newest settled attempt began."""
+    newest = sa.select(attempts.c.started_ms).order_by(attempts.c.request_id.desc()).limit(1)
+    return tx.execute(newest).scalar_one_or_none()
+
+
+def change(tx: Transaction) -> int:
+    """How many transactions all ledgers have committed; grows with each."""
+    return int(tx.execute(sa.select(sa.func.coalesce(sa.func.sum(ledger_changes.c.changes), 0))).scalar_one())
