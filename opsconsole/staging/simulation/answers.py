@@ -89,7 +89,7 @@ def answer(question: Question, seed: int, behaviour: str, lengths: tuple[int, in
         model=question.model,
         created=EPOCH + digest.digest()[0] * 3600,
         input_tokens=question.input_tokens,
-        cached_tokens=question.input_tokens // 2 if behaviour == "cached" else 0,
+        cached_tokens=question.input_tokens // 2 if behaviour == "cached" and question.choices else 0,
         choices=tuple(_choice(question, rng, behaviour, lengths) for _ in range(question.choices)),
         tells_usage=behaviour != "nousage",
     )
