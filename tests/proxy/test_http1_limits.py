@@ -320,3 +320,21 @@ async def test_a_body_in_single_bytes_takes_no_more_memory_than_its_size() -> No
     finally:
         tracemalloc.stop()
     assert held < 300_000
+
+
+async def test_a_large_request_right_behind_an_answer_is_no_flood() -> None:
+    wire = Wire()
+    returning = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        exchange.reply(200, [], b"")
+        await returning.wait()
+
+    wire.handler.answer = answer
+    await wire.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 200000\r\n\r\n"
+    await wire.send(head + b"x" * 150_000)
+    returning.set()
+    await wire.send(b"x" * 50_000)
+    assert wire.statuses == [200, 200]
+    assert len(wire.handler.served[1].body) == 200_000

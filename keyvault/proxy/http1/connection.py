@@ -144,6 +144,8 @@ class ServerConnection(asyncio.Protocol):
 
     def _hold(self) -> None:
         """Lets further requests wait. Reading never stops, or a client that leaves would not be noticed."""
+        if self._exchange is not None and self._exchange.finished:
+            return  # no pipelining: the client has read the answer, and our handler's end is a turn of the loop away
         if len(self._input) > self._limits.max_head:
             self._flooded = True
             self._outlet.keep_alive = False
