@@ -95,7 +95,14 @@ LIVE_ACTIONS: Final = (
     Action("clear", ("escape",), "screen.clear", "clear", "Clear the filter, leave the zoom", "table"),
     Action("shorter", ("left_square_bracket",), "screen.window(-1)", "shorter", "Look less far back", "view"),
     Action(
-        "longer", ("right_square_bracket",), "screen.window(1)", "window", "Look further back, to 30 days", "view", 8
+        "longer",
+        ("right_square_bracket",),
+        "screen.window(1)",
+        "window",
+        "Look further back, to 30 days",
+        "view",
+        rank=8,
+        bar_key="[ ]",
     ),
     Action("pause", ("space",), "screen.pause", "pause", "Freeze the table; the figures go on", "view", 3),
     Action("zoom", ("z",), "screen.zoom", "zoom", "Only graphs, then only the table, then both", "view", 10),

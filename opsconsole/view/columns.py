@@ -77,7 +77,7 @@ def _rate(row: Row, scale: Scale) -> Span:
 
 
 def _tokens(value: int, row: Row, scale: Scale) -> Span:
-    nothing_counted = not value and row.sums.uncounted
+    nothing_counted = row.sums.uncounted and row.sums.uncounted >= row.sums.attempts
     shown = None if nothing_counted else value / scale.token_unit
     return Span(numbers.fixed(shown, 1, scale.glyphs), Tone.TOKENS if value else Tone.FAINT)
 
@@ -181,7 +181,7 @@ def _names(by: GroupBy) -> tuple[Column, ...]:
 
 
 def _group(row: Row, _scale: Scale) -> Span:
-    return Span(row.group, Tone.STRONG)
+    return Span(row.group)
 
 
 def _model(row: Row, _scale: Scale) -> Span:

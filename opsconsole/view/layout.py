@@ -11,6 +11,8 @@ from opsconsole.view.rows import Table
 GAP: Final = 2
 MARGIN: Final = 2
 """Room at the left for the cursor."""
+NICE_TO_HAVE: Final = 5
+"""From this rank on, a column goes before names are cut."""
 SHORTEST_NAME: Final = 10
 LONGEST_NAME: Final = 44
 
@@ -31,13 +33,21 @@ def place(table: Table, room: int, pan: int = 0) -> tuple[Placed, ...]:
     """
     natural = [_natural_width(table, at) for at in range(len(table.columns))]
     kept = _panned(table, pan)
-    while _total(kept, _squeezed(table, natural)) > room:
-        droppable = [at for at in kept if not _is_name(table, at) and (pan or table.columns[at].rank)]
-        if not droppable:
-            break
-        kept.remove(max(droppable, key=lambda at: at if pan else table.columns[at].rank))
-    widths = _fitted(table, natural, kept, room)
-    return tuple(Placed(at, widths[at], table.columns[at].right) for at in kept)
+    # Names are kept whole at the price of the columns that are only nice to have, and no others.
+    for widths, lowest in ((natural, NICE_TO_HAVE), (_squeezed(table, natural), 1)):
+        while _total(kept, widths) > room and (droppable := _droppable(table, kept, lowest, pan)):
+            kept.remove(droppable)
+    fitted = _fitted(table, natural, kept, room)
+    return tuple(Placed(at, fitted[at], table.columns[at].right) for at in kept)
+
+
+def _droppable(table: Table, kept: Sequence[int], lowest: int, pan: int) -> int | None:
+    """The next column to go: the least important one, or the last one when panning."""
+    figures = [at for at in kept if not _is_name(table, at)]
+    if pan:
+        return figures[-1] if lowest == 1 and len(figures) > 1 else None
+    ranked = [at for at in figures if table.columns[at].rank >= lowest]
+    return max(ranked, key=lambda at: table.columns[at].rank, default=None)
 
 
 def _panned(table: Table, pan: int) -> list[int]:

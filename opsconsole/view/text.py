@@ -46,6 +46,11 @@ def width(spans: Line) -> int:
     return sum(len(span.text) for span in spans)
 
 
+def printable(name: str) -> str:
+    """A name without anything that could act on a terminal: control and format characters read as `?`."""
+    return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
+
+
 def cut(text: str, size: int, ellipsis: str = "…") -> str:
     """`text` in at most `size` characters, the cut marked."""
     return text if len(text) <= size else text[: max(0, size - len(ellipsis))] + ellipsis[:size]

@@ -29,26 +29,12 @@ class Tile:
 
 def tiles(snapshot: Snapshot, glyphs: Glyphs = UNICODE) -> tuple[Tile, ...]:
     """The five figures, in reading order."""
-    rates = snapshot.now or last_rates(snapshot.buckets)
     return (
-        _requests(snapshot, rates, glyphs),
-        _tokens(snapshot, rates, glyphs),
+        _requests(snapshot, snapshot.now, glyphs),
+        _tokens(snapshot, snapshot.now, glyphs),
         _cost(snapshot, glyphs),
         _first(snapshot, glyphs),
         _errors(snapshot, glyphs),
-    )
-
-
-def last_rates(buckets: tuple[Bucket, ...]) -> Rates | None:
-    """What the newest two steps say, for the first moment after the start."""
-    recent = buckets[-2:]
-    seconds = sum(bucket.seconds for bucket in recent)
-    if seconds <= 0:
-        return None
-    return Rates(
-        requests=sum(bucket.requests for bucket in recent) / seconds,
-        input_tokens=sum(bucket.input_tokens for bucket in recent) / seconds,
-        output_tokens=sum(bucket.output_tokens for bucket in recent) / seconds,
     )
 
 
@@ -68,7 +54,7 @@ def _requests(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
         remarks=(f"{total} in {snapshot.question.window.label}", total),
         series=series,
         peak=_peak(series, glyphs),
-        tone=Tone.PLAIN,
+        tone=Tone.FAINT,
     )
 
 
@@ -129,7 +115,7 @@ def _first(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
         remarks=(f"open streams {streams}", f"streams {streams}", f"{streams} open"),
         series=series,
         peak="" if peak is None else f"max {numbers.latency(peak, glyphs)}",
-        tone=Tone.PLAIN,
+        tone=Tone.FAINT,
     )
 
 
@@ -146,7 +132,7 @@ def _errors(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
         remarks=(f"{errors} of {requests}", errors),
         series=series,
         peak=_peak(series, glyphs, "max", " %"),
-        tone=Tone.PLAIN,
+        tone=Tone.FAINT,
     )
 
 

@@ -74,16 +74,6 @@ def test_graphs_print_their_maximum_at_every_width(width: int) -> None:
     assert all(maximum in drawn for maximum in ("25.4", "6.55 k", "$ 36.6", "1.2 s", "21.4 %"))
 
 
-def test_the_first_moment_takes_its_rates_from_the_newest_steps() -> None:
-    fresh = replace(examples.busy(), now=None)
-    seconds = sum(bucket.seconds for bucket in fresh.buckets[-2:])
-    requests = sum(bucket.requests for bucket in fresh.buckets[-2:])
-    rates = tiles.last_rates(fresh.buckets)
-    assert rates is not None
-    assert rates.requests == pytest.approx(requests / seconds)
-    assert tiles.last_rates(()) is None
-
-
 def test_what_is_not_known_is_a_dash_in_every_figure() -> None:
     blank = replace(examples.new(), open_streams=None)
     values = [text.plain(tile.values[-1]) for tile in tiles.tiles(blank)]

@@ -1,0 +1,1 @@
+"""Pictures of the console, made from the real console over a real ledger: `python -m screenshots`."""
