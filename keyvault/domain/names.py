@@ -74,6 +74,15 @@ def split_project(path: str) -> tuple[str, str]:
     return check_name("customer", customer), check_name("project", project)
 
 
+def short_duration(span: timedelta) -> str:
+    """A span in its largest whole unit, as `parse_duration` reads it: `29d`, `5h`, `0s`."""
+    seconds = int(span.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def parse_duration(text: str) -> timedelta:
     """`30s`, `15m`, `24h`, `90d`, `2w`; else `UsageError`."""
     match = _DURATION.match(text.strip())

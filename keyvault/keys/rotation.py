@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from keyvault import audit
 from keyvault.clock import Clock, to_ms
 from keyvault.domain.keys import Generation, GenerationState, Key, KeyState
+from keyvault.domain.names import short_duration
 from keyvault.errors import Conflict, NotFound
 from keyvault.secrets import Secret
 from keyvault.storage import epochs
@@ -56,7 +57,7 @@ def unchanged(key: Key, now: datetime, if_older_than: timedelta) -> Rotation | N
     if newest is None or now - newest.created_at >= if_older_than:
         return None
     old = key.generation_in(GenerationState.GRACE, now)
-    reason = f"generation {newest.number} was made {now - newest.created_at} ago"
+    reason = f"generation {newest.number} is only {short_duration(now - newest.created_at)} old"
     number, until = (old.number, old.valid_until) if old else (None, None)
     return Rotation(False, key, None, newest.number, number, until, reason)
 
