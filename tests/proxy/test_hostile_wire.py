@@ -84,6 +84,7 @@ MALFORMED_CHUNKS = {
     "longer than announced": b"4\r\nhello\r\n0\r\n\r\n",
     "shorter than announced": b"6\r\nhello\r\n0\r\n\r\n",
     "no line end behind": b"5\r\nhello0\r\n\r\n",
+    "anything but a line end behind": b"5\r\nhelloXY0\r\n\r\n",
     "line feed alone behind": b"5\r\nhello\n0\r\n\r\n",
     "seventeen digits": b"00000000000000005\r\nhello\r\n0\r\n\r\n",
     "a control character in an extension": b"5;a=\x00\r\nhello\r\n0\r\n\r\n",
