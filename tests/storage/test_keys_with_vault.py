@@ -29,7 +29,9 @@ def paths(tmp_path: Path, database: Database, clock: FrozenClock) -> Paths:
     return paths
 
 
-def test_a_key_minted_by_one_process_is_admitted_by_another(database: Database, clock: FrozenClock, paths: Paths) -> None:
+def test_a_key_minted_by_one_process_is_admitted_by_another(
+    database: Database, clock: FrozenClock, paths: Paths
+) -> None:
     secret = Keys(database, Vault(database, clock, paths, {}), clock).create("ci-bot").secret
     elsewhere = Vault(database, clock, paths, {}).unlock(Compartment.KEYS)
     directory = Directory(database, elsewhere.peppers)
