@@ -157,12 +157,13 @@ def may(call: Call) -> None:
     policy = call.caller.policy
     if call.body.background and "all" not in policy.endpoints:
         raise Refusal(403, "background_not_allowed", "this key may not start background work", type="permission_error")
-    if call.model is None:
-        if policy.models and not call.asks_for_models:
-            raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
-    elif not policy.allows_model(call.model):
-        name = ascii(call.model[:100])
-        raise Refusal(403, "model_not_allowed", f"this key may not use the model {name}", type="permission_error")
+    named = [model for model in (call.model, call.pin and call.pin.model) if model is not None]
+    if not named and policy.models and not call.asks_for_models:
+        raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
+    for model in named:
+        if not policy.allows_model(model):
+            name = ascii(model[:100])
+            raise Refusal(403, "model_not_allowed", f"this key may not use the model {name}", type="permission_error")
 
 
 def query_for_provider(query: str) -> str:

@@ -191,7 +191,9 @@ async def test_a_pin_picks_the_target_for_keys_that_may_pin(tmp_path: Path) -> N
         key = gw.new_key("pinner", pin=True)
         headers = {"authorization": f"Bearer {key}", "x-gateway-pin": "up1/other"}
         pinned = await gw.client.post("/v1/chat/completions", json={"model": "m", "messages": []}, headers=headers)
-    assert (refused.status_code, pinned.status_code) == (403, 200)
+        headers["authorization"] = f"Bearer {gw.new_key('narrow', pin=True, models=('m',))}"
+        outside = await gw.client.post("/v1/chat/completions", json={"model": "m", "messages": []}, headers=headers)
+    assert (refused.status_code, pinned.status_code, outside.status_code) == (403, 200, 403)
     assert [len(p.seen) for p in providers] == [0, 1]
     assert providers[1].seen[0].json["model"] == "other"
 

@@ -14,7 +14,13 @@ from keyvault.money import PICO_PER_USD, divide_half_even, format_usd, parse_usd
 
 @pytest.mark.parametrize(
     ("text", "pico"),
-    [("0", 0), ("10", 10 * PICO_PER_USD), ("2.50", 2_500_000_000_000), ("$0.000000000001", 1), (" 1.5 ", 1_500_000_000_000)],
+    [
+        ("0", 0),
+        ("10", 10 * PICO_PER_USD),
+        ("2.50", 2_500_000_000_000),
+        ("$0.000000000001", 1),
+        (" 1.5 ", 1_500_000_000_000),
+    ],
 )
 def test_amounts_are_read_exactly(text: str, pico: int) -> None:
     assert parse_usd(text) == pico

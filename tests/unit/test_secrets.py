@@ -69,6 +69,8 @@ def test_known_secrets_are_scrubbed_whatever_they_look_like() -> None:
 
 
 def test_log_events_are_scrubbed_deeply() -> None:
-    event = scrub_event(None, "info", {"event": CANARY + "-longer", "more": [{"x": f"Bearer {CANARY}"}], "n": 3, "b": CANARY.encode()})
+    event = scrub_event(
+        None, "info", {"event": CANARY + "-longer", "more": [{"x": f"Bearer {CANARY}"}], "n": 3, "b": CANARY.encode()}
+    )
     assert "canary" not in str(event)
     assert event["n"] == 3
