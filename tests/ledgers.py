@@ -1,4 +1,4 @@
-"""Attempts and settlements for tests of the ledger, and the one rule all of them check: totals say what the rows say."""
+"""Attempts and settlements for tests of the ledger, and the rule all of them check: totals say what the rows say."""
 
 from __future__ import annotations
 

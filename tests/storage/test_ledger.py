@@ -320,7 +320,7 @@ class TestNames:
 async def test_random_traffic_leaves_totals_equal_to_rows(
     ledger: Ledger, database: Database, clock: FrozenClock
 ) -> None:
-    chance = random.Random(7)  # noqa: S311 - repeatable
+    chance = random.Random(7)
 
     async def client(number: int) -> None:
         for step in range(15):

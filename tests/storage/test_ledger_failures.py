@@ -1,0 +1,224 @@
+"""The ledger while the database is down and after it came back: told at once, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from keyvault.clock import Clock
+from keyvault.domain.ledger import Outcome
+from keyvault.errors import Unavailable
+from keyvault.metering.ledger import Ledger
+from keyvault.storage import migrations
+from keyvault.storage.engine import Database
+from tests.conftest import FrozenClock
+from tests.ledgers import assert_totals_say_what_the_rows_say, attempt, book, open_rows, rows, settlement
+
+WAIT = 30.0
+
+
+@contextlib.asynccontextmanager
+async def running(database: Database, clock: Clock) -> AsyncIterator[Ledger]:
+    ledger = Ledger(database, clock, "w1")
+    ledger.start(asyncio.get_running_loop())
+    try:
+        yield ledger
+    finally:
+        await asyncio.to_thread(ledger.stop)
+
+
+class Breaker:
+    """Makes writing to the ledger's tables fail, as a full disk or a lost server would, and mends it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def break_it(self) -> None:
+        self._rename("attempts", "attempts_gone")
+        self._rename("open_attempts", "open_attempts_gone")
+
+    def mend(self) -> None:
+        self._rename("attempts_gone", "attempts")
+        self._rename("open_attempts_gone", "open_attempts")
+
+    def _rename(self, old: str, new: str) -> None:
+        with self._database.write() as tx:
+            tx.execute(sa.DDL(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
+@pytest.fixture
+def breaker(database: Database) -> Breaker:
+    return Breaker(database)
+
+
+async def until_written(ledger: Ledger) -> None:
+    async with asyncio.timeout(WAIT):
+        while ledger.depth or not ledger.healthy:
+            await asyncio.sleep(0.01)
+
+
+async def test_an_attempt_fails_at_once_and_leaves_nothing(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    async with running(database, clock) as ledger:
+        breaker.break_it()
+        with pytest.raises(Unavailable):
+            await ledger.open(attempt(clock.now_ms()))
+        assert not ledger.healthy
+        breaker.mend()
+        await until_written(ledger)
+    assert open_rows(database) == []
+    assert rows(database) == []
+
+
+async def test_a_settlement_that_failed_is_written_once_when_the_database_is_back(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    async with running(database, clock) as ledger:
+        many = [attempt(clock.now_ms(), entropy=n) for n in range(20)]
+        await asyncio.gather(*(ledger.open(one) for one in many))
+        breaker.break_it()
+        told = await asyncio.gather(*(ledger.settle(settlement(one)) for one in many), return_exceptions=True)
+        assert all(isinstance(error, Unavailable) for error in told)
+        assert ledger.depth == 20
+        breaker.mend()
+        await until_written(ledger)
+        await book(ledger, attempt(clock.now_ms(), entropy=99))
+    assert len(rows(database)) == 21
+    assert open_rows(database) == []
+    assert_totals_say_what_the_rows_say(database)
+
+
+async def test_settling_again_after_a_failure_still_settles_once(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    async with running(database, clock) as ledger:
+        one = attempt(clock.now_ms())
+        await ledger.open(one)
+        breaker.break_it()
+        with pytest.raises(Unavailable):
+            await ledger.settle(settlement(one))
+        breaker.mend()
+        await ledger.settle(settlement(one, outcome=Outcome.FAILED, cost_pico=1))
+    assert [(row.outcome, row.cost_pico) for row in rows(database)] == [(Outcome.SERVED, 7_000)]
+    assert_totals_say_what_the_rows_say(database)
+
+
+async def test_new_names_survive_a_failure(database: Database, clock: FrozenClock, breaker: Breaker) -> None:
+    async with running(database, clock) as ledger:
+        alias = ledger.alias_id("fast")
+        breaker.break_it()
+        with pytest.raises(Unavailable):
+            await ledger.open(attempt(clock.now_ms(), alias_id=alias))
+        breaker.mend()
+        await ledger.open(attempt(clock.now_ms(), alias_id=alias))
+    with database.read() as tx:
+        assert tx.exec_driver_sql("SELECT name FROM aliases").scalars().all() == ["fast"]
+
+
+async def test_what_is_owed_when_the_ledger_stops_is_closed_as_lost_at_the_next_start(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    one = attempt(clock.now_ms())
+    async with running(database, clock) as ledger:
+        await ledger.open(one)
+        breaker.break_it()
+        with pytest.raises(Unavailable):
+            await ledger.settle(settlement(one))
+    breaker.mend()
+    assert Ledger(database, clock, "w2").recover() == 1
+    assert [row.outcome for row in rows(database)] == [Outcome.LOST]
+    assert_totals_say_what_the_rows_say(database)
+
+
+async def test_a_lost_connection_is_made_anew(clock: FrozenClock, postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    migrations.upgrade(database)
+    async with running(database, clock) as ledger:
+        one = attempt(clock.now_ms())
+        await ledger.open(one)
+        with psycopg.connect(postgresql_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        with contextlib.suppress(Unavailable):
+            await ledger.settle(settlement(one))
+        await until_written(ledger)
+    assert [row.outcome for row in rows(database)] == [Outcome.SERVED]
+    assert open_rows(database) == []
+    assert_totals_say_what_the_rows_say(database)
+    database.close()
+
+
+_VICTIM = """
+import asyncio, sys
+from keyvault.clock import Clock
+from keyvault.domain.ledger import Outcome
+from keyvault.metering.ledger import Ledger
+from keyvault.storage.engine import Database
+from tests.ledgers import attempt, settlement
+
+async def client(ledger, number):
+    step = 0
+    while True:
+        step += 1
+        first = attempt(Clock().now_ms(), entropy=number << 40 | step)
+        await ledger.open(first)
+        print("opened", first.request_id, flush=True)
+        if step % 3 == 0:
+            await ledger.settle(settlement(first, outcome=Outcome.FAILED, final=False))
+            first.number = 2
+            await ledger.open(first)
+        await ledger.settle(settlement(first))
+        print("settled", first.request_id, flush=True)
+
+async def main():
+    ledger = Ledger(Database(sys.argv[1]), Clock(), sys.argv[2])
+    ledger.start(asyncio.get_running_loop())
+    await asyncio.gather(*(client(ledger, number) for number in range(8)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def said() -> Iterator[dict[str, set[str]]]:
+    yield {"opened": set(), "settled": set()}
+
+
+@pytest.mark.parametrize("lines", [1, 40, 200])
+def test_a_kill_at_any_instant_loses_no_attempt_and_no_settlement(
+    database: Database, clock: FrozenClock, said: dict[str, set[str]], lines: int
+) -> None:
+    """P1, P2 and P3 at the ledger's level: what a future said is in the database, once."""
+    command = [sys.executable, "-c", _VICTIM, database.url, "victim"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as victim:
+        assert victim.stdout is not None
+        for _ in range(lines):
+            _note(said, victim.stdout.readline())
+        victim.kill()
+        for line in victim.stdout:
+            _note(said, line)
+    Ledger(database, clock, "next").recover()
+    found: dict[str, list[Any]] = {}
+    for row in rows(database):
+        found.setdefault(row.request_id, []).append(row)
+    assert said["opened"] <= found.keys()
+    assert all(found[request][-1].outcome == Outcome.SERVED for request in said["settled"])
+    assert all([row.final for row in of_request] == [0] * (len(of_request) - 1) + [1] for of_request in found.values())
+    assert open_rows(database) == []
+    assert_totals_say_what_the_rows_say(database)
+
+
+def _note(said: dict[str, set[str]], line: str) -> None:
+    verb, _, request = line.strip().partition(" ")
+    if line.endswith("\n") and verb:
+        said[verb].add(request)
