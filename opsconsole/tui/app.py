@@ -84,8 +84,12 @@ class Console(App[None]):
             ask=self._ask,
             interval=lambda: self.interval,
         )
-        self.poller = Poller(reader, self._post, clock, Question(), self._interval)
+        self.poller = self.make_poller(reader, clock)
         self.live = LiveScreen(self._shared)
+
+    def make_poller(self, reader: Reader, clock: Clock) -> Poller:
+        """The poller of this console, not yet started. Tests give one that reads only when asked."""
+        return Poller(reader, self._post, clock, Question(), self._interval)
 
     def get_default_screen(self) -> Screen[None]:
         return self.live

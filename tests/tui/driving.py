@@ -8,7 +8,10 @@ from datetime import UTC
 
 from textual.pilot import Pilot
 
+from keyvault.clock import Clock
 from opsconsole.tui.app import Console
+from opsconsole.tui.poller import Poller, Reader
+from opsconsole.view.feed import Feed
 from opsconsole.view.snapshot import Question, Snapshot
 from opsconsole.view.text import UNICODE, Glyphs
 from tests.conftest import FrozenClock
@@ -19,14 +22,24 @@ Answer = Callable[[Question], Snapshot]
 NORMAL = (80, 24)
 
 
+class PatientPoller(Poller):
+    """Reads only when asked, so that nothing happens between two steps of a test."""
+
+    def step(self, before: Feed) -> tuple[Feed, float]:
+        return super().step(before)[0], 3600.0
+
+
 class RecordingConsole(Console):
-    """Remembers every action that was run."""
+    """Remembers every action that was run; reads only when asked."""
 
     def __init__(self, answer: Answer = examples.busy, *, read_only: bool = False, glyphs: Glyphs = UNICODE) -> None:
         self.frozen = FrozenClock()
         self.reader = FakeReader(answer)
         super().__init__(self.reader, clock=self.frozen, read_only=read_only, zone=UTC, glyphs=glyphs)
         self.ran: list[str] = []
+
+    def make_poller(self, reader: Reader, clock: Clock) -> Poller:
+        return PatientPoller(reader, self._post, clock, Question())
 
     async def run_action(self, action, default_namespace=None, namespaces=None):  # type: ignore[no-untyped-def]
         self.ran.append(action if isinstance(action, str) else str(action))
