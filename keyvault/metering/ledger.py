@@ -16,6 +16,7 @@ import asyncio
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
@@ -71,7 +72,9 @@ class Ledger:
         self._clock = clock
         self._worker = worker_id
         self._store = LedgerStore(database)
-        self._queue: SimpleQueue[Entry] = SimpleQueue()
+        self._entries: deque[Entry] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._rung = False
         self._names: SimpleQueue[tuple[str | Target, int]] = SimpleQueue()
         self._open: dict[_Attempt, OpenAttempt] = {}
         named, pairs = known_names(database)
@@ -90,7 +93,7 @@ class Ledger:
     @property
     def depth(self) -> int:
         """Entries waiting for the writer, those owed from a failure included."""
-        return self._queue.qsize() + len(self._owed)
+        return len(self._entries) + len(self._owed)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the writer; its futures belong to `loop`."""
@@ -126,7 +129,8 @@ class Ledger:
     def stop(self) -> None:
         """Write what waits, then end the writer. What the database still refuses is left to recovery."""
         if self._thread.is_alive():
-            self._queue.put(_STOP)
+            self._entries.append(_STOP)
+            self._bell.put(None)
             self._thread.join()
 
     def _put(
@@ -137,8 +141,16 @@ class Ledger:
         if self._ended:
             future.set_exception(Unavailable("the ledger has stopped"))
             return future
-        self._queue.put(Entry(future, attempt, settlement, follows))
+        self._entries.append(Entry(future, attempt, settlement, follows))
+        if not self._rung:
+            self._rung = True
+            self._loop.call_soon(self._ring)
         return future
+
+    def _ring(self) -> None:
+        """Wake the writer, once for all that this turn of the loop has put: waking it costs more than an entry."""
+        self._rung = False
+        self._bell.put(None)
 
     # From here on, the writer's thread.
 
@@ -165,21 +177,19 @@ class Ledger:
             self._keep_house()
 
     def _next_batch(self) -> list[Entry]:
-        """Everything that waits, at least one entry; empty when none came for a while."""
-        queue = self._queue
-        try:
-            first = queue.get(timeout=IDLE_SECONDS)
-        except Empty:
-            return []
-        return [first, *self._waiting(MAX_BATCH)] if first is not _STOP else [first]
+        """Everything that waits; empty when nothing came for a while, or another turn has taken it."""
+        if not self._entries:
+            try:
+                self._bell.get(timeout=IDLE_SECONDS)
+            except Empty:
+                return []
+        return self._waiting(MAX_BATCH)
 
     def _waiting(self, at_most: int = sys.maxsize) -> list[Entry]:
         """What waits now, up to the word to stop, without waiting for more."""
         batch: list[Entry] = []
-        for _ in range(min(self._queue.qsize(), at_most)):
-            batch.append(self._queue.get())
-            if batch[-1] is _STOP:
-                break
+        while self._entries and len(batch) < at_most and (not batch or batch[-1] is not _STOP):
+            batch.append(self._entries.popleft())
         return batch
 
     def _commit(self, batch: list[Entry]) -> None:
