@@ -338,3 +338,20 @@ async def test_a_large_request_right_behind_an_answer_is_no_flood() -> None:
     await wire.send(b"x" * 50_000)
     assert wire.statuses == [200, 200]
     assert len(wire.handler.served[1].body) == 200_000
+
+
+async def test_what_comes_behind_an_answer_is_bounded_too() -> None:
+    wire = Wire(replace(LIMITS, max_head=1000, max_body=1000))
+    returning = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        exchange.reply(200, [], b"")
+        await returning.wait()
+
+    wire.handler.answer = answer
+    await wire.send(GET)
+    await wire.send(GET, b"x" * 2000)
+    returning.set()
+    await wire.send()
+    assert wire.statuses == [200]
+    assert wire.transport.ended

@@ -144,9 +144,12 @@ class ServerConnection(asyncio.Protocol):
 
     def _hold(self) -> None:
         """Lets further requests wait. Reading never stops, or a client that leaves would not be noticed."""
+        bound = self._limits.max_head
         if self._exchange is not None and self._exchange.finished:
-            return  # no pipelining: the client has read the answer, and our handler's end is a turn of the loop away
-        if len(self._input) > self._limits.max_head:
+            bound += (
+                self._limits.max_body
+            )  # no pipelining: the client has its answer, and our handler is about to return
+        if len(self._input) > bound:
             self._flooded = True
             self._outlet.keep_alive = False
             self._input = b""
