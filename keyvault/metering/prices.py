@@ -6,17 +6,16 @@ applies. Filling from the catalogue appends what has changed and nothing else, s
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from keyvault import audit
 from keyvault.clock import Clock, to_ms
-from keyvault.domain.names import check_model
+from keyvault.domain.names import check_model, not_found
 from keyvault.domain.prices import Price, Rates
 from keyvault.errors import NotFound
 from keyvault.metering import catalogue
@@ -117,13 +116,18 @@ class PriceBook:
     """The prices in memory, for look-ups at the moment of a request. Immutable but for what it remembers."""
 
     def __init__(
-        self, own: Iterable[Listed], catalogue: Mapping[str, Sequence[Any]], fallbacks: Mapping[str, Sequence[str]]
+        self,
+        own: Iterable[Listed],
+        catalogue: Mapping[str, Sequence[Any]],
+        fallbacks: Mapping[str, Sequence[str]],
+        read: Callable[[Any], Listed] = rows.listed,
     ) -> None:
-        """`catalogue`: rows by catalogue, each read when first asked for."""
+        """`catalogue`: rows by catalogue, each given to `read` when first asked for."""
         self._own: dict[tuple[str, str], list[Price]] = {}
         for item in own:
             self._own.setdefault((item.price.upstream or "", item.price.model), []).append(item.price)
         self._rows = catalogue
+        self._listed_of = read
         self._models: dict[str, list[tuple[Mapping[str, Any], list[Price]]]] = {}
         self._fallbacks = fallbacks
         self._found: dict[tuple[str, str | None, str], tuple[_Version, ...]] = {}
@@ -171,7 +175,7 @@ class PriceBook:
 
     def _read(self, catalogue: str) -> list[tuple[Mapping[str, Any], list[Price]]]:
         if catalogue not in self._models:
-            groups = _by_model(map(rows.listed, self._rows.get(catalogue, ()))).values()
+            groups = _by_model(map(self._listed_of, self._rows.get(catalogue, ()))).values()
             self._models[catalogue] = [(group[0].match or {}, [item.price for item in group]) for group in groups]
         return self._models[catalogue]
 
@@ -243,7 +247,5 @@ def _all(by_catalogue: Mapping[str, Sequence[Any]]) -> list[Listed]:
 def _upstream(tx: Transaction, name: str) -> tuple[str, str | None]:
     found = rows.upstream(tx, name)
     if found is None:
-        close = difflib.get_close_matches(name, rows.upstream_names(tx), 1)
-        hint = f"did you mean {close[0]}?" if close else "gwctl upstreams list"
-        raise NotFound(f"no upstream named {name[:70]!a}", hint=hint)
+        raise not_found("upstream", name, rows.upstream_names(tx), otherwise="gwctl upstreams list")
     return found

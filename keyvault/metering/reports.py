@@ -132,8 +132,8 @@ class Follow:
 
         A request is open some time after it got its id, when its body has come; hence the minute.
         """
-        lately = ulid_at(self._clock.now_ms() - UPLOAD_MS)
-        return min(lately, rows.oldest_open(tx) or lately)
+        lately, oldest_open = ulid_at(self._clock.now_ms() - UPLOAD_MS), rows.oldest_open(tx)
+        return lately if oldest_open is None else min(lately, oldest_open[:-1])  # cut, it comes before the whole
 
 
 def _check(by: Sequence[str], filters: Mapping[str, object]) -> None:
