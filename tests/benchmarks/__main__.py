@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import resource
 import shutil
 import sys
@@ -32,6 +33,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     _raise_file_limit()
+    _say(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} (others at work make every figure worse)")
     report = _run(arguments.seconds, set(filter(None, arguments.only.split(","))))
     print(report.text())
     if arguments.json:
