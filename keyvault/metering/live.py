@@ -7,10 +7,10 @@ windows are drawn in coarser steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from keyvault.clock import Clock, from_ms
 from keyvault.domain.reports import LivePoint, LiveRow, LiveSnapshot, LiveTarget, Totals
@@ -30,6 +30,13 @@ _UNKNOWN_COST: Final = COUNTS.index("unknown_cost")
 _RECENT_MINUTES: Final = 5
 _TAIL: Final = 2
 """Buckets read anew each time."""
+
+T = TypeVar("T")
+Group = tuple[int, ...]
+"""Slice (where time is cut) and ids."""
+Sums = dict[Group, list[int]]
+_Window = tuple[Level, int, int, int]
+"""Level, first and last bucket, renewal: old sums are read again when it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class Live:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._kept: dict[str, tuple[Any, list[Sum]]] = {}
+        self._kept: dict[str, tuple[Any, Any]] = {}
         self._names = Names({}, {}, {})
         self._nameless: set[int] = set()
 
@@ -69,15 +76,13 @@ class Live:
         with self._database.read() as tx:
             return _Reading(self, tx, now, window, scale(window), zone).snapshot(by)
 
-    def sums(
-        self, tx: Transaction, name: str, renewal: int, level: Level, first: int, last: int, **how: Any
-    ) -> list[Sum]:
-        """Sums, those of all but the newest buckets as they were when `renewal` last changed."""
-        tail = max(first, last - _TAIL)
-        asked = (renewal, level, first, tail)
-        if self._kept.get(name, (None,))[0] != asked:
-            self._kept[name] = (asked, rows.sums(tx, level, first, tail, **how))
-        return self._kept[name][1] + rows.sums(tx, level, tail, last, **how)
+    def remembered(self, name: str, asked: Any, make: Callable[[], T]) -> T:
+        """What was made when this was last asked, for as long as exactly the same is asked."""
+        kept = self._kept.get(name)
+        if kept is None or kept[0] != asked:
+            kept = self._kept[name] = (asked, make())
+        found: T = kept[1]
+        return found
 
     def names(self, tx: Transaction, keys: Iterable[int], targets: Iterable[int]) -> Names:
         """Names of these ids, read again only when one is missing that was not missing before."""
@@ -108,9 +113,9 @@ class _Reading:
         self._first = (self._last // scale.buckets - steps + (1 if self._last % scale.buckets else 0)) * scale.buckets
 
     def snapshot(self, by: str) -> LiveSnapshot:
-        grouped = self._sums("rows", ids=("key_id", "target_id"), histograms=True)
-        recent = self._recent()
-        names = self._live.names(self._tx, (s.ids[0] for s in grouped), (s.ids[1] for s in grouped))
+        window = (self._scale.level, self._first, self._last, self._renewal)
+        pairs = self._sums("rows", *window, ids=("key_id", "target_id"), histograms=True)
+        names = self._live.names(self._tx, (key for key, _ in pairs), (target for _, target in pairs))
         newest = rows.newest_started_ms(self._tx)
         return LiveSnapshot(
             at=self._now,
@@ -118,74 +123,100 @@ class _Reading:
             by=by,
             step=self._scale.step,
             change=rows.change(self._tx),
-            points=self._points(),
-            rows=self._rows(by, grouped, names),
-            targets=_targets(grouped, recent, names),
-            total=_total(grouped),
+            points=self._points(window),
+            rows=self._rows(by, pairs, window, names),
+            targets=self._targets(pairs, names),
+            total=_total(pairs),
             last_minute=self._minutes("last_minute", self._minute - 1, self._minute),
             last_hour=self._minutes("last_hour", self._minute - 59, self._minute + 1),
             today=self._today(),
-            unpriced_models=tuple(sorted({_model(s.ids[1], names) for s in grouped if s.values[_UNKNOWN_COST]})),
+            unpriced_models=tuple(sorted({_model(t, names) for (_, t), v in pairs.items() if v[_UNKNOWN_COST]})),
             last_request_at=None if newest is None else from_ms(newest),
         )
 
-    def _sums(self, name: str, **how: Any) -> list[Sum]:
-        return self._live.sums(self._tx, name, self._renewal, self._scale.level, self._first, self._last, **how)
-
-    def _slices(self) -> Slices:
-        return Slices(self._scale.buckets)
+    def _sums(self, name: str, level: Level, first: int, last: int, renewal: int, **how: Any) -> Sums:
+        """Sums by slice and ids, those of all but the newest buckets as they were when `renewal` last changed."""
+        tail = max(first, last - _TAIL)
+        old = self._live.remembered(
+            name, (level, first, tail, renewal), lambda: _by_group(rows.sums(self._tx, level, first, tail, **how))
+        )
+        found = dict(old)
+        for group, values in _by_group(rows.sums(self._tx, level, tail, last, **how)).items():
+            before = found.get(group)
+            found[group] = values if before is None else [a + b for a, b in zip(before, values, strict=True)]
+        return found
 
     def _steps(self) -> range:
         """Numbers of the slices in the window."""
         return range(self._first // self._scale.buckets, -(-self._last // self._scale.buckets))
 
-    def _points(self) -> tuple[LivePoint, ...]:
-        found: dict[int, list[int]] = {step: [0] * _WIDTH for step in self._steps()}
-        for part in self._sums("points", slices=self._slices(), histograms=True):
-            add(found[part.slice or 0], part.values)
-        start = from_ms(0)
-        return tuple(LivePoint(start + step * self._scale.step, totals(values)) for step, values in found.items())
-
-    def _rows(self, by: str, grouped: Sequence[Sum], names: Names) -> tuple[LiveRow, ...]:
-        steps = self._steps()
-        sums: dict[tuple[str, str], list[int]] = {}
-        trends: dict[tuple[str, str], list[int]] = {}
-        for part in grouped:
-            add(sums.setdefault(_row_key(part, by, names), [0] * _WIDTH), part.values)
-        for part in self._sums("trend", ids=("key_id", "target_id"), slices=self._slices(), counts=("requests",)):
-            trend = trends.setdefault(_row_key(part, by, names), [0] * len(steps))
-            trend[steps.index(part.slice or 0)] += part.values[0]
-        found = [LiveRow(*key, totals(values), tuple(trends.get(key, ()))) for key, values in sums.items()]
-        return tuple(sorted(found, key=lambda r: (-r.totals.known_cost_pico, -r.totals.requests, r.group, r.model)))
-
-    def _recent(self) -> dict[int, list[int]]:
-        first = self._minute - _RECENT_MINUTES + 1
-        return _merged(
-            self._live.sums(
-                self._tx,
-                "recent",
-                self._minute,
-                Level.MINUTE,
-                first,
-                self._minute + 1,
-                ids=("target_id",),
-                histograms=True,
-            ),
-            0,
+    def _points(self, window: _Window) -> tuple[LivePoint, ...]:
+        found = self._sums("points", *window, slices=Slices(self._scale.buckets), histograms=True)
+        start, nothing = from_ms(0), [0] * _WIDTH
+        return tuple(
+            LivePoint(start + step * self._scale.step, totals(found.get((step,), nothing))) for step in self._steps()
         )
 
+    def _rows(self, by: str, pairs: Sums, window: _Window, names: Names) -> tuple[LiveRow, ...]:
+        trends = self._trends(window)
+        sums: dict[tuple[str, str], list[int]] = {}
+        shapes: dict[tuple[str, str], list[int]] = {}
+        for pair, values in pairs.items():
+            row = _row_key(pair, by, names)
+            add(sums.setdefault(row, [0] * _WIDTH), values)
+            add(shapes.setdefault(row, [0] * len(self._steps())), trends.get(pair, ()))
+        found = [LiveRow(*row, totals(values), tuple(shapes[row])) for row, values in sums.items()]
+        return tuple(sorted(found, key=lambda r: (-r.totals.known_cost_pico, -r.totals.requests, r.group, r.model)))
+
+    def _trends(self, window: _Window) -> dict[Group, list[int]]:
+        """Requests per step of each pair of key and target."""
+        level, first, last, renewal = window
+        tail = max(first, last - _TAIL)
+
+        def read(start: int, end: int) -> list[Sum]:
+            how: Any = {"ids": ("key_id", "target_id"), "slices": Slices(self._scale.buckets), "counts": ("requests",)}
+            return rows.sums(self._tx, level, start, end, **how)
+
+        old = self._live.remembered("trend", (level, first, tail, renewal), lambda: self._shapes(read(first, tail)))
+        found = dict(old)
+        for pair, shape in self._shapes(read(tail, last)).items():
+            found[pair] = [a + b for a, b in zip(found.get(pair, [0] * len(shape)), shape, strict=True)]
+        return found
+
+    def _shapes(self, parts: Iterable[Sum]) -> dict[Group, list[int]]:
+        steps = self._steps()
+        found: dict[Group, list[int]] = {}
+        for part in parts:
+            found.setdefault(part.ids, [0] * len(steps))[(part.slice or 0) - steps.start] += part.values[0]
+        return found
+
+    def _targets(self, pairs: Sums, names: Names) -> tuple[LiveTarget, ...]:
+        first, last = self._minute - _RECENT_MINUTES + 1, self._minute + 1
+        recent = self._sums("recent", Level.MINUTE, first, last, self._minute, ids=("target_id",), histograms=True)
+        sums: dict[int, list[int]] = {}
+        for (_, target), values in pairs.items():
+            add(sums.setdefault(target, [0] * _WIDTH), values)
+        found = [
+            LiveTarget(_target(i, names), totals(values), totals(recent.get((i,), [0] * _WIDTH)))
+            for i, values in sums.items()
+        ]
+        return tuple(sorted(found, key=lambda target: target.target))
+
     def _minutes(self, name: str, first: int, last: int) -> Totals:
-        return _total(self._live.sums(self._tx, name, self._minute, Level.MINUTE, first, last))
+        return _total(self._sums(name, Level.MINUTE, first, last, self._minute))
 
     def _today(self) -> Totals:
         """Whole quarters since midnight, as midnight is on one in every zone."""
-        quarter = self._now_ms // spans.QUARTER_MS
         midnight = spans.midnight_ms(self._now, self._zone) // spans.QUARTER_MS
-        return _total(self._live.sums(self._tx, "today", self._minute, Level.QUARTER, midnight, quarter + 1))
+        return _total(self._sums("today", Level.QUARTER, midnight, self._now_ms // spans.QUARTER_MS + 1, self._minute))
 
 
-def _row_key(part: Sum, by: str, names: Names) -> tuple[str, str]:
-    key_id, target_id = part.ids
+def _by_group(parts: Iterable[Sum]) -> Sums:
+    return {part.ids if part.slice is None else (part.slice, *part.ids): part.values for part in parts}
+
+
+def _row_key(pair: Group, by: str, names: Names) -> tuple[str, str]:
+    key_id, target_id = pair
     if by in _WHOLE:
         return values_of("target_id", target_id, names)[by][0], ""
     return values_of("key_id", key_id, names)[by][0], _model(target_id, names)
@@ -195,25 +226,12 @@ def _model(target_id: int, names: Names) -> str:
     return values_of("target_id", target_id, names)["model"][0]
 
 
-def _merged(parts: Iterable[Sum], at: int) -> dict[int, list[int]]:
-    """Sums by one of their ids."""
-    found: dict[int, list[int]] = {}
-    for part in parts:
-        add(found.setdefault(part.ids[at], [0] * _WIDTH), part.values)
-    return found
+def _target(target_id: int, names: Names) -> str:
+    return values_of("target_id", target_id, names)["target"][0]
 
 
-def _targets(grouped: Sequence[Sum], recent: dict[int, list[int]], names: Names) -> tuple[LiveTarget, ...]:
-    nothing = [0] * _WIDTH
-    found = [
-        LiveTarget(values_of("target_id", i, names)["target"][0], totals(values), totals(recent.get(i, nothing)))
-        for i, values in _merged(grouped, 1).items()
-    ]
-    return tuple(sorted(found, key=lambda target: target.target))
-
-
-def _total(parts: Iterable[Sum]) -> Totals:
+def _total(sums: Sums) -> Totals:
     values = [0] * _WIDTH
-    for part in parts:
-        add(values, part.values)
+    for part in sums.values():
+        add(values, part)
     return totals(values)

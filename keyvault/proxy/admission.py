@@ -109,10 +109,8 @@ def check_path(call: Call) -> None:
     request = call.exchange.request
     if not call.path:
         raise Refusal(404, "not_found", f"no such path: {request.path[:100]}; the API is under {PREFIX}/")
-    if not _PATH_CHARACTERS.issuperset(request.path) or _climbs(request.path):
-        raise Refusal(400, "invalid_path", "the path has characters or segments that are not allowed")
-    if request.header(b"upgrade") is not None and b"websocket" in (request.header(b"upgrade") or b"").lower():
-        raise Refusal(403, "websocket_not_allowed", "WebSocket connections are not relayed", type="permission_error")
+    if call.endpoint is None:
+        _check_unknown_path(request)
     if not call.asks_for_models and not call.caller.policy.allows_dialect(call.dialect):
         raise Refusal(
             403,
@@ -121,6 +119,13 @@ def check_path(call: Call) -> None:
             "a key created with --endpoints all may use every path",
             type="permission_error",
         )
+
+
+def _check_unknown_path(request: Request) -> None:
+    if not _PATH_CHARACTERS.issuperset(request.path) or _climbs(request.path):
+        raise Refusal(400, "invalid_path", "the path has characters or segments that are not allowed")
+    if b"websocket" in (request.header(b"upgrade") or b"").lower():
+        raise Refusal(403, "websocket_not_allowed", "WebSocket connections are not relayed", type="permission_error")
 
 
 def _climbs(path: str) -> bool:
@@ -157,7 +162,7 @@ def may(call: Call) -> None:
     policy = call.caller.policy
     if call.body.background and "all" not in policy.endpoints:
         raise Refusal(403, "background_not_allowed", "this key may not start background work", type="permission_error")
-    named = [model for model in (call.model, call.pin and call.pin.model) if model is not None]
+    named = [m for m in (call.model, call.pin.model if call.pin else None) if m is not None]
     if not named and policy.models and not call.asks_for_models:
         raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
     for model in named:

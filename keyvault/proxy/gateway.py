@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt
@@ -154,7 +155,7 @@ class Gateway:
         relay = Relay(
             call.exchange,
             connection,
-            stream_meter(call.dialect, drop_usage=call.wants_usage_added(trip.planned.upstream)),
+            partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(trip.planned.upstream)),
             self._settings,
             added=answers.added_headers(call, target, trip.row.number),
             began=trip.began,

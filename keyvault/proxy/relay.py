@@ -10,7 +10,7 @@ is no task switch per event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -65,7 +65,7 @@ class Relay:
         self,
         exchange: Exchange,
         connection: UpstreamConnection,
-        meter: StreamMeter,
+        new_meter: Callable[[], StreamMeter],
         settings: Settings,
         *,
         added: Headers,
@@ -74,21 +74,23 @@ class Relay:
         secrets: Sequence[str],
     ) -> None:
         """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times in seconds."""
-        self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.ending: asyncio.Future[Ending] = loop.create_future()
         self._exchange = exchange
         self._connection = connection
-        self._meter = meter
+        self._new_meter = new_meter
+        self._meter: StreamMeter
+        self._framer: SseFramer
         self._settings = settings
         self._collect_bytes = settings.max_collected
         self._began = self._heard = began
         self._deadline = deadline
         self._added = added
         self._secrets = secrets
-        self._time = asyncio.get_running_loop().time
+        self._time = loop.time
         self._status: int | None = None
         self._headers: Headers = []
         self.streaming = False
-        self._framer = SseFramer()
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._committed = False
@@ -113,7 +115,8 @@ class Relay:
     def on_head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
         self._heard = self._time()
-        self.streaming = status == 200 and is_stream(headers)
+        if status == 200 and is_stream(headers):
+            self.streaming, self._meter, self._framer = True, self._new_meter(), SseFramer()
 
     def on_data(self, data: bytes) -> None:
         if self.ending.done():
@@ -243,10 +246,9 @@ class Relay:
 def is_stream(headers: Headers) -> bool:
     """Whether an answer is server-sent events that can be read: not encoded, though identity was asked for."""
     kinds = dict(headers)
-    return (
-        kinds.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-        and kinds.get(b"content-encoding", b"identity").lower() == b"identity"
-    )
+    if not kinds.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+        return False
+    return kinds.get(b"content-encoding", b"identity").lower() == b"identity"
 
 
 def content_length(headers: Headers) -> int | None:

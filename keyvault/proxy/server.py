@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -59,6 +60,8 @@ async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serving(home, listen, admin) as (url, admin_url):
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again and again
         ready(f"listening on {url} (admin {admin_url})")
         notify("READY=1")
         await stop.wait()

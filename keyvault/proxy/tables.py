@@ -7,6 +7,7 @@ service, nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from keyvault.metering.prices import PriceBook
 from keyvault.proxy.upstream import Origin
 from keyvault.routing.planner import Planner
 from keyvault.storage import epochs
+from keyvault.storage.epochs import Epochs
 from keyvault.vault.upstreams import OpenUpstream
 
 log = structlog.get_logger()
@@ -46,6 +48,8 @@ class Tables:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._loop = asyncio.get_running_loop()
+        self._looked = False
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
         self.directory = Directory(home.database, vault.peppers)
@@ -57,10 +61,22 @@ class Tables:
         self._renew_prices()
 
     def refresh(self) -> None:
-        """Renew what has changed. Raises `Unavailable` where the database cannot be read."""
-        found = self._reader.read()
-        if found == self._seen:
+        """Renew what has changed. Raises `Unavailable` where the database cannot be read.
+
+        It looks once in a turn of the event loop: requests that arrive together are judged by the same state.
+        """
+        if self._looked:
             return
+        found = self._reader.read()
+        self._looked = True
+        self._loop.call_soon(self._look_again)
+        if found != self._seen:
+            self._renew(found)
+
+    def _look_again(self) -> None:
+        self._looked = False
+
+    def _renew(self, found: Epochs) -> None:
         keys, upstreams, routes, prices = found
         if keys != self._seen[0]:
             self.directory.refresh(keys)

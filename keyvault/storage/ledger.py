@@ -147,7 +147,7 @@ class LedgerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Any = None
-        dialect = self._dialect = _dialect(database)
+        dialect = self._dialect = positional_dialect(database.is_sqlite)
         driver = database.engine.dialect.loaded_dbapi
         self._bad: Final = (driver.DataError, driver.IntegrityError, OverflowError, UnicodeError)
         self._down: Final = (driver.Error, sa.exc.SQLAlchemyError, OSError)
@@ -220,9 +220,9 @@ def known_names(database: Database) -> tuple[dict[str, int], dict[tuple[str, str
     return named, pairs
 
 
-def _dialect(database: Database) -> sa.Dialect:
-    """The driver's dialect with positional parameters, which are the quickest to bind."""
-    if database.is_sqlite:
+def positional_dialect(is_sqlite: bool) -> sa.Dialect:
+    """A driver's dialect with positional parameters, which are the quickest to bind."""
+    if is_sqlite:
         return sqlite.dialect(paramstyle="qmark")
     return postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
 

@@ -22,10 +22,27 @@ from keyvault.proxy.dialects.typed import count_images
 from keyvault.proxy.dialects.usage import Fields, basis_of, count, read_usage
 from keyvault.proxy.headers import provider_request_id
 
-_SMALL: Final = ("usage", "x_groq", "timings", "id", "error", "object", "status", "input_tokens", "type")
-_anything = msgspec.json.Decoder(Any)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_items = msgspec.json.Decoder(list[msgspec.Raw])
+
+class _Small(msgspec.Struct):
+    """The fields that matter; everything else is skipped, not decoded."""
+
+    usage: Any = None
+    x_groq: Any = None
+    timings: Any = None
+    id: Any = None
+    error: Any = None
+    object: Any = None
+    status: Any = None
+    input_tokens: Any = None
+    type: Any = None
+
+
+class _Images(_Small):
+    data: list[msgspec.Raw] | None = None
+
+
+_small = msgspec.json.Decoder(_Small)
+_images = msgspec.json.Decoder(_Images)
 _TEXT_FIELDS: Final = {
     Dialect.CHAT: chat.TEXT_FIELDS,
     Dialect.COMPLETIONS: chat.TEXT_FIELDS,
@@ -64,13 +81,10 @@ def read_answer(
 def _decode(body: bytes, dialect: Dialect) -> Fields | None:
     """The small fields of an answer; `data` as the list of what is in it, undecoded. None where it is not an object."""
     try:
-        fields = _fields.decode(body)
-        decoded: dict[str, Any] = {name: _anything.decode(fields[name]) for name in _SMALL if name in fields}
-        if dialect is Dialect.IMAGES and "data" in fields:
-            decoded["data"] = _items.decode(fields["data"])
+        answer = (_images if dialect is Dialect.IMAGES else _small).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return decoded
+    return {name: value for name in answer.__struct_fields__ if (value := getattr(answer, name)) is not None}
 
 
 def _usage(dialect: Dialect, answer: Fields) -> Usage | None:
