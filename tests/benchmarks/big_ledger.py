@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ _ROWS = """
 WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?),
 made AS (SELECT i, (i * 2654435761) % 4294967296 AS r, ? + CAST(i * ? AS INTEGER) AS ms FROM n)
 INSERT INTO attempts
-SELECT printf('%010d%016d', ms / 1000, made.i), 1, ms, 1 + (r % 60) * (r / 61 % 60) / 60, 1, a.id, a.target, 'chat', r % 2,
+SELECT printf('%010d%016d', ms / 1000, made.i), 1, ms, 1 + (r % 60) * (r / 61 % 60) / 60, 1, a.id, a.target,
+       'chat', r % 2,
        CASE WHEN r % 97 = 0 THEN 2 ELSE 1 END, 1, CASE WHEN r % 97 = 0 THEN 500 ELSE 200 END, 1,
        200 + r % 3000, r % 200, NULL, NULL, 20 + r % 500, NULL, NULL, NULL, NULL, 1,
        100000 + r % 100000000, 110000 + r % 100000000, 900000000, 30 + r % 2000, 100 + r % 20000, NULL, NULL, NULL
@@ -99,11 +101,11 @@ def _totals(table: str, ms: int) -> str:
     }
     edges = (-1, *LATENCY_BOUNDS_MS, 2**62)
     for prefix, column, extra in (("first", "first_content_ms", ""), ("total", "total_ms", "outcome = 1 AND ")):
-        for n, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        for n, (low, high) in enumerate(pairwise(edges)):
             plain[f"{prefix}_{n}"] = f"coalesce(sum({extra}{column} >= {low} AND {column} < {high}), 0)"
     sums = ", ".join(plain.get(name, f"coalesce(sum({name}), 0)") for name in SUMS)
     return (
-        f"INSERT INTO {table} SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, {sums}"  # noqa: S608
+        f"INSERT INTO {table} SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, {sums}"
         " FROM attempts WHERE started_ms >= ? GROUP BY bucket, key_id, alias_id, target_id"
     )
 
