@@ -134,11 +134,12 @@ class Gateway:
     async def _dispatch(self, call: Call, trip: Trip) -> Ending:
         """Send the request to one target and follow its answer until it is complete, broken or given up."""
         relay: Relay | None = None
+        message = self._message(call, trip)  # may refuse a header: before there is a row
         try:
             await self._ledger.open(trip.row)  # 6. On record, before it leaves
             connection = await self._pool.acquire(trip.provider.origin, fresh=trip.fresh)  # 7. Out
             relay = self._relay(call, trip, connection)
-            connection.send(*self._message(call, trip), relay)
+            connection.send(*message, relay)
             return await relay.ending  # 8. Through: event by event, without waking this coroutine
         except UpstreamFailure as failure:
             return Ending(failure=(failure.code, failure.text), sent=False)

@@ -436,6 +436,15 @@ async def test_the_models_of_an_upstream_are_its_own_list_without_routes(tmp_pat
     assert provider.seen[0].path == "/v1/models"
 
 
+async def test_a_header_that_cannot_be_sent_leaves_no_row_behind(tmp_path: Path) -> None:
+    async with gateway(tmp_path, answer_well) as (gw, _):
+        twice = [("authorization", f"Bearer {gw.key}"), ("anthropic-version", "1"), ("anthropic-version", "2")]
+        response = await gw.client.post("/v1/chat/completions", json={"model": "m", "messages": []}, headers=twice)
+        with gw.home.database.read() as tx:
+            assert tx.exec_driver_sql("SELECT count(*) FROM open_attempts").scalar_one() == 0
+    assert response.status_code == 400
+
+
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:
     async def elsewhere(seen: Seen, line: Line) -> None:
         await line.answer(307, {}, "location: http://169.254.169.254/")
