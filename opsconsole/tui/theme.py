@@ -1,4 +1,7 @@
-"""The console's colours: two greys, one hue for money, one for tokens, one accent; amber and red only for trouble."""
+"""The console's colours: two greys, one hue for money, one for tokens, one accent; amber and red only for trouble.
+
+The backgrounds are near enough to neutral grey that a terminal of 256 colours still tells them apart.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ THEME: Final = Theme(
     error="#f0716e",
     success="#8fc78a",
     foreground="#ccd2da",
-    background="#0e1116",
-    surface="#141920",
-    panel="#1b222b",
+    background="#121417",
+    surface="#1c1f24",
+    panel="#242830",
     dark=True,
     variables={
         "strong": "#f2f4f7",
@@ -28,10 +31,10 @@ THEME: Final = Theme(
         "money": "#8fc78a",
         "tokens": "#7fb2e5",
         "rule": "#2b333e",
-        "selected": "#222a38",
+        "selected": "#30353f",
         "footer-key-foreground": "#b6a4f2",
         "input-selection-background": "#b6a4f2 30%",
-        "block-cursor-background": "#222a38",
+        "block-cursor-background": "#30353f",
         "block-cursor-foreground": "#f2f4f7",
     },
 )

@@ -11,12 +11,13 @@ from typing import Final
 
 from keyvault.money import PICO_PER_USD
 from opsconsole.view import charts, numbers
-from opsconsole.view.snapshot import GroupBy, Row
+from opsconsole.view.snapshot import GroupBy, Row, Sums
 from opsconsole.view.text import UNICODE, Glyphs, Span, Tone
 
 TREND_WIDTH: Final = 15
 WARNING_SHARE: Final = 0.02
 ALARM_SHARE: Final = 0.2
+ENOUGH_ERRORS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,19 @@ def _share(row: Row, scale: Scale) -> Span:
 def _errors(row: Row, scale: Scale) -> Span:
     share = row.sums.error_share
     text = scale.glyphs.unknown if share is None else f"{share * 100:.1f}"
-    if share is not None and share >= ALARM_SHARE:
-        return Span(f"{scale.glyphs.alarm} {text}", Tone.ALARM)
-    if share is not None and share >= WARNING_SHARE:
-        return Span(f"{scale.glyphs.warning} {text}", Tone.WARNING)
-    return Span(text, Tone.PLAIN if share else Tone.FAINT)
+    tone = trouble(row.sums)
+    symbol = {Tone.ALARM: f"{scale.glyphs.alarm} ", Tone.WARNING: f"{scale.glyphs.warning} "}.get(tone, "")
+    return Span(symbol + text, tone)
+
+
+def trouble(sums: Sums) -> Tone:
+    """How bad the share of errors is. A single error is an accident, whatever the share."""
+    share = sums.error_share
+    if not share:
+        return Tone.FAINT
+    if sums.errors >= ENOUGH_ERRORS and share >= WARNING_SHARE:
+        return Tone.ALARM if share >= ALARM_SHARE else Tone.WARNING
+    return Tone.PLAIN
 
 
 def _seconds(ms: float | None, scale: Scale, tone: Tone) -> Span:

@@ -12,6 +12,8 @@ from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, cut
 
 SHAKY_SHARE: Final = 0.05
 FAILING_SHARE: Final = 0.5
+ENOUGH_FAILURES: Final = 2
+"""A single failure is an accident, whatever the share."""
 ENOUGH_ATTEMPTS: Final = 4
 """Fewer attempts do not make a target failing, only shaky."""
 
@@ -34,7 +36,7 @@ def health(target: TargetTraffic) -> Health:
     share = target.failures / target.attempts
     if share >= FAILING_SHARE and target.attempts >= ENOUGH_ATTEMPTS:
         return Health.FAILING
-    return Health.SHAKY if share >= SHAKY_SHARE else Health.WELL
+    return Health.SHAKY if share >= SHAKY_SHARE and target.failures >= ENOUGH_FAILURES else Health.WELL
 
 
 def worst_first(targets: Sequence[TargetTraffic]) -> list[TargetTraffic]:

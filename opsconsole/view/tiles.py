@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from keyvault.money import PICO_PER_USD
 from opsconsole.view import charts, numbers
-from opsconsole.view.columns import ALARM_SHARE, WARNING_SHARE
+from opsconsole.view.columns import trouble
 from opsconsole.view.snapshot import Bucket, Rates, Snapshot
 from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 
@@ -122,13 +122,14 @@ def _first(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
 def _errors(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
     series = [bucket.errors / bucket.requests * 100 if bucket.requests else None for bucket in snapshot.buckets]
     totals = snapshot.totals
-    symbol, tone = _trouble(totals.error_share, glyphs)
+    tone = trouble(totals)
+    symbol = {Tone.ALARM: f"{glyphs.alarm} ", Tone.WARNING: f"{glyphs.warning} "}.get(tone, "")
     errors, requests = numbers.count(totals.errors, glyphs), numbers.count(totals.requests, glyphs)
     return Tile(
         id="errors",
         share=4,
         names=("errors", "errors"),
-        values=(line(Span(symbol + numbers.percent(totals.error_share, glyphs), tone)),),
+        values=(line(Span(symbol + numbers.percent(totals.error_share, glyphs), tone if symbol else Tone.STRONG)),),
         remarks=(f"{errors} of {requests}", errors),
         series=series,
         peak=_peak(series, glyphs, "max", " %"),
@@ -139,11 +140,3 @@ def _errors(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
 def _peak(series: charts.Values, glyphs: Glyphs, before: str = "max", after: str = "") -> str:
     peak = charts.top(series)
     return "" if peak is None else f"{before} {numbers.short(peak, glyphs)}{after}"
-
-
-def _trouble(share: float | None, glyphs: Glyphs) -> tuple[str, Tone]:
-    if share is not None and share >= ALARM_SHARE:
-        return f"{glyphs.alarm} ", Tone.ALARM
-    if share is not None and share >= WARNING_SHARE:
-        return f"{glyphs.warning} ", Tone.WARNING
-    return "", Tone.STRONG

@@ -134,6 +134,12 @@ async def test_a_cursor_that_was_scrolled_out_of_sight_does_not_pull_the_view_ba
         assert table.scroll_offset.y == 100
 
 
+async def test_until_a_row_is_picked_the_cursor_is_on_the_first() -> None:
+    async with running() as (console, pilot):
+        await press(pilot, "S")
+        assert console.screen.query_one(UsageTable).cursor_key == ("old-prototype", "llama-4-70b")
+
+
 async def test_a_row_that_has_gone_leaves_the_cursor_where_it_was() -> None:
     answers = [examples.busy(), replace(examples.busy(), rows=examples.ROWS[1:])]
     async with running(lambda _question: answers[0]) as (console, pilot):
@@ -203,7 +209,7 @@ async def test_escape_leaves_the_menu_without_doing_anything() -> None:
 
 async def test_sort_and_reverse() -> None:
     async with running() as (console, pilot):
-        await press(pilot, "S")
+        await press(pilot, "j", "k", "S")
         assert "sort: cost ▲" in screen_text(console)
         await press(pilot, "s")
         assert "sort: errors ▼" in screen_text(console)
@@ -330,7 +336,7 @@ async def test_another_screen_on_top_stops_drawing_but_not_reading() -> None:
         await press(pilot, "question_mark")
         readings = len(console.reader.asked)
         answers.append(replace(examples.busy(), rows=examples.ROWS[1:]))
-        await press(pilot, "ctrl+r")
+        console.poller.read_now()
         await until(pilot, lambda: console.feed.snapshot is answers[-1])
         assert len(console.reader.asked) > readings
         assert table.cursor_key == ("support-bot", "claude-sonnet-5")

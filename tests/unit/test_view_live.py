@@ -103,6 +103,7 @@ def target(attempts: int, failures: int, *, disabled: bool = False) -> TargetTra
         (target(100, 6), Health.SHAKY, "▲ openai/gpt-5 errors 6.0 %"),
         (target(100, 50), Health.FAILING, "✖ openai/gpt-5 failing 50 %"),
         (target(3, 3), Health.SHAKY, "▲ openai/gpt-5 errors 100 %"),
+        (target(9, 1), Health.WELL, "● openai/gpt-5 0.03 /s 280 ms"),
         (target(0, 0), Health.IDLE, "○ openai/gpt-5 no traffic"),
         (target(9, 9, disabled=True), Health.DISABLED, "‖ openai/gpt-5 disabled"),
     ],

@@ -73,6 +73,13 @@ def test_trouble_carries_a_symbol_beside_its_colour() -> None:
     assert table.rows[1].cells[at] == ("▲ 3.9", Tone.WARNING)
 
 
+def test_a_single_error_is_an_accident_whatever_its_share() -> None:
+    assert columns.trouble(Sums(requests=10, errors=1)) is Tone.PLAIN
+    assert columns.trouble(Sums(requests=10, errors=2)) is Tone.ALARM
+    assert columns.trouble(Sums(requests=50, errors=2)) is Tone.WARNING
+    assert columns.trouble(Sums(requests=10)) is Tone.FAINT
+
+
 def test_a_partly_known_cost_says_at_least() -> None:
     partly = Row("k", "m", Sums(requests=2, cost_pico=10**12, unpriced=1))
     assert written(rows.table(replace(examples.busy(), rows=(partly,))), 0, "cost") == "≥ 1.0000"

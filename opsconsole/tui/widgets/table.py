@@ -51,6 +51,8 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._placed: tuple[Placed, ...] = ()
         self._pan = 0
         self._cursor = 0
+        self._chosen = False
+        """Whether a row was picked; until then the cursor is on the first one, whichever that is."""
         self._strips: dict[RowKey, tuple[TableRow, bool, Strip]] = {}
 
     @property
@@ -84,6 +86,8 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
 
     def _find(self, key: RowKey | None) -> int:
         """Where the row with this key is now; where it was if it has gone."""
+        if not self._chosen:
+            return 0
         at = next((at for at, row in enumerate(self._rows) if row.key == key), self._cursor)
         return max(0, min(at, len(self._rows) - 1))
 
@@ -113,6 +117,7 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self.move_to(self._cursor + by)
 
     def move_to(self, row: int) -> None:
+        self._chosen = True
         self._cursor = max(0, min(row, len(self._rows) - 1))
         self._bring_into_sight()
         self.refresh()
