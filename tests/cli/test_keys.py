@@ -41,7 +41,7 @@ def test_creating_a_key_gives_its_secret_once(gwctl: Gwctl) -> None:
     assert TOKEN.fullmatch(made["secret"])
     assert made["name"] == "ci-bot"
     assert made["state"] == "active"
-    assert (made["customer"], made["project"]) == ("default", "default")
+    assert (made["customer"], made["project"]) == ("default", "default/default")
     assert made["created_at"] == "2026-10-01T12:00:00.000Z"
     assert made["expires_at"] == "2026-12-30T12:00:00.000Z"
     assert made["tags"] == {"team": "web"}
@@ -67,7 +67,7 @@ def test_an_unknown_project_is_an_error_with_a_hint_unless_created(gwctl: Gwctl)
     assert ran.code == Exit.NOT_FOUND
     assert "--create" in ran.err
     made = gwctl("keys", "create", "bot", "--project", "acme/web", "--create", "--json").json
-    assert (made["customer"], made["project"]) == ("acme", "web")
+    assert (made["customer"], made["project"]) == ("acme", "acme/web")
 
 
 def test_a_name_in_use_is_a_conflict(gwctl: Gwctl) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -17,18 +17,35 @@ from tests.cli.conftest import Gwctl
 
 PROGRAM = "from opsconsole.cli.main import main; main()"
 SERVE = ("serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+LIMIT_SECONDS = 30
 
 
-@pytest.fixture
-def served(gwctl: Gwctl) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *SERVE],
+def start(gwctl: Gwctl, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
         env=gwctl.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def refused(gwctl: Gwctl, *words: str) -> tuple[int, str]:
+    """Exit code and errors of a serve that must end by itself."""
+    process = start(gwctl, *words)
+    try:
+        out, err = process.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        process.kill()
+    assert out == ""
+    assert "Traceback" not in err
+    return process.returncode, err
+
+
+@pytest.fixture
+def served(gwctl: Gwctl) -> Iterator[subprocess.Popen[str]]:
+    process = start(gwctl, *SERVE)
     yield process
     process.kill()
     process.communicate()
@@ -41,27 +58,44 @@ def test_it_says_where_it_listens_and_ends_well_at_sigterm(gwctl: Gwctl, served:
     assert listening, line
     with urllib.request.urlopen(f"{listening[2]}/healthz") as answer:
         assert answer.status == 200
-    second = gwctl(*SERVE)
-    assert second.code == Exit.CONFLICT
-    assert "Traceback" not in second.err
     served.send_signal(signal.SIGTERM)
-    assert served.wait(20) == 0
+    assert served.wait(LIMIT_SECONDS) == 0
     assert served.stdout.read() == ""
+
+
+def test_a_home_is_served_once(gwctl: Gwctl, served: subprocess.Popen[str]) -> None:
+    assert served.stdout is not None
+    assert served.stdout.readline()
+    code, err = refused(gwctl, *SERVE)
+    assert code == Exit.CONFLICT
+    assert err.startswith("gwctl: ")
 
 
 def test_doctor_knows_the_running_proxy(gwctl: Gwctl, served: subprocess.Popen[str]) -> None:
     assert served.stdout is not None
-    served.stdout.readline()
-    gwctl.clock.ms = int(__import__("time").time() * 1000)
+    assert served.stdout.readline()
+    gwctl.clock.ms = time.time_ns() // 1_000_000
     checks = gwctl("doctor", "--json").json["checks"]
     assert any(f["check"] == "worker" and str(served.pid) in f["text"] for f in checks)
 
 
-@pytest.mark.parametrize(("words", "code"), [(("--listen", "nowhere"), 2), (("--admin", "0.0.0.0:0"), 2)])
-def test_an_address_that_cannot_be_is_a_usage_error(gwctl: Gwctl, words: tuple[str, ...], code: int) -> None:
-    assert gwctl(*SERVE, *words).code == code
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--listen", "nowhere"), "serve.listen: not an address: 'nowhere'"),
+        (("--admin", "0.0.0.0:0"), "serve.admin: 0.0.0.0 is not a loopback address"),
+        (("--tls-cert", "/nonexistent"), "serve.tls_cert and serve.tls_key go together"),
+        (("--tls-cert", "/nonexistent", "--tls-key", "/nonexistent"), "/nonexistent: cannot be used for TLS"),
+    ],
+)
+def test_what_cannot_be_served_is_a_configuration_error(gwctl: Gwctl, words: tuple[str, ...], message: str) -> None:
+    code, err = refused(gwctl, *SERVE, *words)
+    assert code == Exit.USAGE
+    assert message in err
 
 
 def test_it_needs_a_home(nowhere: Gwctl) -> None:
-    assert nowhere(*SERVE).code == Exit.NOT_FOUND
-    assert not os.path.exists(nowhere.home)
+    code, err = refused(nowhere, *SERVE)
+    assert code == Exit.NOT_FOUND
+    assert len(err.splitlines()) == 3
+    assert not nowhere.home.exists()

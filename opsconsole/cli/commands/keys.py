@@ -111,7 +111,6 @@ def list_(
     now = session.home.clock.now()
     columns = [
         Column("name"),
-        Column("customer"),
         Column("project"),
         Column("state"),
         Column("masked", "SECRET"),
@@ -274,7 +273,7 @@ def _row(key: Key, now: datetime) -> Row:
         "name": key.name,
         "state": key.state_at(now).value,
         "customer": key.customer,
-        "project": key.project,
+        "project": f"{key.customer}/{key.project}",
         "env": key.env,
         "masked": current.masked if current else None,
         "models": key.policy.models,

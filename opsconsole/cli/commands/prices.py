@@ -23,6 +23,19 @@ prices = Noun(
 )
 app = prices.app
 
+_UNIT = {"currency": CURRENCY, "unit": "per million tokens"}
+_COLUMNS = [
+    Column("applies_to", "UPSTREAM / LIST"),
+    Column("model"),
+    Column("input"),
+    Column("cached_input", "CACHED"),
+    Column("cache_write", "WRITE"),
+    Column("output"),
+    Column("per_call", "CALL"),
+    Column("effective_from", "SINCE"),
+    Column("source"),
+]
+
 TargetName = Annotated[str, typer.Argument(metavar="UPSTREAM/MODEL", help="Such as openai/gpt-5.")]
 
 
@@ -62,8 +75,6 @@ def set_(
 ) -> None:
     """Set an own price for a model of an upstream; it counts before the list price. Dollars per million tokens."""
     wanted = parse_target(target)
-    home = session.home
-    upstream = home.upstreams.get(wanted.upstream)
     rates = Rates(
         input=flat(parse_usd(input_)),
         cached_input=_rate(cached_input),
@@ -71,11 +82,10 @@ def set_(
         output=flat(parse_usd(output_)),
         per_call=None if per_call is None else parse_usd(per_call),
     )
-    now = home.clock.now()
-    price = home.prices.set_own(
-        upstream.name, wanted.model, rates, now if from_ is None else moment(from_, now, past=False)
-    )
-    session.changed(f"set the price of {upstream.name}/{wanted.model}")
+    home = session.home
+    begin = None if from_ is None else moment(from_, home.clock.now(), past=False)
+    price = home.prices.set_own(wanted.upstream, wanted.model, rates, begin)
+    session.changed(f"set the price of {price.upstream}/{price.model}")
     session.show(Details(_row(price), key="model"))
 
 
@@ -89,30 +99,19 @@ def list_(
     model: Annotated[str | None, typer.Option("--model", metavar="GLOB", help="Of these models.")] = None,
     own: Annotated[bool, typer.Option("--own", help="Only own prices.")] = False,
 ) -> None:
-    """List the prices that count now."""
-    found = session.home.prices.list(upstream=upstream, model=model, own=own)
-    columns = [
-        Column("applies_to", "UPSTREAM / LIST"),
-        Column("model"),
-        Column("input"),
-        Column("cached_input", "CACHED"),
-        Column("cache_write", "WRITE"),
-        Column("output"),
-        Column("per_call", "CALL"),
-        Column("effective_from", "SINCE"),
-        Column("source"),
-    ]
-    extra = {"currency": CURRENCY, "unit": "per million tokens"}
-    session.show(Listing("prices", [_row(price) for price in found], columns, key="model", extra=extra))
+    """List the prices in force now: own ones first, then list prices."""
+    found = [_row(price) for price in session.home.prices.list(upstream, model=model, own=own)]
+    session.show(Listing("prices", found, _COLUMNS, key="model", extra=_UNIT))
 
 
 @prices.verb("show", examples="gwctl prices show openai/gpt-5")
 def show(session: Session, target: TargetName) -> None:
-    """Show the price of a model at an upstream: what counts, since when, and where it is from."""
+    """Show the price of a model at an upstream: what counts, since when, where it is from, and all its versions."""
     wanted = parse_target(target)
-    upstream = session.home.upstreams.get(wanted.upstream)
-    price = session.home.prices.show(upstream.name, wanted.model)
-    session.show(Details({**_row(price), "currency": CURRENCY, "unit": "per million tokens"}, key="model"))
+    book = session.home.prices
+    row = {**_row(book.show(wanted.upstream, wanted.model)), **_UNIT}
+    versions = [_row(price) for price in book.versions(wanted.upstream, wanted.model)]
+    session.show(Details(row, key="model", inner=[Listing("versions", versions, _COLUMNS, key="model")]))
 
 
 def _rate(text: str | None) -> Rate | None:
@@ -127,6 +126,7 @@ def _row(price: Price) -> Row:
         "cache_write": rates.cache_write,
         "cache_write_1h": rates.cache_write_1h,
         "output": rates.output,
+        "reasoning": rates.reasoning,
         "audio_input": rates.audio_input,
         "audio_output": rates.audio_output,
         "images": rates.images,
@@ -145,6 +145,7 @@ def _row(price: Price) -> Row:
             if rate is not None and len(rate) > 1
         },
         "effective_from": price.effective_from,
+        "daily": None if price.daily is None else "-".join(f"{m // 60:02}:{m % 60:02}" for m in price.daily),
         "source": price.source,
         "note": price.note or None,
         "recorded_at": price.recorded_at,

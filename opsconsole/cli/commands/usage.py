@@ -25,6 +25,7 @@ usage = Noun(
 )
 app = usage.app
 
+_FOLLOW_SECONDS = 0.5
 _SUMS = ("requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "cost", "charge")
 _TITLES = {
     "input_tokens": "IN",
@@ -109,14 +110,11 @@ def tail(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones as they end.")] = False,
 ) -> None:
     """Show the newest requests, oldest first. With --json one object per line."""
-    reports = session.home.reports
-    lines = reports.tail(count)
-    _print_lines(session, lines, heading=True)
+    newest = session.home.reports.follow(count)
+    _print_lines(session, newest.next(), heading=True)
     while follow:
-        time.sleep(1)
-        newer = reports.tail(1000, after=lines[-1].request_id if lines else None)
-        _print_lines(session, newer, heading=False)
-        lines = newer or lines
+        time.sleep(_FOLLOW_SECONDS)
+        _print_lines(session, newest.next(), heading=False)
 
 
 @usage.verb("request", examples="gwctl usage request 01K6GZ5V3QW8N4T0XJ2RBCMDEF")
@@ -181,7 +179,7 @@ def _line(line: RequestLine) -> dict[str, object]:
         "request_id": line.request_id,
         "at": line.at,
         "customer": line.customer,
-        "project": line.project,
+        "project": f"{line.customer}/{line.project}",
         "key": line.key,
         "alias": line.alias,
         "model": line.model,
