@@ -226,7 +226,7 @@ class Relay:
         self._exchange.start(self._status, to_client(self._headers, self._secrets) + self._added, length=length)
 
     def _end(self, failure: tuple[str, str] | None, *, stale: bool = False) -> None:
-        if not self.streaming and failure is None:
+        if not self.streaming and failure is None and (self._status or 0) < 400:
             self._content_at = self._content_at or self._heard
         self.ending.set_result(self._ending(failure, stale=stale))
 
