@@ -59,7 +59,8 @@ def count_text(text: str, model: str) -> tuple[int, Basis]:
     tokenizer = _tokenizer(vocabulary) if vocabulary else None
     if tokenizer is None:
         return estimate_text(text), Basis.ESTIMATE
-    return len(tokenizer.encode_ordinary(text)), Basis.TOKENIZER
+    whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is one character, and no vocabulary's
+    return len(tokenizer.encode_ordinary(whole)), Basis.TOKENIZER
 
 
 def estimate_text(text: str) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any, Final
 
@@ -77,35 +78,35 @@ class Statement:
 class Transaction:
     """One transaction of the ledger; see `LedgerStore.transaction`."""
 
-    def __init__(self, cursor: Any, store: LedgerStore) -> None:
+    def __init__(self, cursor: Any, statements: _Statements) -> None:
         self._cursor = cursor
-        self._store = store
+        self._statements = statements
 
     def add_names(self, alias_rows: Sequence[Row], target_rows: Sequence[Row]) -> None:
         """(id, name) and (id, upstream, model); those that exist are left alone."""
-        self._store.insert_alias.run(self._cursor, alias_rows)
-        self._store.insert_target.run(self._cursor, target_rows)
+        self._statements.insert_alias.run(self._cursor, alias_rows)
+        self._statements.insert_target.run(self._cursor, target_rows)
 
     def open(self, rows: Sequence[Row]) -> None:
         """Rows in the order of `open_attempts`' columns, with `NO_NUMBER` for NULL."""
-        self._store.insert_open.run(self._cursor, rows)
+        self._statements.insert_open.run(self._cursor, rows)
 
     def settle(self, rows: Sequence[Row]) -> int:
         """Rows in the order of `attempts`' columns, with `NO_NUMBER` and `NO_TEXT` for NULL; how many were new."""
-        return self._store.insert_attempt.run(self._cursor, rows)
+        return self._statements.insert_attempt.run(self._cursor, rows)
 
     def forget(self, keys: Sequence[Row]) -> None:
         """Delete (request id, number) from the open attempts."""
-        self._store.delete_open.run(self._cursor, keys)
+        self._statements.delete_open.run(self._cursor, keys)
 
     def add_totals(self, minute: Sequence[Row], quarter: Sequence[Row], day: Sequence[Row]) -> None:
         """Rows of (bucket, key id, alias id, target id, *SUMS), no two of one table with the same first four."""
-        for upsert, rows in zip(self._store.upsert_totals, (minute, quarter, day), strict=True):
+        for upsert, rows in zip(self._statements.upsert_totals, (minute, quarter, day), strict=True):
             upsert.run(self._cursor, rows)
 
     def mark(self, worker: str) -> None:
         """Count one more transaction of this worker."""
-        self._store.upsert_change.run(self._cursor, ((worker, 1),))
+        self._statements.upsert_change.run(self._cursor, ((worker, 1),))
 
     def orphans(self, limit: int, alive_since_ms: int, but_of: str) -> list[Row]:
         """Open attempts of dead workers, oldest first, as rows of the table.
@@ -113,23 +114,23 @@ class Transaction:
         On SQLite only one process serves, so every other worker is dead. On PostgreSQL one that has beaten since
         `alive_since_ms` is alive.
         """
-        return self._all(self._store.select_orphans, {"but": but_of, "alive": alive_since_ms, "top": limit})
+        return self._all(self._statements.select_orphans, {"but": but_of, "alive": alive_since_ms, "top": limit})
 
     def settled_last(self, request_id: str) -> Row | None:
         """(number, final, outcome) of the last settled attempt of a request."""
-        found = self._all(self._store.select_last, {"request": request_id})
+        found = self._all(self._statements.select_last, {"request": request_id})
         return found[0] if found else None
 
     def finish(self, request_id: str, number: int) -> None:
         """Say of a settled attempt that no other followed."""
-        self._run(self._store.update_final, {"request": request_id, "attempt": number})
+        self._run(self._statements.update_final, {"request": request_id, "attempt": number})
 
     def drop_minutes(self, before: int, at_most: int) -> bool:
         """Delete minute totals older than a minute, some at a time; whether there may be more."""
-        oldest = self._all(self._store.select_oldest, {})[0][0]
+        oldest = self._all(self._statements.select_oldest, {})[0][0]
         if oldest is None or oldest >= before:
             return False
-        self._run(self._store.delete_minutes, {"before": min(before, oldest + at_most)})
+        self._run(self._statements.delete_minutes, {"before": min(before, oldest + at_most)})
         return bool(oldest + at_most < before)
 
     def _run(self, compiled: sa.Compiled, values: dict[str, Any]) -> None:
@@ -147,33 +148,17 @@ class LedgerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Any = None
-        dialect = self._dialect = positional_dialect(database.is_sqlite)
         driver = database.engine.dialect.loaded_dbapi
         self._bad: Final = (driver.DataError, driver.IntegrityError, OverflowError, UnicodeError)
         self._down: Final = (driver.Error, sa.exc.SQLAlchemyError, OSError)
-        insert = sqlite.insert if database.is_sqlite else postgresql.insert
-        self.insert_alias = Statement(insert(aliases).on_conflict_do_nothing(), dialect)
-        self.insert_target = Statement(insert(targets).on_conflict_do_nothing(), dialect)
-        self.insert_open = Statement(insert(open_attempts).values(_values(open_attempts)), dialect)
-        settled = insert(attempts).values(_values(attempts)).on_conflict_do_nothing()
-        self.insert_attempt = Statement(settled, dialect)
-        self.delete_open = Statement(_DELETE_OPEN, dialect)
-        tables = (totals_minute, totals_quarter, totals_day)
-        self.upsert_totals = [Statement(_adding(insert(table), table, SUMS), dialect) for table in tables]
-        self.upsert_change = Statement(_adding(insert(ledger_changes), ledger_changes, ("changes",)), dialect)
-        self.select_orphans = _orphans(database.is_sqlite).compile(dialect=dialect)
-        self.select_last = _last().compile(dialect=dialect)
-        self.update_final = _finish().compile(dialect=dialect)
-        self.select_oldest = sa.select(sa.func.min(totals_minute.c.bucket)).compile(dialect=dialect)
-        minutes = sa.delete(totals_minute).where(totals_minute.c.bucket < sa.bindparam("before"))
-        self.delete_minutes = minutes.compile(dialect=dialect)
+        self.statements: Final = _statements(database.is_sqlite)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Commits at the end of the block, rolls back when it raises."""
         try:
             cursor = self._begin()
-            yield Transaction(cursor, self)
+            yield Transaction(cursor, self.statements)
             self._connection.commit() if not self._database.is_sqlite else cursor.execute("COMMIT")
         except self._bad as error:
             self._roll_back()
@@ -210,6 +195,35 @@ class LedgerStore:
             self._connection.rollback()
         except self._down:
             self.close()
+
+
+class _Statements:
+    """All statements of the ledger for one kind of database."""
+
+    def __init__(self, is_sqlite: bool) -> None:
+        dialect = positional_dialect(is_sqlite)
+        insert = sqlite.insert if is_sqlite else postgresql.insert
+        self.insert_alias = Statement(insert(aliases).on_conflict_do_nothing(), dialect)
+        self.insert_target = Statement(insert(targets).on_conflict_do_nothing(), dialect)
+        self.insert_open = Statement(insert(open_attempts).values(_values(open_attempts)), dialect)
+        settled = insert(attempts).values(_values(attempts)).on_conflict_do_nothing()
+        self.insert_attempt = Statement(settled, dialect)
+        self.delete_open = Statement(_DELETE_OPEN, dialect)
+        tables = (totals_minute, totals_quarter, totals_day)
+        self.upsert_totals = [Statement(_adding(insert(table), table, SUMS), dialect) for table in tables]
+        self.upsert_change = Statement(_adding(insert(ledger_changes), ledger_changes, ("changes",)), dialect)
+        self.select_orphans = _orphans(is_sqlite).compile(dialect=dialect)
+        self.select_last = _last().compile(dialect=dialect)
+        self.update_final = _finish().compile(dialect=dialect)
+        self.select_oldest = sa.select(sa.func.min(totals_minute.c.bucket)).compile(dialect=dialect)
+        minutes = sa.delete(totals_minute).where(totals_minute.c.bucket < sa.bindparam("before"))
+        self.delete_minutes = minutes.compile(dialect=dialect)
+
+
+@cache
+def _statements(is_sqlite: bool) -> _Statements:
+    """Compiled once in a process: it takes a tenth of a second."""
+    return _Statements(is_sqlite)
 
 
 def known_names(database: Database) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
