@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from opsconsole.view.snapshot import (
     Bucket,
     ExpiringKey,
-    GroupBy,
     Question,
     Rates,
     Row,
@@ -164,4 +163,5 @@ class FakeReader:
         return self.answer(question)
 
 
-BY = GroupBy
+def many_of_200(question: Question) -> Snapshot:
+    return many(200, question)

@@ -18,11 +18,12 @@ from opsconsole.tui.actions import LIVE_ACTIONS, PREFIX, bindings, menu
 from opsconsole.tui.context import Context
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.widgets.filter_bar import FilterBar
+from opsconsole.tui.widgets.heading import HeadingBar
 from opsconsole.tui.widgets.key_bar import KeyBar
 from opsconsole.tui.widgets.painted import Painted
 from opsconsole.tui.widgets.table import UsageTable
-from opsconsole.view import alerts, board, chrome, feed, notices, rows, text, tiles
-from opsconsole.view.feed import Feed
+from opsconsole.view import alerts, board, chrome, notices, rows, text, tiles
+from opsconsole.view.feed import Feed, Mode
 from opsconsole.view.filters import Filter
 from opsconsole.view.rows import Sort, Table
 from opsconsole.view.snapshot import WINDOWS, GroupBy, Question, Snapshot
@@ -52,12 +53,13 @@ class LiveScreen(Screen[None]):
         self._sort = Sort()
         self._filter = Filter()
         self._zoom = 0
-        self._tabled: tuple[object, ...] = ()
+        self._tabled: Snapshot | None = None
+        """What the table was last written from."""
+        self._tabled_how = (self._sort, self._filter)
         self._table: Table | None = None
 
     def compose(self) -> ComposeResult:
-        yield Painted(id="heading")
-        yield Painted(id="banner")
+        yield HeadingBar(self._glyphs)
         with Vertical(id="view"):
             yield Painted(id="board")
             yield Painted(id="graphs")
@@ -117,11 +119,11 @@ class LiveScreen(Screen[None]):
             self._kept = newest
 
     def _draw_table(self) -> None:
-        wanted = (id(self._kept), self._sort, self._filter)
-        if self._kept is None or wanted == self._tabled:
+        snapshot, how = self._kept, (self._sort, self._filter)
+        if snapshot is None or (snapshot is self._tabled and how == self._tabled_how):
             return
-        self._tabled = wanted
-        self._table = rows.table(self._kept, self._sort, self._filter, self._glyphs)
+        self._tabled, self._tabled_how = snapshot, how
+        self._table = rows.table(snapshot, self._sort, self._filter, self._glyphs)
         self._sort = self._table.sort
         self.query_one(UsageTable).show(self._table)
 
@@ -142,23 +144,19 @@ class LiveScreen(Screen[None]):
         )
 
     def _draw_heading(self) -> None:
-        now = self._shared.clock.now()
-        told = alerts.alerts(self._feed.snapshot, self._glyphs) if self._feed.snapshot else ()
-        mode = feed.Mode(self._question, self._shared.interval(), paused=self._paused)
-        heading = chrome.Heading(
-            self._feed,
-            mode,
-            now,
-            self._shared.zone,
-            len(told),
-            any(alert.urgent for alert in told),
-            self._shared.read_only,
+        snapshot = self._feed.snapshot
+        told = alerts.alerts(snapshot, self._glyphs) if snapshot else ()
+        self.query_one(HeadingBar).tell(
+            chrome.Heading(
+                feed=self._feed,
+                mode=Mode(self._question, self._shared.interval(), paused=self._paused),
+                now=self._shared.clock.now(),
+                zone=self._shared.zone,
+                alerts=len(told),
+                urgent=any(alert.urgent for alert in told),
+                read_only=self._shared.read_only,
+            )
         )
-        self._painted("heading").paint(lambda width, _: (chrome.heading(heading, width, self._glyphs),))
-        problem = feed.banner(self._feed, now, self._glyphs)
-        banner = self._painted("banner")
-        banner.display = problem is not None
-        banner.paint(lambda _width, _height: (problem,) if problem else ())
         self._draw_title()
 
     @on(UsageTable.Arranged)
