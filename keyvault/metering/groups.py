@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 from keyvault.domain.ledger import Basis
 from keyvault.domain.reports import NO_TAG, Totals
 from keyvault.storage.reports import COUNTS, HISTOGRAMS, Names
 
+T = TypeVar("T")
+
 OF_KEY: Final = ("customer", "project", "key", "tag")
 OF_TARGET: Final = ("model", "upstream", "target")
 
 
+_BASES: Final = tuple((COUNTS.index(f"basis_{basis.label}"), basis.label) for basis in Basis)
+_FIRST: Final = len(COUNTS)
+_TOTAL: Final = _FIRST + len(HISTOGRAMS) // 2
+
+
 def totals(values: Sequence[int]) -> Totals:
     """Sums in the order of COUNTS, and HISTOGRAMS where they were read."""
-    told = dict(zip((*COUNTS, *HISTOGRAMS), values, strict=False))
-    half = len(HISTOGRAMS) // 2
+    requests, attempts, errors, failures, entered, cached, written, left, reasoning, unknown_cost = values[:10]
+    known_cost, charge = values[_FIRST - 2 : _FIRST]
     return Totals(
-        requests=told["requests"],
-        attempts=told["attempts"],
-        errors=told["errors"],
-        failures=told["failures"],
-        input_tokens=told["input"],
-        cached_input_tokens=told["cached_input"],
-        cache_write_tokens=told["cache_write"],
-        output_tokens=told["output"],
-        reasoning_tokens=told["reasoning"],
-        known_cost_pico=told["cost_pico"],
-        charge_pico=told["charge_pico"],
-        unknown_cost_attempts=told["unknown_cost"],
-        basis={basis.label: told[f"basis_{basis.label}"] for basis in Basis if told[f"basis_{basis.label}"]},
-        first_content=tuple(values[len(COUNTS) : len(COUNTS) + half]),
-        total=tuple(values[len(COUNTS) + half :]),
+        requests=requests,
+        attempts=attempts,
+        errors=errors,
+        failures=failures,
+        input_tokens=entered,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=left,
+        reasoning_tokens=reasoning,
+        known_cost_pico=known_cost,
+        charge_pico=charge,
+        unknown_cost_attempts=unknown_cost,
+        basis={label: values[at] for at, label in _BASES if values[at]},
+        first_content=tuple(values[_FIRST:_TOTAL]),
+        total=tuple(values[_TOTAL:]),
     )
 
 
@@ -54,6 +61,12 @@ def values_of(column: str, number: int, names: Names) -> dict[str, Sequence[str]
     return {"model": [model], "upstream": [upstream], "target": [f"{upstream}/{model}"]}
 
 
-def add(to: list[int], values: Sequence[int]) -> None:
-    for at, value in enumerate(values):
-        to[at] += value
+def collect(groups: dict[T, list[int]], group: T, values: list[int]) -> None:
+    """Add values to a group's. No list is changed, so that groups may share lists with what was remembered."""
+    found = groups.get(group)
+    groups[group] = values if found is None else [a + b for a, b in zip(found, values, strict=True)]
+
+
+def summed(parts: Iterable[Sequence[int]], width: int) -> list[int]:
+    """The sum of many lists of values, all of this width."""
+    return list(map(sum, zip(*parts, strict=True))) or [0] * width

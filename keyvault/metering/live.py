@@ -17,7 +17,7 @@ from keyvault.domain.reports import LivePoint, LiveRow, LiveSnapshot, LiveTarget
 from keyvault.errors import UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
-from keyvault.metering.groups import add, totals, values_of
+from keyvault.metering.groups import collect, summed, totals, values_of
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.reports import COUNTS, HISTOGRAMS, Level, Names, Slices, Sum
@@ -142,8 +142,7 @@ class _Reading:
         )
         found = dict(old)
         for group, values in _by_group(rows.sums(self._tx, level, tail, last, **how)).items():
-            before = found.get(group)
-            found[group] = values if before is None else [a + b for a, b in zip(before, values, strict=True)]
+            collect(found, group, values)
         return found
 
     def _steps(self) -> range:
@@ -158,13 +157,13 @@ class _Reading:
         )
 
     def _rows(self, by: str, pairs: Sums, window: _Window, names: Names) -> tuple[LiveRow, ...]:
-        trends = self._trends(window)
+        trends, flat = self._trends(window), [0] * len(self._steps())
         sums: dict[tuple[str, str], list[int]] = {}
         shapes: dict[tuple[str, str], list[int]] = {}
         for pair, values in pairs.items():
             row = _row_key(pair, by, names)
-            add(sums.setdefault(row, [0] * _WIDTH), values)
-            add(shapes.setdefault(row, [0] * len(self._steps())), trends.get(pair, ()))
+            collect(sums, row, values)
+            collect(shapes, row, trends.get(pair, flat))
         found = [LiveRow(*row, totals(values), tuple(shapes[row])) for row, values in sums.items()]
         return tuple(sorted(found, key=lambda r: (-r.totals.known_cost_pico, -r.totals.requests, r.group, r.model)))
 
@@ -172,20 +171,17 @@ class _Reading:
         """Requests per step of each pair of key and target."""
         level, first, last, renewal = window
         tail = max(first, last - _TAIL)
+        how: Any = {"ids": ("key_id", "target_id"), "slices": Slices(self._scale.buckets), "counts": ("requests",)}
 
-        def read(start: int, end: int) -> list[Sum]:
-            how: Any = {"ids": ("key_id", "target_id"), "slices": Slices(self._scale.buckets), "counts": ("requests",)}
-            return rows.sums(self._tx, level, start, end, **how)
+        def old() -> dict[Group, list[int]]:
+            return self._shapes({}, rows.sums(self._tx, level, first, tail, **how))
 
-        old = self._live.remembered("trend", (level, first, tail, renewal), lambda: self._shapes(read(first, tail)))
-        found = dict(old)
-        for pair, shape in self._shapes(read(tail, last)).items():
-            found[pair] = [a + b for a, b in zip(found.get(pair, [0] * len(shape)), shape, strict=True)]
-        return found
+        kept = self._live.remembered("trend", (level, first, tail, renewal), old)
+        return self._shapes(kept, rows.sums(self._tx, level, tail, last, **how))
 
-    def _shapes(self, parts: Iterable[Sum]) -> dict[Group, list[int]]:
+    def _shapes(self, before: dict[Group, list[int]], parts: Iterable[Sum]) -> dict[Group, list[int]]:
         steps = self._steps()
-        found: dict[Group, list[int]] = {}
+        found = {pair: list(shape) for pair, shape in before.items()}
         for part in parts:
             found.setdefault(part.ids, [0] * len(steps))[(part.slice or 0) - steps.start] += part.values[0]
         return found
@@ -193,12 +189,12 @@ class _Reading:
     def _targets(self, pairs: Sums, names: Names) -> tuple[LiveTarget, ...]:
         first, last = self._minute - _RECENT_MINUTES + 1, self._minute + 1
         recent = self._sums("recent", Level.MINUTE, first, last, self._minute, ids=("target_id",), histograms=True)
-        sums: dict[int, list[int]] = {}
+        by_target: dict[int, list[list[int]]] = {}
         for (_, target), values in pairs.items():
-            add(sums.setdefault(target, [0] * _WIDTH), values)
+            by_target.setdefault(target, []).append(values)
         found = [
-            LiveTarget(_target(i, names), totals(values), totals(recent.get((i,), [0] * _WIDTH)))
-            for i, values in sums.items()
+            LiveTarget(_target(i, names), totals(summed(parts, _WIDTH)), totals(recent.get((i,), [0] * _WIDTH)))
+            for i, parts in by_target.items()
         ]
         return tuple(sorted(found, key=lambda target: target.target))
 
@@ -231,7 +227,4 @@ def _target(target_id: int, names: Names) -> str:
 
 
 def _total(sums: Sums) -> Totals:
-    values = [0] * _WIDTH
-    for part in sums.values():
-        add(values, part)
-    return totals(values)
+    return totals(summed(sums.values(), _WIDTH))

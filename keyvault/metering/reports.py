@@ -16,7 +16,7 @@ from keyvault.domain.reports import DIMENSIONS, LiveSnapshot, RequestDetail, Req
 from keyvault.errors import NotFound, UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
-from keyvault.metering.groups import OF_KEY, OF_TARGET, add, totals, values_of
+from keyvault.metering.groups import OF_KEY, OF_TARGET, collect, summed, totals, values_of
 from keyvault.metering.ledger import MINUTES_KEPT
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
@@ -51,23 +51,26 @@ class Reports:
         """
         zone = spans.zone_of(tz)
         _check(by, filters or {})
-        kept_ms = (self._clock.now_ms() // MINUTE_MS - MINUTES_KEPT) * MINUTE_MS
+        now_ms = self._clock.now_ms()
+        kept_ms = (now_ms // MINUTE_MS - MINUTES_KEPT) * MINUTE_MS
         first = spans.snap(to_ms(since), kept_ms)
         last = max(first, spans.snap(to_ms(until), kept_ms, up=True))
+        # Nothing is later than now, so the present day can be read as a whole one.
+        end = spans.snap_to_day(last) if last > now_ms else last
         with self._database.read() as tx:
             names = rows.names(tx)
             where = _where(names, filters or {})
             groups: dict[tuple[str, ...], list[int]] = {}
-            total = [0] * len(COUNTS)
+            every: list[list[int]] = []
             if all(where.values()):
-                for labels, values in _grouped(tx, first, last, by, zone, where, names):
+                for labels, values in _grouped(tx, first, end, by, zone, where, names):
                     for label in labels:
-                        add(groups.setdefault(label, [0] * len(COUNTS)), values)
-                    add(total, values)
+                        collect(groups, label, values)
+                    every.append(values)
         found = [UsageRow(group, totals(values)) for group, values in groups.items()]
-        return UsageReport(
-            tuple(by), from_ms(first), from_ms(last), tz, tuple(sorted(found, key=_order(by))), totals(total)
-        )
+        found.sort(key=_order(by))
+        total = totals(summed(every, len(COUNTS)))
+        return UsageReport(tuple(by), from_ms(first), from_ms(last), tz, tuple(found), total)
 
     def tail(self, limit: int, after: str | None = None) -> list[RequestLine]:
         """The newest requests that have ended, oldest first; with `after`, the first ones that began after that one."""

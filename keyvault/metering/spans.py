@@ -47,6 +47,11 @@ def snap(ms: int, minutes_from_ms: int, *, up: bool = False) -> int:
     return -(-ms // step) * step if up else ms // step * step
 
 
+def snap_to_day(ms: int) -> int:
+    """The end of a moment's UTC day."""
+    return -(-ms // DAY_MS) * DAY_MS
+
+
 def spans(since_ms: int, until_ms: int, *, days: bool = True) -> Iterator[Span]:
     """The fewest buckets that make up a stretch whose ends are on minutes; `days`: totals per day may be used."""
     levels = (Level.DAY, Level.QUARTER, Level.MINUTE) if days else (Level.QUARTER, Level.MINUTE)
