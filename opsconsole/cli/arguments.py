@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
@@ -68,16 +68,14 @@ def number(text: str) -> Decimal:
 
 def moment(text: str, now: datetime, *, past: bool) -> datetime:
     """`90d` from now (ago with `past`), a date, or a date and time; without a zone it is UTC."""
-    if text[:1].isdigit() and text[-1:].isalpha() and text[-1:] != "Z":
-        span: timedelta = parse_duration(text)
-        return now - span if past else now + span
     try:
+        if text[:1].isdigit() and text[-1:].isalpha() and text[-1:] != "Z":
+            return now - parse_duration(text) if past else now + parse_duration(text)
         parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"not a time: {text[:40]!a}", hint="write it like 24h, 2026-10-01 or 2026-10-01T12:00Z"
-        ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        hint = "write it like 24h, 2026-10-01 or 2026-10-01T12:00Z"
+        raise UsageError(f"not a time: {text[:40]!a}", hint=hint) from None
 
 
 def given_secret(

@@ -38,6 +38,7 @@ def guarded(command: Callable[[], Any], io: IO, *, debug: bool) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except OSError as error:
+        _discard_output()
         if debug:
             _trace(io, error)
         return _say(io, Exit.FAILURE, _operating_system(error))
@@ -83,7 +84,7 @@ def _trace(io: IO, error: BaseException) -> None:
 
 
 def _discard_output() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush does not complain."""
+    """Point stdout at nothing: what it did not take must not trouble the interpreter's last flush."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         if sys.stdout is sys.__stdout__:
             os.dup2(nowhere.fileno(), 1)

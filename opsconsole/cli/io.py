@@ -6,6 +6,8 @@ prompt without echo, from stdin or from a file; it is never an option's value an
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import sys
@@ -32,13 +34,20 @@ class OutputClosed(Exception):
     """Whoever read stdout has gone."""
 
 
+class ClosedOutput(io.StringIO):
+    """Stands for a stdout that was closed before we began: nothing may be believed delivered to it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "stdout is closed")
+
+
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """The process's standard streams, or a test's."""
+    """The process's standard streams, or a test's. Python has None for those that were closed."""
 
-    stdin: TextIO = field(default_factory=lambda: sys.stdin)
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    stdin: TextIO = field(default_factory=lambda: sys.stdin or io.StringIO())
+    stdout: TextIO = field(default_factory=lambda: sys.stdout or ClosedOutput())
+    stderr: TextIO = field(default_factory=lambda: sys.stderr or io.StringIO())
 
 
 class IO:
@@ -122,8 +131,12 @@ class IO:
     def secret_from_file(self, path: Path) -> Secret:
         """A file's text; `OSError` names the path. Opened without waiting, so that a pipe nobody writes cannot hang."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, encoding="utf-8", errors="surrogateescape") as file:
-            return _checked(file.read(_LARGEST_SECRET), str(path))
+        with os.fdopen(descriptor, "rb", closefd=True) as file:
+            try:
+                data = file.read(_LARGEST_SECRET)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        return _checked((data or b"").decode("utf-8", "surrogateescape"), str(path))
 
     def _ask(self, question: str) -> str:
         self.streams.stderr.write(harmless_lines(question))

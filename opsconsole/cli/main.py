@@ -113,7 +113,7 @@ def program() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         pretty_exceptions_show_locals=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(declared_as(_root, [CONTEXT, *shared_parameters(changes=False)], None))
     return app

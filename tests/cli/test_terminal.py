@@ -143,17 +143,28 @@ def test_revoking_asks_with_no_as_the_answer_and_ctrl_c_leaves_with_130(gwctl: G
     assert gwctl("keys", "show", "bot", "--json").json["state"] == "active"
 
 
-def test_a_reader_that_leaves_ends_the_command_quietly(gwctl: Gwctl) -> None:
-    program = "from opsconsole.cli.main import main; main()"
-    done = subprocess.run(
-        ["bash", "-c", f'"{sys.executable}" -c "{program}" help settings | head -n 1; exit "${{PIPESTATUS[0]}}"'],
-        env=gwctl.environ,
-        capture_output=True,
-        text=True,
-        check=False,
+def in_bash(gwctl: Gwctl, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `gwctl` is the program."""
+    function = f"""gwctl() {{ "{sys.executable}" -c "from opsconsole.cli.main import main; main()" "$@"; }}; """
+    return subprocess.run(
+        ["bash", "-c", function + line], env=gwctl.environ, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(gwctl: Gwctl) -> None:
+    done = in_bash(gwctl, "gwctl prices list | head -n 1; exit ${PIPESTATUS[0]}")
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("output", ["> /dev/full", ">&-"])
+def test_a_secret_that_cannot_be_written_is_no_secret_delivered(gwctl: Gwctl, output: str) -> None:
+    gwctl("keys", "create", "bot", "--json")
+    done = in_bash(gwctl, f"gwctl keys rotate bot --json {output}")
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "Exception ignored" not in done.stderr
+    assert "the old one works on" in done.stderr
+    assert [g["state"] for g in gwctl("keys", "show", "bot", "--json").json["generations"]] == ["abandoned", "active"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
