@@ -17,9 +17,9 @@ from keyvault.errors import NotFound, UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
 from keyvault.metering.groups import OF_KEY, OF_TARGET, collect, summed, totals, values_of
-from keyvault.metering.ledger import MINUTES_KEPT
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
+from keyvault.metering.writer import MINUTES_KEPT
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.reports import COUNTS, IDS, Names, Sum, Where

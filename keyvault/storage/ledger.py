@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -31,16 +30,11 @@ from keyvault.storage.schema import (
     totals_quarter,
     workers,
 )
-
-Row = Sequence[Any]
+from keyvault.storage.statements import Row, Statement, positional_dialect
 
 NO_NUMBER: Final = -1
 NO_TEXT: Final = ""
 """What stands for NULL in rows handed to `open` and `settle`."""
-
-_SIZES: Final = (32, 16, 8, 4, 2, 1)
-"""Rows per statement: few sizes, so that every statement stays prepared."""
-
 
 # Core writes a VALUES list in a form that SQLite does not read here.
 _DELETE_OPEN: Final = sa.text("DELETE FROM open_attempts WHERE (request_id, number) IN (VALUES (:request, :attempt))")
@@ -50,29 +44,6 @@ class BadEntry(GatewayError):
     """The database refused a row for what is in it."""
 
     code = "bad_ledger_entry"
-
-
-class Statement:
-    """A statement that takes rows of values, compiled once for one row."""
-
-    def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-        text = str(compiled)
-        start = text.index("VALUES (") + len("VALUES ")
-        end = _closing(text, start) + 1
-        head, group, tail = text[:start], text[start:end], text[end:]
-        self._sized = {size: head + ", ".join([group] * size) + tail for size in _SIZES}
-
-    def run(self, cursor: Any, rows: Sequence[Row]) -> int:
-        """Execute for all rows; how many rows were touched."""
-        touched, at, left = 0, 0, len(rows)
-        for size in _SIZES:
-            while left >= size:
-                part = rows[at : at + size]
-                cursor.execute(self._sized[size], list(chain.from_iterable(part)))
-                touched += cursor.rowcount
-                at, left = at + size, left - size
-        return touched
 
 
 class Transaction:
@@ -234,13 +205,6 @@ def known_names(database: Database) -> tuple[dict[str, int], dict[tuple[str, str
     return named, pairs
 
 
-def positional_dialect(is_sqlite: bool) -> sa.Dialect:
-    """A driver's dialect with positional parameters, which are the quickest to bind."""
-    if is_sqlite:
-        return sqlite.dialect(paramstyle="qmark")
-    return postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-
-
 def _positional(compiled: sa.Compiled, values: dict[str, Any]) -> list[Any]:
     names: Iterable[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
     defaults = compiled.params
@@ -259,16 +223,6 @@ def _values(table: sa.Table) -> dict[str, sa.ColumnElement[Any]]:
         absent = sa.literal_column(repr(nothing), column.type)
         values[column.name] = sa.func.nullif(value, absent) if column.nullable else value
     return values
-
-
-def _closing(text: str, at: int) -> int:
-    """Where the parenthesis that opens at `at` closes."""
-    depth = 0
-    for position in range(at, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[position], 0)
-        if not depth:
-            return position
-    raise AssertionError("a group of values that does not end")
 
 
 def _adding(insert: Any, table: sa.Table, names: Sequence[str]) -> sa.Executable:

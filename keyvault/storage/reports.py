@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from keyvault.storage.engine import Transaction
-from keyvault.storage.ledger import positional_dialect
 from keyvault.storage.schema import (
     SUMS,
     aliases,
@@ -30,6 +29,7 @@ from keyvault.storage.schema import (
     totals_minute,
     totals_quarter,
 )
+from keyvault.storage.statements import positional_dialect
 
 
 class Level(Enum):

@@ -1,0 +1,252 @@
+"""The ledger's writer: one thread that puts whatever waits into one transaction, totals included.
+
+What it could not write it owes: settlements are written, once, with the first transaction that goes through again;
+attempts that were refused then are taken back, should the database have kept them after all. A settlement counts in the
+totals only if it made its attempt's row. However the thread ends, nobody is left waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple
+
+from keyvault.clock import Clock
+from keyvault.domain.ledger import OpenAttempt, Settlement
+from keyvault.domain.routes import Target
+from keyvault.errors import GatewayError, Unavailable
+from keyvault.metering import recovery
+from keyvault.metering.entries import MINUTE_MS, Sums, open_row, settled_row
+from keyvault.storage.engine import Database
+from keyvault.storage.ledger import BadEntry, LedgerStore
+
+log = logging.getLogger(__name__)
+
+MINUTES_KEPT: Final = 8 * 24 * 60
+"""How long totals per minute are kept."""
+MAX_BATCH: Final = 256
+IDLE_SECONDS: Final = 0.5
+"""How often an idle writer looks whether something is owed or the house is to be kept."""
+HOUSEKEEPING_SECONDS: Final = 60.0
+_PRUNED_AT_ONCE: Final = 10
+"""Minutes; so that no attempt waits long for it."""
+
+AttemptKey = tuple[str, int]
+"""Request id and number."""
+
+
+class Entry(NamedTuple):
+    """What waits for the writer: an attempt to open, to settle, or (neither) a place in the queue to reach."""
+
+    future: asyncio.Future[None] | None
+    attempt: OpenAttempt | None = None
+    settlement: Settlement | None = None
+    follows: AttemptKey | None = None
+    """The attempt of the same request that this one comes after."""
+
+
+_STOP: Final = Entry(None)
+
+
+class _Known(Exception):
+    """Some attempt of a batch is settled already."""
+
+
+class Writer:
+    """`put`, `name` and `ring` are for the event loop's thread; `answer` is called in the writer's."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        worker: str,
+        answer: Callable[[Sequence[Entry], GatewayError | None], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._worker = worker
+        self._answer = answer
+        self._store = LedgerStore(database)
+        self._entries: deque[Entry] = deque()
+        self._names: deque[tuple[str | Target, int]] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._owed: list[Entry] = []
+        self._withdrawn: list[AttemptKey] = []
+        self._unwritten: list[tuple[str | Target, int]] = []
+        self._house_kept = clock.monotonic()
+        self.ended = False
+        self.healthy = True
+        """Whether the last transaction was committed."""
+
+    @property
+    def depth(self) -> int:
+        """Entries that wait, those owed from a failure included."""
+        return len(self._entries) + len(self._owed)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, entry: Entry) -> None:
+        """Let an entry wait; it is written after the next `ring`, or before."""
+        self._entries.append(entry)
+
+    def name(self, name: str | Target, number: int) -> None:
+        """Store a new name with the next transaction."""
+        self._names.append((name, number))
+
+    def ring(self) -> None:
+        """Wake the writer."""
+        self._bell.put(None)
+
+    def stop(self) -> None:
+        """Write what waits, then end; returns when the thread has."""
+        if self._thread.is_alive():
+            self.put(_STOP)
+            self.ring()
+            self._thread.join()
+
+    def refuse(self) -> None:
+        """Tell those who wait that the thread has ended. For whoever puts an entry while it ends, too."""
+        self._answer(self._waiting(), Unavailable("the ledger has stopped"))
+
+    def _run(self) -> None:
+        try:
+            self._write_until_stopped()
+        finally:
+            self.healthy, self.ended = False, True
+            self.refuse()
+            if self._owed:
+                log.error("settlements not written, to be closed as lost at the next start: %d", len(self._owed))
+            self._store.close()
+
+    def _write_until_stopped(self) -> None:
+        while True:
+            batch = self._next_batch()
+            stop = bool(batch) and batch[-1] is _STOP
+            if stop:
+                batch.pop()
+            if batch or self._owed or self._withdrawn:
+                self._commit(batch)
+            if stop:
+                return
+            self._keep_house()
+
+    def _next_batch(self) -> list[Entry]:
+        """Everything that waits; empty when nothing came for a while, or another turn has taken it."""
+        if not self._entries:
+            try:
+                self._bell.get(timeout=IDLE_SECONDS)
+            except Empty:
+                return []
+        return self._waiting(MAX_BATCH)
+
+    def _waiting(self, at_most: int = sys.maxsize) -> list[Entry]:
+        """What waits now, up to the word to stop, without waiting for more."""
+        batch: list[Entry] = []
+        with contextlib.suppress(IndexError):  # nothing waits any more
+            while len(batch) < at_most and (not batch or batch[-1] is not _STOP):
+                batch.append(self._entries.popleft())
+        return batch
+
+    def _commit(self, batch: list[Entry]) -> None:
+        """Write a batch and answer its futures. Never raises what concerns only the entries."""
+        while self._names:
+            self._unwritten.append(self._names.popleft())
+        try:
+            self._write(self._owed + batch)
+        except Unavailable as error:
+            self._fail(batch, error)
+        except (BadEntry, _Known):
+            entries, self._owed = self._owed + batch, []
+            self._commit_each(entries)
+        else:
+            self._settled_down()
+            self._answer(batch, None)
+
+    def _commit_each(self, entries: list[Entry]) -> None:
+        """The slow way, where one of the entries is wrong or settled already: a transaction for each."""
+        for at, entry in enumerate(entries):
+            try:
+                self._write([entry])
+            except Unavailable as error:
+                self._fail(entries[at:], error)
+                return
+            except BadEntry as error:
+                log.error("an entry was refused: %s", error.message)
+                self._answer([entry], error)
+            else:
+                self._settled_down()
+                self._answer([entry], None)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """One transaction. Raises `_Known` where one of several attempts is settled already."""
+        opened: list[Any] = []
+        settled: list[Any] = []
+        gone: list[Any] = [*self._withdrawn]
+        sums = Sums()
+        for _, attempt, settlement, follows in entries:
+            if attempt is None:
+                continue
+            if settlement is None:
+                opened.append(open_row(attempt, self._worker))
+                if follows is not None:
+                    gone.append(follows)
+                continue
+            settled.append(settled_row(attempt, settlement))
+            sums.add(attempt, settlement)
+            if settlement.final:
+                gone.append((attempt.request_id, attempt.number))
+        with self._store.transaction() as tx:
+            if self._unwritten:
+                tx.add_names(*_name_rows(self._unwritten))
+            tx.open(opened)
+            fresh = tx.settle(settled) == len(settled)
+            if not fresh and len(entries) > 1:
+                raise _Known
+            tx.forget(gone)
+            if fresh and settled:
+                tx.add_totals(*sums.rows())
+            tx.mark(self._worker)
+
+    def _settled_down(self) -> None:
+        """A transaction went through: nothing is owed any more."""
+        self.healthy = True
+        self._owed, self._withdrawn, self._unwritten = [], [], []
+
+    def _fail(self, batch: list[Entry], error: GatewayError) -> None:
+        """Keep what has happened to be written later, take back what has not, and tell those who wait."""
+        if self.healthy:
+            log.error("%s", error.message)
+        self.healthy = False
+        owed = {id(entry) for entry in self._owed}
+        self._owed += [e for e in batch if e.settlement is not None and id(e) not in owed]
+        self._withdrawn += [(e.attempt.request_id, e.attempt.number) for e in batch if e.attempt and not e.settlement]
+        self._answer(batch, error)
+
+    def _keep_house(self) -> None:
+        """Now and then: drop old minutes; where several workers share the database, close what dead ones left."""
+        now = self._clock.monotonic()
+        if now - self._house_kept < HOUSEKEEPING_SECONDS or not self.healthy:
+            return
+        try:
+            with self._store.transaction() as tx:
+                more = tx.drop_minutes(self._clock.now_ms() // MINUTE_MS - MINUTES_KEPT, _PRUNED_AT_ONCE)
+            if not self._database.is_sqlite:
+                recovery.close_orphans(self._store, self._clock.now_ms(), self._worker)
+        except GatewayError as error:
+            log.warning("housekeeping will be tried again: %s", error.message)
+            more = False
+        self._house_kept = now - (HOUSEKEEPING_SECONDS - 1 if more else 0)
+
+
+def _name_rows(names: Sequence[tuple[str | Target, int]]) -> tuple[list[Any], list[Any]]:
+    aliases = [(number, name) for name, number in names if isinstance(name, str)]
+    targets = [(number, name.upstream, name.model) for name, number in names if isinstance(name, Target)]
+    return aliases, targets

@@ -1,0 +1,55 @@
+"""Statements compiled once and run on the driver itself, for paths where SQLAlchemy's own way costs too much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = Sequence[Any]
+
+_SIZES: Final = (32, 16, 8, 4, 2, 1)
+"""Rows per statement: few sizes, so that every statement stays prepared."""
+
+
+class Statement:
+    """A statement that takes rows of values, compiled once for one row."""
+
+    def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        text = str(compiled)
+        start = text.index("VALUES (") + len("VALUES ")
+        end = _closing(text, start) + 1
+        head, group, tail = text[:start], text[start:end], text[end:]
+        self._sized = {size: head + ", ".join([group] * size) + tail for size in _SIZES}
+
+    def run(self, cursor: Any, rows: Sequence[Row]) -> int:
+        """Execute for all rows; how many rows were touched."""
+        touched, at, left = 0, 0, len(rows)
+        for size in _SIZES:
+            while left >= size:
+                part = rows[at : at + size]
+                cursor.execute(self._sized[size], list(chain.from_iterable(part)))
+                touched += cursor.rowcount
+                at, left = at + size, left - size
+        return touched
+
+
+def positional_dialect(is_sqlite: bool) -> sa.Dialect:
+    """A driver's dialect with positional parameters, which are the quickest to bind."""
+    if is_sqlite:
+        return sqlite.dialect(paramstyle="qmark")
+    return postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the parenthesis that opens at `at` closes."""
+    depth = 0
+    for position in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[position], 0)
+        if not depth:
+            return position
+    raise AssertionError("a group of values that does not end")
