@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -139,6 +144,25 @@ def test_the_tail_is_one_object_a_line_oldest_first(used: Gwctl) -> None:
     assert (lines[1]["status"], lines[1]["cost"], lines[1]["basis"]) == (429, None, "unknown")
     assert used("usage", "tail", "-n", "1", "--json").lines == lines[1:]
     assert "rate_limited" not in used("usage", "tail", "-n", "1", "-o", "name").out
+
+
+def test_following_goes_on_with_requests_as_they_end_until_interrupted(used: Gwctl) -> None:
+    command = [sys.executable, "-c", "from opsconsole.cli.main import main; main()"]
+    process = subprocess.Popen(
+        [*command, "usage", "tail", "--follow", "--json"], env=used.environ, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        first = [json.loads(process.stdout.readline())["request_id"] for _ in range(2)]
+        with contextlib.closing(Home(used.environ, used.clock)) as home:
+            asyncio.run(record(home, time.time_ns() // 1_000_000))
+        later = [json.loads(process.stdout.readline())["request_id"] for _ in range(2)]
+        assert sorted({*first, *later}) == first + later
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == Exit.INTERRUPTED
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_request_shows_all_its_attempts(used: Gwctl) -> None:
