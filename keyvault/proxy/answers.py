@@ -10,7 +10,7 @@ from keyvault.money import format_usd
 from keyvault.proxy import models
 from keyvault.proxy.admission import Call, family_of
 from keyvault.proxy.dialects.errors import render, scrub, stream_error
-from keyvault.proxy.headers import Headers, to_client
+from keyvault.proxy.headers import Headers, request_id_headers, to_client
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.relay import Ending
 
@@ -22,11 +22,11 @@ OPERATOR_STATUSES: Final = frozenset({401, 402})
 def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: tuple[str, ...]) -> None:
     """Send, or finish sending, what the last attempt brought. Raises `Refusal` where it may not be seen."""
     exchange = call.exchange
-    if ending.failure is not None and not ending.committed and not ending.body:
-        raise gave_nothing(*ending.failure)
     if ending.committed:
         _finish(call, ending, secrets)
         return
+    if ending.failure is not None and not ending.told:
+        raise gave_nothing(*ending.failure, may_know=call.caller.policy.expose)
     assert ending.status is not None
     if ending.status in OPERATOR_STATUSES:
         raise Refusal(
@@ -48,10 +48,12 @@ def _body(call: Call, ending: Ending, secrets: tuple[str, ...]) -> bytes:
 
 
 def _finish(call: Call, ending: Ending, secrets: tuple[str, ...]) -> None:
-    if ending.failure is None or (ending.metered is not None and ending.body):
-        call.exchange.finish(scrub(ending.body, secrets))  # complete, or ended by the provider's own error event
+    if ending.failure is None or ending.told:
+        call.exchange.finish(scrub(ending.body, secrets))
     elif ending.metered is not None:
-        call.exchange.finish(stream_error(call.dialect, *ending.failure, call.request_id))
+        code, text = ending.failure
+        text = text if call.caller.policy.expose else "the provider's answer broke off"
+        call.exchange.finish(stream_error(call.dialect, code, text, call.request_id))
     else:
         call.exchange.abort()  # a large answer cut short: nothing but a broken connection says so
 
@@ -67,16 +69,12 @@ def added_headers(call: Call, target: Target, attempts: int) -> Headers:
     return headers
 
 
-def request_id_headers(request_id: str) -> Headers:
-    """The same id under the name that OpenAI's SDK reads and under Anthropic's."""
-    value = request_id.encode()
-    return [(b"x-request-id", value), (b"request-id", value)]
-
-
-def gave_nothing(code: str, text: str) -> Refusal:
-    """Every target failed before its first content."""
-    status = 504 if code in TIMEOUTS else 502
-    return Refusal(status, code, f"the provider could not be reached or did not answer: {text}", type="api_error")
+def gave_nothing(code: str, text: str, *, may_know: bool) -> Refusal:
+    """Every target failed before its first content. What exactly happened names the supplier: not for every key."""
+    message = "the provider could not be reached or did not answer"
+    return Refusal(
+        504 if code in TIMEOUTS else 502, code, f"{message}: {text}" if may_know else message, type="api_error"
+    )
 
 
 def unavailable(error: Unavailable) -> Refusal:

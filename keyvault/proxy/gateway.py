@@ -20,12 +20,12 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy import admission, answers, models
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.meter import stream_meter
-from keyvault.proxy.headers import to_provider
+from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.relay import Ending, Relay
 from keyvault.proxy.settlement import settlement
-from keyvault.proxy.tables import Provider, Tables
+from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
 from keyvault.routing.planner import Planned
 from keyvault.settings import Settings
@@ -36,7 +36,7 @@ class Trip:
     """One attempt on its way: to which target, at which price, under which row of the ledger."""
 
     planned: Planned
-    provider: Provider
+    upstream: ServingUpstream
     price: Price | None
     row: OpenAttempt
     began: float
@@ -102,9 +102,10 @@ class Gateway:
         while trip is not None:
             ending = await self._dispatch(call, trip)  # 6. On record, 7. Out, 8. Through
             following = self._next(call, trip, ending, pending)
-            await self._settle(call, trip, ending, final=following is None)  # 9. Settled, before the answer ends
+            settled = self._settle(call, trip, ending, final=following is None)
             if following is None:
-                answers.deliver(call, trip.planned.target, trip.row.number, ending, trip.provider.secrets)
+                await settled  # 9. Settled, before the answer ends; an attempt in between, with the next one's row
+                answers.deliver(call, trip.planned.target, trip.row.number, ending, trip.upstream.secrets)
             trip = following
 
     def _prepare(self, call: Call, planned: Planned, number: int, *, fresh: bool = False) -> Trip:
@@ -129,7 +130,7 @@ class Gateway:
             bound_pico=bound,
             multiplier_ppm=call.caller.multiplier_ppm,
         )
-        return Trip(planned, self._tables.providers[upstream.name], price, row, self._time(), fresh)
+        return Trip(planned, self._tables.upstreams[upstream.name], price, row, self._time(), fresh)
 
     async def _dispatch(self, call: Call, trip: Trip) -> Ending:
         """Send the request to one target and follow its answer until it is complete, broken or given up."""
@@ -137,7 +138,7 @@ class Gateway:
         message = self._message(call, trip)  # may refuse a header: before there is a row
         try:
             await self._ledger.open(trip.row)  # 6. On record, before it leaves
-            connection = await self._pool.acquire(trip.provider.origin, fresh=trip.fresh)  # 7. Out
+            connection = await self._pool.acquire(trip.upstream.origin, fresh=trip.fresh)  # 7. Out
             relay = self._relay(call, trip, connection)
             connection.send(*message, relay)
             return await relay.ending  # 8. Through: event by event, without waking this coroutine
@@ -161,27 +162,35 @@ class Gateway:
             added=answers.added_headers(call, target, trip.row.number),
             began=trip.began,
             deadline=call.started + self._settings.total_timeout,
-            secrets=trip.provider.secrets,
+            secrets=trip.upstream.secrets,
         )
         self.relays.add(relay)
         return relay
 
     def _message(self, call: Call, trip: Trip) -> tuple[bytes, bytes]:
         """Head and body as they go to the provider."""
-        request, provider, upstream = call.exchange.request, trip.provider, trip.planned.upstream
-        body = call.body.rewritten(trip.planned.target.model, add_usage=call.wants_usage_added(upstream))
-        path = provider.origin.path + call.path + admission.query_for_provider(request.query)
-        head = to_provider(
+        request, upstream = call.exchange.request, trip.upstream
+        body = call.body.rewritten(trip.planned.target.model, add_usage=call.wants_usage_added(trip.planned.upstream))
+        opening = self._opening(call, upstream)
+        return opening + closing(request.method, f"{trip.row.request_id}-{trip.row.number}", len(body)), body
+
+    @staticmethod
+    def _opening(call: Call, upstream: ServingUpstream) -> bytes:
+        """What the same head from a client becomes for the same upstream: made once, then remembered with the head."""
+        request = call.exchange.request
+        known: tuple[ServingUpstream, bytes] | None = request.lasting.get("opening")
+        if known is not None and known[0] is upstream:
+            return known[1]
+        opening = to_provider_opening(
             request.method,
-            path,
+            upstream.origin.path + call.path + admission.query_for_provider(request.query),
             request.headers,
-            host=provider.host,
-            auth=provider.auth,
-            extra=provider.extra,
-            request_id=f"{trip.row.request_id}-{trip.row.number}",
-            content_length=len(body),
+            host=upstream.host,
+            auth=upstream.auth,
+            extra=upstream.extra,
         )
-        return head, body
+        request.lasting["opening"] = (upstream, opening)
+        return opening
 
     def _next(self, call: Call, trip: Trip, ending: Ending, pending: deque[Planned]) -> Trip | None:
         """The attempt that follows; None when this ending is the client's answer."""
@@ -200,9 +209,17 @@ class Gateway:
     ) -> asyncio.Future[None]:
         booked = settlement(
             call, trip.row, ending, trip.price,
-            began=trip.began, now=self._time(), final=final, left=left, secrets=trip.provider.secrets,
+            began=trip.began, now=self._time(), final=final, left=left, secrets=trip.upstream.secrets,
         )  # fmt: skip
         call.cost_pico = booked.cost_pico
         self._metrics.settled(trip.planned.target, booked)
         self._tables.directory.used(call.caller, trip.row.started_ms, call.client, call.exchange.request.peer)
-        return self._ledger.settle(booked)
+        settled = self._ledger.settle(booked)
+        settled.add_done_callback(_seen)
+        return settled
+
+
+def _seen(settled: asyncio.Future[None]) -> None:
+    """Not everybody waits for a settlement; one that fails is the ledger's to write later, and to log."""
+    if not settled.cancelled():
+        settled.exception()

@@ -165,6 +165,20 @@ def to_provider(
 
     `extra`: the upstream's own headers, each sent unless the client sent that header and it passes. Raises `Refusal`.
     """
+    opening = to_provider_opening(method, path, request_headers, host=host, auth=auth, extra=extra)
+    return opening + closing(method, request_id, content_length)
+
+
+def to_provider_opening(
+    method: str,
+    path: str,
+    request_headers: Sequence[tuple[bytes, bytes]],
+    *,
+    host: bytes,
+    auth: Sequence[tuple[bytes, bytes]],
+    extra: Mapping[str, str],
+) -> bytes:
+    """Of the head for a provider, what is the same whenever a client's head is the same. Raises `Refusal`."""
     if not path.isascii():
         raise Refusal(400, "invalid_path", "the path has characters that are not allowed")
     passed = _passed(request_headers, TO_PROVIDER)
@@ -176,11 +190,13 @@ def to_provider(
     lines += [b"%b: %b" % header for header in passed]
     lines += [b"%b: %b" % header for header in auth]
     lines += [b"%b: %b" % header for header in own if header[0].lower() not in names]
-    if content_length or method not in _BODILESS:
-        lines.append(f"content-length: {content_length}".encode())
-    lines.append(b"accept-encoding: identity")
-    lines.append(b"x-client-request-id: " + request_id.encode())
     return _joined(lines)
+
+
+def closing(method: str, request_id: str, content_length: int) -> bytes:
+    """The lines of a head that differ from attempt to attempt, and its end. `request_id` is ours."""
+    framing = b"content-length: %d\r\n" % content_length if content_length or method not in _BODILESS else b""
+    return b"%baccept-encoding: identity\r\nx-client-request-id: %b\r\n\r\n" % (framing, request_id.encode())
 
 
 def _refuse_repeated(names: list[bytes]) -> None:
@@ -190,12 +206,12 @@ def _refuse_repeated(names: list[bytes]) -> None:
 
 
 def _joined(lines: list[bytes]) -> bytes:
-    """The lines as one head. A line break within one of them would be another header, or another request."""
+    """The lines of one head. A line break within one of them would be another header, or another request."""
     head = b"\r\n".join(lines)
     breaks = len(lines) - 1
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or lines[0].count(b" ") != 2:
         raise Refusal(400, "invalid_header", "a header or the path has characters that are not allowed")
-    return head + b"\r\n\r\n"
+    return head + b"\r\n"
 
 
 def to_client(answer_headers: Sequence[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
@@ -219,6 +235,12 @@ def _passed(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> 
 
 def _is_clean(value: bytes) -> bool:
     return b"\n" not in value and b"\r" not in value and b"\0" not in value
+
+
+def request_id_headers(request_id: str) -> Headers:
+    """Our id of the request, under the name that OpenAI's SDK reads and under Anthropic's."""
+    value = request_id.encode()
+    return [(b"x-request-id", value), (b"request-id", value)]
 
 
 def provider_request_id(answer_headers: Sequence[tuple[bytes, bytes]]) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from keyvault.proxy.dialects.meter import Metered, StreamMeter, Verdict
+from keyvault.proxy.dialects.meter import PASS, Metered, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
 from keyvault.proxy.headers import Headers, to_client
 from keyvault.proxy.http1 import Exchange
@@ -44,6 +44,8 @@ class Ending:
     """What a stream's meter read."""
     failure: tuple[str, str] | None = None
     """Error code and text."""
+    told: bool = False
+    """The provider itself said so, in an error event that `body` ends with."""
     sent: bool = True
     """The request may have reached the provider."""
     cancelled: bool = False
@@ -84,6 +86,8 @@ class Relay:
         self._settings = settings
         self._collect_bytes = settings.max_collected
         self._began = self._heard = began
+        self._silent = True
+        """Nothing has come since `_heard`. The sweep notes the time, so that no event asks for it."""
         self._deadline = deadline
         self._added = added
         self._secrets = secrets
@@ -106,7 +110,7 @@ class Relay:
 
     def resume_reading(self) -> None:
         self._paused = False
-        self._heard = self._time()
+        self._silent = False
         if not self.ending.done():
             self._connection.resume_reading()
 
@@ -114,14 +118,14 @@ class Relay:
 
     def on_head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
-        self._heard = self._time()
+        self._silent = False
         if status == 200 and is_stream(headers):
             self.streaming, self._meter, self._framer = True, self._new_meter(), SseFramer()
 
     def on_data(self, data: bytes) -> None:
         if self.ending.done():
             return
-        self._heard = self._time()
+        self._silent = False
         if not self.streaming:
             self._on_body(data)
             return
@@ -146,6 +150,8 @@ class Relay:
         """Gives up on a provider that takes too long, commits what was held long enough. Swept a few times a second."""
         if self.ending.done():
             return
+        if not self._silent:
+            self._heard, self._silent = now, True
         limits = self._settings
         if now > self._deadline:
             self._give_up("total_timeout", f"not complete within {limits.total_timeout:g} s")
@@ -168,35 +174,37 @@ class Relay:
         self._end((code, text))
 
     def _on_events(self, events: list[bytes]) -> None:
-        passed: list[bytes] = []
+        held = self._held
         for event in events:
             verdict = self._meter.feed(event)
-            if verdict is Verdict.PASS:
-                passed.append(event)
-            elif verdict is Verdict.CONTENT:
-                if self._content_at is None:
-                    self._content_at = self._heard
-                passed.append(event)
-                if not self._committed:
-                    self._held += passed
-                    passed = []
-                    self._commit()
-            elif verdict is not Verdict.DROP:
-                self._pass(passed)
-                self._held.append(event)
-                self._end(self._meter.metered().error if verdict is Verdict.ERROR else None)
+            if verdict is PASS:
+                held.append(event)
+            elif self._ends_with(event, verdict):
                 return
-        self._pass(passed)
+        if self._committed:
+            self._send_held()
 
-    def _pass(self, events: list[bytes]) -> None:
-        if not events:
-            return
-        if not self._committed:
-            self._held += events
-        elif len(events) == 1:
-            self._exchange.send(events[0])
-        else:
-            self._exchange.send(b"".join(events))
+    def _ends_with(self, event: bytes, verdict: Verdict) -> bool:
+        """Act on an event that does more than pass, and say whether it is the stream's last."""
+        if verdict is Verdict.DROP:
+            return False
+        if verdict is Verdict.CONTENT:
+            self._held.append(event)
+            if self._content_at is None:
+                self._content_at = self._time()
+            if not self._committed:
+                self._commit_head()
+            return False
+        if self._committed:
+            self._send_held()
+        self._held.append(event)
+        told = verdict is Verdict.ERROR
+        self._end(self._meter.metered().error if told else None, told=told)
+        return True
+
+    def _send_held(self) -> None:
+        self._exchange.send(b"".join(self._held))
+        self._held.clear()
 
     def _on_body(self, data: bytes) -> None:
         self._held.append(data)
@@ -205,7 +213,7 @@ class Relay:
             return
         held = b"".join(self._held)
         if not self._committed:
-            self._content_at = self._heard
+            self._content_at = self._time()
             self._commit_head()
         self._exchange.send(held[:-TAIL_BYTES])
         self._held = [held[-TAIL_BYTES:]]
@@ -214,9 +222,7 @@ class Relay:
 
     def _commit(self) -> None:
         self._commit_head()
-        if self._held:
-            self._exchange.send(b"".join(self._held))
-            self._held = []
+        self._send_held()
 
     def _commit_head(self) -> None:
         self._committed = True
@@ -225,12 +231,14 @@ class Relay:
         length = None if self.streaming else content_length(self._headers)
         self._exchange.start(self._status, to_client(self._headers, self._secrets) + self._added, length=length)
 
-    def _end(self, failure: tuple[str, str] | None, *, stale: bool = False) -> None:
+    def _end(self, failure: tuple[str, str] | None, *, stale: bool = False, told: bool = False) -> None:
         if not self.streaming and failure is None and (self._status or 0) < 400:
-            self._content_at = self._content_at or self._heard
-        self.ending.set_result(self._ending(failure, stale=stale))
+            self._content_at = self._content_at or self._time()
+        ending = self._ending(failure)
+        ending.stale_connection, ending.told = stale, told
+        self.ending.set_result(ending)
 
-    def _ending(self, failure: tuple[str, str] | None, *, stale: bool = False) -> Ending:
+    def _ending(self, failure: tuple[str, str] | None) -> Ending:
         return Ending(
             status=self._status,
             headers=self._headers,
@@ -239,7 +247,6 @@ class Relay:
             metered=self._meter.metered() if self.streaming else None,
             failure=failure,
             first_content_at=self._content_at,
-            stale_connection=stale,
         )
 
 

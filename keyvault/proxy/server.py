@@ -15,7 +15,8 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -36,6 +37,9 @@ from keyvault.settings import Settings
 from keyvault.vault.hygiene import harden_process
 
 log = structlog.get_logger()
+
+Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+"""Something that runs until its event is set."""
 
 SWEEP_SECONDS: Final = 0.25
 HOUSEKEEPING_SECONDS: Final = 1.0
@@ -82,11 +86,11 @@ async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[st
     pool = Pool(connect_timeout=settings.connect_timeout, environ=home.environ)
     metrics = Metrics()
     gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics)
-    draining = asyncio.Event()
+    draining, broken = asyncio.Event(), asyncio.Event()
 
     def not_ready() -> str | None:
-        if draining.is_set():
-            return "draining"
+        if draining.is_set() or broken.is_set():
+            return "draining" if draining.is_set() else "a part of the worker has stopped"
         return None if ledger.healthy else "the ledger cannot be written"
 
     clients = Listener(gateway, settings, tls)
@@ -94,9 +98,9 @@ async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[st
     try:
         url = await clients.open(*parse_address(listen, "serve.listen"))
         admin_url = await operators.open(*loopback(admin))
-        async with _background(
-            _sweep(clients, operators, pool, gateway), _keep_house(home, worker, tables, gateway, metrics)
-        ):
+        sweep = partial(_sweep, clients, operators, pool, gateway)
+        keep_house = partial(_keep_house, home, worker, tables, gateway, metrics)
+        async with _beside(broken, sweep, keep_house):
             try:
                 yield url, admin_url
             finally:
@@ -156,11 +160,10 @@ class Listener:
         return ServerConnection(self._handler, self._limits, self._bodies, self.connections)
 
 
-async def _sweep(clients: Listener, operators: Listener, pool: Pool, gateway: Gateway) -> None:
+async def _sweep(clients: Listener, operators: Listener, pool: Pool, gateway: Gateway, stopping: asyncio.Event) -> None:
     """All timeouts, a few times a second, instead of a timer for each."""
     loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+    while not await _within(SWEEP_SECONDS, stopping):
         now = loop.time()
         clients.check(now)
         operators.check(now)
@@ -169,10 +172,11 @@ async def _sweep(clients: Listener, operators: Listener, pool: Pool, gateway: Ga
             relay.check(now)
 
 
-async def _keep_house(home: Home, worker: str, tables: Tables, gateway: Gateway, metrics: Metrics) -> None:
+async def _keep_house(
+    home: Home, worker: str, tables: Tables, gateway: Gateway, metrics: Metrics, stopping: asyncio.Event
+) -> None:
     """Once a second, off the hot path: last-used times, activations, the heartbeat."""
-    while True:
-        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+    while not await _within(HOUSEKEEPING_SECONDS, stopping):
         state = {
             "in_flight": metrics.in_flight,
             "open_streams": gateway.open_streams(),
@@ -182,6 +186,15 @@ async def _keep_house(home: Home, worker: str, tables: Tables, gateway: Gateway,
             await asyncio.to_thread(_beat, home, worker, tables, state)
         except GatewayError as error:
             log.error("housekeeping failed, will be tried again", reason=error.message)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether the event comes within that time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _beat(home: Home, worker: str, tables: Tables, state: dict[str, Any]) -> None:
@@ -200,14 +213,24 @@ def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger) -> Non
 
 
 @contextlib.asynccontextmanager
-async def _background(*jobs: Any) -> AsyncIterator[None]:
-    """Run coroutines beside the block and cancel them at its end."""
-    tasks = [asyncio.create_task(job) for job in jobs]
+async def _beside(
+    broken: asyncio.Event, *jobs: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+) -> AsyncIterator[None]:
+    """Run jobs beside the block; at its end tell them to stop and wait for them. `broken` is set if one ends before."""
+    stopping = asyncio.Event()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not stopping.is_set():
+            broken.set()
+            log.critical("a part of the worker has stopped", error=repr(task.exception()))
+
+    tasks = [asyncio.create_task(job(stopping)) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(ended)
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        stopping.set()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

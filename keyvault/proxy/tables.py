@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import structlog
 
-from keyvault.domain.vault import Compartment
+from keyvault.domain.vault import Compartment, Upstream
 from keyvault.errors import GatewayError
 from keyvault.home import Home
 from keyvault.keys.directory import Directory
@@ -27,16 +27,14 @@ from keyvault.vault.upstreams import OpenUpstream
 log = structlog.get_logger()
 
 
-class Provider:
+class ServingUpstream:
     """An upstream with its credential open, and the parts of its requests that never change."""
 
-    __slots__ = ("auth", "extra", "host", "opened", "origin", "path_prefix", "secrets")
+    __slots__ = ("auth", "extra", "host", "origin", "secrets")
 
     def __init__(self, opened: OpenUpstream) -> None:
         upstream = opened.upstream
-        self.opened = opened
         self.origin = Origin.parse(opened.base_url, allow_private=upstream.allow_private, ca_file=upstream.ca_file)
-        self.path_prefix = self.origin.path
         self.host = self.origin.host_header
         self.auth = opened.auth_headers()
         self.extra = upstream.extra_headers
@@ -52,8 +50,8 @@ class Tables:
         self._looked = False
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
-        self.directory = Directory(home.database, vault.peppers)
-        self.providers: Mapping[str, Provider] = {}
+        self.directory = Directory(home.database, vault.peppers, clock=home.clock)
+        self.upstreams: Mapping[str, ServingUpstream] = {}
         self._seen = self._reader.read()
         self.directory.load()
         self._renew_upstreams()
@@ -68,10 +66,10 @@ class Tables:
         if self._looked:
             return
         found = self._reader.read()
-        self._looked = True
-        self._loop.call_soon(self._look_again)
         if found != self._seen:
             self._renew(found)
+        self._looked = True
+        self._loop.call_soon(self._look_again)
 
     def _look_again(self) -> None:
         self._looked = False
@@ -92,20 +90,20 @@ class Tables:
         self._reader.close()
 
     def _renew_upstreams(self) -> None:
-        providers: dict[str, Provider] = {}
-        self._upstreams = []
-        for upstream in self._home.upstreams.list():
-            try:
-                providers[upstream.name] = Provider(self._home.upstreams.open(upstream.name))
-            except GatewayError as error:
-                log.error("upstream out of service", upstream=upstream.name, reason=error.code, detail=error.message)
-                upstream = replace(upstream, disabled=True)
-            self._upstreams.append(upstream)
-        self.providers = providers
+        serving: dict[str, ServingUpstream] = {}
+        known: list[Upstream] = []
+        for upstream, opened in self._home.upstreams.open_all():
+            if isinstance(opened, GatewayError):
+                log.error("upstream out of service", upstream=upstream.name, reason=opened.code, detail=opened.message)
+                known.append(replace(upstream, disabled=True))
+            else:
+                serving[upstream.name] = ServingUpstream(opened)
+                known.append(upstream)
+        self.upstreams, self._known = serving, known
 
     def _renew_planner(self) -> None:
         routes, default = self._home.routes.current().routes, self._home.settings.default_upstream
-        self.planner = Planner(routes, self._upstreams, default)
+        self.planner = Planner(routes, self._known, default)
 
     def _renew_prices(self) -> None:
         with self._home.database.read() as tx:

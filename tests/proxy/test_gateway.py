@@ -328,6 +328,52 @@ async def test_a_provider_dying_in_mid_stream_is_an_error_event(tmp_path: Path) 
     assert row["output"] > 0
 
 
+async def _begin_whole_answer(seen: Seen, line: Line) -> None:
+    await line.send(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"id": "x",')
+    line.cut()
+
+
+async def _begin_stream(seen: Seen, line: Line) -> None:
+    await line.begin_stream()
+    await line.event(chunk({"role": "assistant", "content": ""}))
+    line.cut()
+
+
+async def _begin_stream_and_stall(seen: Seen, line: Line) -> None:
+    await line.begin_stream()
+    await line.event(chunk({"role": "assistant", "content": ""}))
+    await line.left()
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [(_begin_whole_answer, 502), (_begin_stream, 502), (_begin_stream_and_stall, 504)]
+)
+async def test_an_answer_that_broke_off_before_content_is_no_answer(
+    tmp_path: Path, script: Script, status: int
+) -> None:
+    async with gateway(tmp_path, script, GWCTL_TIMEOUTS_FIRST_CONTENT="0.3") as (gw, _):
+        response = await gw.chat(stream=script is not _begin_whole_answer)
+        exposed = await gw.chat(stream=script is not _begin_whole_answer, key=gw.new_key("exposed", expose=True))
+        [row, _] = await gw.rows(2)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, row["error_code"])
+    assert len(exposed.json()["error"]["message"]) > len(response.json()["error"]["message"])
+    assert row["outcome"] == Outcome.FAILED
+
+
+async def test_an_error_event_before_content_is_passed_on_as_the_provider_said_it(tmp_path: Path) -> None:
+    async def fail(seen: Seen, line: Line) -> None:
+        await line.begin_stream()
+        await line.event({"error": {"message": f"no, {UPSTREAM_SECRET}", "type": "server_error", "code": "overloaded"}})
+        await line.end_stream()
+
+    async with gateway(tmp_path, fail) as (gw, _):
+        response = await gw.chat(stream=True)
+        [row] = await gw.rows(1)
+    assert (response.status_code, row["outcome"]) == (200, Outcome.FAILED)
+    assert json.loads(events(response)[-1])["error"]["code"] == "overloaded"
+    assert UPSTREAM_SECRET not in response.text + str(row)
+
+
 async def test_a_client_that_leaves_cancels_the_providers_call(tmp_path: Path) -> None:
     async def endless(seen: Seen, line: Line) -> None:
         await line.begin_stream()
