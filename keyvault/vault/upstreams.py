@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.endpoints import Dialect
-from keyvault.domain.names import check_name
+from keyvault.domain.names import check_name, not_found
 from keyvault.domain.providers import preset
 from keyvault.domain.vault import Compartment, Upstream
-from keyvault.errors import Conflict, NotFound
+from keyvault.errors import Conflict, GatewayError
 from keyvault.secrets import Secret
 from keyvault.storage import epochs
 from keyvault.storage import upstreams as rows
 from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.vault.credentials import OpenUpstream, open_credential, seal_credential
+from keyvault.vault.open_vault import OpenVault
 from keyvault.vault.upstream_rules import check_headers, check_secret, choose_base_url, choose_ca_file
 from keyvault.vault.vault import Vault
 
@@ -115,11 +115,12 @@ class Upstreams:
         with self._database.read() as tx:
             return open_credential(tx, opened, *_find(tx, name))
 
-    def open_all(self) -> Sequence[OpenUpstream]:
-        """All upstreams with their credentials, disabled ones too. Raises `Tampered` naming the first changed one."""
-        opened = self._vault.unlock(Compartment.UPSTREAM)
+    def open_all(self) -> Sequence[tuple[Upstream, OpenUpstream | GatewayError]]:
+        """All upstreams, disabled ones too, each with its credential or with why that cannot be opened: one of them
+        that was changed does not stop the others. Raises `Locked`."""
+        vault = self._vault.unlock(Compartment.UPSTREAM)
         with self._database.read() as tx:
-            return [open_credential(tx, opened, *found) for found in rows.all_with_records(tx)]
+            return [(found[0], _opened(tx, vault, *found)) for found in rows.all_with_records(tx)]
 
     def _store(self, upstream: Upstream, secret: Secret | None) -> Upstream:
         opened = self._vault.unlock(Compartment.UPSTREAM)
@@ -149,7 +150,14 @@ def _find(tx: Transaction, name: str) -> tuple[Upstream, str | None]:
     found = rows.find(tx, name)
     if found is None:
         known = [upstream.name for upstream in rows.all_upstreams(tx)]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "gwctl upstreams list"
-        raise NotFound(f"no such upstream: {name[:70]!a}", hint=hint)
+        raise not_found("upstream", name, known, otherwise="gwctl upstreams list")
     return found
+
+
+def _opened(
+    tx: Transaction, vault: OpenVault, upstream: Upstream, record_id: str | None
+) -> OpenUpstream | GatewayError:
+    try:
+        return open_credential(tx, vault, upstream, record_id)
+    except GatewayError as error:
+        return error

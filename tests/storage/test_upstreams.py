@@ -19,7 +19,7 @@ from keyvault.storage import epochs
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import sealed_records
 from keyvault.storage.schema import upstreams as table
-from keyvault.vault.upstreams import Upstreams
+from keyvault.vault.upstreams import OpenUpstream, Upstreams
 from keyvault.vault.vault import Vault
 
 SECRET = "sk-canary-4417"
@@ -220,9 +220,26 @@ def test_an_edited_row_is_tampered_with_and_nothing_is_opened(
         tx.execute(sa.update(table).values(changes))
     with pytest.raises(Tampered, match="upstream"):
         openai.open("openai")
-    with pytest.raises(Tampered, match="upstream"):
-        openai.open_all()
-    assert len(openai.list()) == 1
+    [(shown, opened)] = openai.open_all()
+    assert isinstance(opened, Tampered)
+    assert [shown] == openai.list()
+
+
+def test_all_are_opened_in_one_transaction_and_a_changed_one_does_not_stop_the_others(
+    openai: Upstreams, database: Database
+) -> None:
+    openai.create("second", "openai", secret=Secret("sk-second"))
+    openai.create("third", "openai", secret=Secret("sk-third"))
+    with database.write() as tx:
+        tx.execute(sa.update(table).where(table.c.name == "second").values(base_url="https://evil.example.com/v1"))
+    begun: list[object] = []
+    sa.event.listen(database.engine, "begin", begun.append)
+    opened = {upstream.name: found for upstream, found in openai.open_all()}
+    assert len(begun) == 1
+    assert isinstance(opened["openai"], OpenUpstream)
+    assert isinstance(opened["second"], Tampered)
+    assert isinstance(opened["third"], OpenUpstream)
+    assert opened["third"].secret == Secret("sk-third")
 
 
 def test_a_row_that_cannot_be_understood_can_still_be_shown_and_deleted(openai: Upstreams, database: Database) -> None:
