@@ -9,7 +9,7 @@ import msgspec
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import NO_USAGE, Basis, Usage
-from keyvault.proxy.dialects.metered import Metered, Verdict
+from keyvault.proxy.dialects.metered import PASS, Metered, Verdict
 from keyvault.proxy.dialects.produced import Produced
 from keyvault.proxy.dialects.provider_errors import error_of
 from keyvault.proxy.dialects.usage import Fields, basis_of, read_usage
@@ -53,7 +53,7 @@ class Meter:
     def feed(self, event: bytes) -> Verdict:
         if event.startswith(self._ordinary):
             self._produced.add(event)
-            return Verdict.PASS
+            return PASS
         return self._inspect(event)
 
     def _inspect(self, event: bytes) -> Verdict:

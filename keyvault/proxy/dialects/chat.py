@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.base import Meter, decode_object, identifier
-from keyvault.proxy.dialects.metered import Metered, Verdict
+from keyvault.proxy.dialects.metered import PASS, Metered, Verdict
 from keyvault.proxy.dialects.produced import pattern_for
 from keyvault.proxy.dialects.sse import read_event
 from keyvault.proxy.dialects.usage import Fields, fields_of
@@ -46,18 +46,17 @@ class ChatMeter(Meter):
         """The last event with choices and a usage, not yet decoded."""
 
     def feed(self, event: bytes) -> Verdict:
-        head = self._head_length
         if event.startswith(self._ordinary):
+            head = self._head_length
             if event.find(b"{", head) >= 0 and not self._is_ordinary(event, head):
                 return self._inspect(event)
         elif self._begun and event.startswith(_DATA) and DONE not in event and self._is_ordinary(event, 0):
             self._learn(event)
-            head = 0
         else:
             return self._inspect(event)
         self._last = event
-        self._produced.add(event, head)
-        return Verdict.PASS
+        self._produced.add(event)
+        return PASS
 
     def _is_ordinary(self, event: bytes, position: int) -> bool:
         """Whether an event only adds content. One that tells a usage beside it is kept, to be read when asked."""

@@ -6,11 +6,11 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.answers import read_answer
 from keyvault.proxy.dialects.chat import ChatMeter
 from keyvault.proxy.dialects.messages import MessagesMeter
-from keyvault.proxy.dialects.metered import Metered, StreamMeter, Verdict
+from keyvault.proxy.dialects.metered import PASS, Metered, StreamMeter, Verdict
 from keyvault.proxy.dialects.responses import ResponsesMeter
 from keyvault.proxy.dialects.typed import TypedMeter
 
-__all__ = ["Metered", "StreamMeter", "Verdict", "read_answer", "stream_meter"]
+__all__ = ["PASS", "Metered", "StreamMeter", "Verdict", "read_answer", "stream_meter"]
 
 
 def stream_meter(dialect: Dialect, *, drop_usage: bool = False) -> StreamMeter:

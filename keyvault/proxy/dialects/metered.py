@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from keyvault.domain.ledger import NO_USAGE, Basis, Usage
 
@@ -22,6 +22,10 @@ class Verdict(IntEnum):
     """The event at which the dialect's SDK takes the answer for complete."""
     ERROR = 4
     """The provider gave up: an error event, or a response that failed before its first content."""
+
+
+PASS: Final = Verdict.PASS
+"""For the path of every event: looking a member up in its enum costs 0.1 µs, twice an event."""
 
 
 @dataclass(frozen=True, slots=True)

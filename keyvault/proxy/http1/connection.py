@@ -288,7 +288,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """The client is gone: whatever is being done for it stops now, unless it is complete."""
-        self._outlet.gone = True
+        self._outlet.leave()
         if self._task is not None and self._exchange is not None and not self._exchange.finished:
             self._task.cancel()
 

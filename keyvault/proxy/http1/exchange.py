@@ -19,6 +19,8 @@ _JOINED_UP_TO: Final = 64 * 1024
 """Larger bodies are written beside their head, not copied behind it."""
 _UNTIL_CLOSE: Final = -1
 _CHUNKED: Final = -2
+_HEAD_ALONE: Final = -3
+"""To a HEAD: the framing is announced, nothing follows."""
 
 
 class Flow(Protocol):
@@ -54,7 +56,7 @@ class Exchange:
         self._outlet = outlet
         self._flow: Flow | None = None
         self._left = 0
-        """Bytes of the answer still to come; negative: `_UNTIL_CLOSE` or `_CHUNKED`."""
+        """Bytes of the answer still to come; negative: `_UNTIL_CLOSE`, `_CHUNKED` or `_HEAD_ALONE`."""
         self._unsent_head = b""
         """Waits for the first piece, to go in the same write; at most until the loop's next turn."""
         self.request = request
@@ -106,22 +108,27 @@ class Exchange:
             framing, self._left = b"", _UNTIL_CLOSE
             self._outlet.keep_alive = False
         if self.request.method == "HEAD":
-            self._left = 0
+            self._left = _HEAD_ALONE
         self.started = True
         self._unsent_head = self._head(status, headers, framing)
         self._outlet.soon(self._flush)
 
     def send(self, data: bytes) -> None:
         """A piece of the answer, in one write."""
-        if not data or self.finished or self.request.method == "HEAD":
+        if not data or self.finished:
             return
         if self._left == _CHUNKED:
             data = b"%x\r\n%b\r\n" % (len(data), data)
+        elif self._left == _HEAD_ALONE:
+            return
         elif self._left != _UNTIL_CLOSE:
             if len(data) > self._left:
                 raise ValueError("the answer is longer than announced")
             self._left -= len(data)
-        self._write(data)
+        if self._unsent_head:
+            self._write(data)
+        else:
+            self._outlet.write(data)
 
     def finish(self, data: bytes = b"") -> None:
         """The last piece and the end. An answer shorter than announced is cut instead."""

@@ -13,10 +13,14 @@ from keyvault.proxy.http1.limits import Limits
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-class Outlet:
-    """Writes to one client. After `close`, `say_goodbye` or `break_off` nothing more is written."""
+def _nowhere(_data: bytes) -> None:
+    """Writes nothing."""
 
-    __slots__ = ("_limits", "_loop", "_since", "_transport", "_unsent", "done", "gone", "keep_alive", "paused")
+
+class Outlet:
+    """Writes to one client. After `close`, `say_goodbye`, `break_off` or `leave` nothing more is written."""
+
+    __slots__ = ("_limits", "_loop", "_since", "_transport", "_unsent", "done", "gone", "keep_alive", "paused", "write")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._transport = transport
@@ -31,10 +35,8 @@ class Outlet:
         self.done = False
         self.gone = False
         """The client has left."""
-
-    def write(self, data: bytes) -> None:
-        if not (self.done or self.gone):
-            self._transport.write(data)
+        self.write: Callable[[bytes], None] = transport.write
+        """The transport's own method, not one of ours that asks first: every event of every stream goes this way."""
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Calls back at the loop's next turn."""
@@ -56,13 +58,13 @@ class Outlet:
 
     def close(self) -> None:
         """Closes once everything is written."""
-        self.done = True
+        self._end()
         self.watch()
         self._transport.close()
 
     def say_goodbye(self) -> None:
         """Ends the answers but goes on reading: closing on unread input would reset what has just been written."""
-        self.done = True
+        self._end()
         self.watch()
         if not self._transport.is_closing() and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -77,5 +79,14 @@ class Outlet:
         self.close()
 
     def abort(self) -> None:
-        self.done = True
+        self._end()
         self._transport.abort()
+
+    def leave(self) -> None:
+        """The client has left."""
+        self.gone = True
+        self.write = _nowhere
+
+    def _end(self) -> None:
+        self.done = True
+        self.write = _nowhere
