@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 class Ledger:
     """Writes attempts. `open`, `settle` and the ids are for the event loop's thread; `stop` may block."""
 
-    def __init__(self, database: Database, clock: Clock, worker_id: str) -> None:
+    def __init__(self, database: Database, clock: Clock, worker_id: str, store: LedgerStore | None = None) -> None:
         """Raises `Unavailable` where the database cannot be read."""
         self._database = database
         self._clock = clock
-        self._writer = Writer(database, clock, worker_id, self._answer)
+        self._writer = Writer(database, clock, worker_id, self._answer, store or LedgerStore(database))
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
         named, pairs = known_names(database)

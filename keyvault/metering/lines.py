@@ -60,7 +60,7 @@ def _line(row: Any, attempts: Sequence[AttemptLine], names: Names) -> RequestLin
         output_tokens=_known(attempts, "output_tokens"),
         reasoning_tokens=_known(attempts, "reasoning_tokens"),
         cost_pico=_all(attempts, "cost_pico"),
-        charge_pico=_known(attempts, "charge_pico"),
+        charge_pico=_all(attempts, "charge_pico"),
         basis=last.basis,
         first_content_ms=_since(last.first_content_ms, waited),
         total_ms=_since(last.total_ms, waited),
@@ -68,8 +68,9 @@ def _line(row: Any, attempts: Sequence[AttemptLine], names: Names) -> RequestLin
 
 
 def _known(attempts: Sequence[AttemptLine], name: str) -> int | None:
-    """The sum of what is known, None where nothing is."""
-    known = [value for attempt in attempts if (value := getattr(attempt, name)) is not None]
+    """The sum of what is known, None where nothing is; attempts that came to nothing know nothing but that."""
+    counted = [attempt for attempt in attempts if attempt.input_tokens != 0 or attempt.output_tokens != 0]
+    known = [value for attempt in counted or attempts if (value := getattr(attempt, name)) is not None]
     return sum(known) if known else None
 
 

@@ -67,12 +67,13 @@ class Writer:
         clock: Clock,
         worker: str,
         answer: Callable[[Sequence[Entry], GatewayError | None], None],
+        store: LedgerStore,
     ) -> None:
         self._database = database
         self._clock = clock
         self._worker = worker
         self._answer = answer
-        self._store = LedgerStore(database)
+        self._store = store
         self._entries: deque[Entry] = deque()
         self._names: deque[tuple[str | Target, int]] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()

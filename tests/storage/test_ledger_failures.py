@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from keyvault.errors import Unavailable
 from keyvault.metering.ledger import Ledger
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database
+from keyvault.storage.ledger import LedgerStore, Transaction
 from tests.conftest import FrozenClock
 from tests.ledgers import assert_totals_say_what_the_rows_say, attempt, book, open_rows, rows, settlement
 
@@ -157,12 +158,49 @@ async def test_a_lost_connection_is_made_anew(clock: FrozenClock, postgresql_url
     database.close()
 
 
+class Doubtful(LedgerStore):
+    """Loses its connection just as a commit went through, as often as told: the outcome is not known."""
+
+    doubts = 0
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with super().transaction() as tx:
+            yield tx
+        if self.doubts:
+            self.doubts -= 1
+            raise Unavailable("connection lost while committing")
+
+
+async def test_a_commit_of_unknown_outcome_is_neither_lost_nor_made_twice(
+    database: Database, clock: FrozenClock
+) -> None:
+    store = Doubtful(database)
+    ledger = Ledger(database, clock, "w1", store)
+    ledger.start(asyncio.get_running_loop())
+    kept, refused = attempt(clock.now_ms(), entropy=1), attempt(clock.now_ms(), entropy=2)
+    await ledger.open(kept)
+    store.doubts = 1
+    with pytest.raises(Unavailable):
+        await ledger.open(refused)
+    await ledger.open(attempt(clock.now_ms(), entropy=3))
+    assert (refused.request_id, 1) not in open_rows(database)
+    store.doubts = 2
+    with pytest.raises(Unavailable):
+        await ledger.settle(settlement(kept))
+    await until_written(ledger)
+    await asyncio.to_thread(ledger.stop)
+    assert [row.request_id for row in rows(database)] == [kept.request_id]
+    assert_totals_say_what_the_rows_say(database)
+
+
 _VICTIM = """
 import asyncio, sys
 from keyvault.clock import Clock
 from keyvault.domain.ledger import Outcome
 from keyvault.metering.ledger import Ledger
 from keyvault.storage.engine import Database
+from keyvault.storage.ledger import LedgerStore, Transaction
 from tests.ledgers import attempt, settlement
 
 async def client(ledger, number):
