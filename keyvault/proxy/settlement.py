@@ -15,6 +15,7 @@ from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usag
 from keyvault.domain.prices import Price, charge, cost
 from keyvault.metering.usage import count_text, estimate_input
 from keyvault.proxy.admission import Call
+from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.meter import Metered, read_answer
 from keyvault.proxy.relay import Ending
 from keyvault.secrets import scrub
@@ -78,7 +79,7 @@ def _counts(call: Call, ending: Ending, metered: Metered | None) -> tuple[Usage,
         return metered.usage, metered.basis
     output, basis = count_text(metered.produced, call.model or "")
     usage = replace(metered.usage, output=output)
-    if usage.input is None:
+    if usage.input is None and isinstance(call.body, JsonBody):  # of a form's files the bytes tell nothing
         usage, basis = replace(usage, input=estimate_input(call.exchange.request.body)), Basis.ESTIMATE
     return usage, basis
 

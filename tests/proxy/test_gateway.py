@@ -269,6 +269,33 @@ async def test_a_failure_before_content_goes_to_the_next_target(tmp_path: Path, 
     assert rows[1]["cost_pico"] is None, "what a broken attempt cost is not known"
 
 
+async def test_a_request_that_failed_over_to_an_unpriced_target_has_no_known_cost(tmp_path: Path) -> None:
+    async def overloaded(seen: Seen, line: Line) -> None:
+        await line.answer(503, {"error": {"message": "overloaded"}})
+
+    async def answer_without_usage(seen: Seen, line: Line) -> None:
+        await line.answer(200, {"id": "x", "object": "chat.completion", "choices": []})
+
+    async with gateway(tmp_path, overloaded, answer_without_usage) as (gw, _):
+        await gw.chat()
+        await gw.rows(2)
+        [line] = gw.home.reports.tail(1)
+    assert (line.attempts, line.cost_pico, line.charge_pico, line.input_tokens) == (2, None, None, None)
+
+
+async def test_an_uploaded_file_is_not_counted_as_text(tmp_path: Path) -> None:
+    async def transcribe(seen: Seen, line: Line) -> None:
+        await line.answer(200, {"text": "hello there", "usage": {"type": "duration", "seconds": 12}})
+
+    async with gateway(tmp_path, transcribe) as (gw, _):
+        form = {"files": {"file": ("a.wav", b"\0" * 50_000)}, "data": {"model": "m"}}
+        response = await gw.client.post("/v1/audio/transcriptions", headers=gw.headers(), **form)
+        [row] = await gw.rows(1)
+    assert response.status_code == 200
+    assert (row["input"], row["cost_pico"]) == (None, None)
+    assert row["output"] > 0
+
+
 async def test_the_last_targets_error_is_passed_on_as_it_is(tmp_path: Path) -> None:
     error = {
         "error": {"message": f"slow down, {UPSTREAM_SECRET}", "type": "requests", "param": None, "code": "rate_limit"}
