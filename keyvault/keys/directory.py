@@ -20,7 +20,7 @@ from keyvault.storage import keys as key_rows
 from keyvault.storage.callers import UsableToken, Use
 from keyvault.storage.engine import Database, Transaction
 
-__all__ = ["Caller", "Directory"]
+__all__ = ["Caller", "Directory", "UsableToken"]
 
 LONGEST_CLIENT = 120
 """Characters kept of what a client calls itself."""
@@ -77,13 +77,18 @@ class Directory:
 
     def authenticate(self, presented: bytes, now_ms: int) -> Caller | None:
         """The caller a token belongs to at `now_ms`, or None. Any bytes may be given."""
+        found = self.find(presented)
+        return found.caller_at(now_ms) if found is not None else None
+
+    def find(self, presented: bytes) -> UsableToken | None:
+        """The token, whether or not its time is over; holds as long as `epoch` stays the same."""
         if token.parse(presented) is None:
             return None
         for pepper in self._peppers.values():
             mac = token.mac(pepper, presented)
             found = self._by_mac.get(mac)
             if found is not None and hmac.compare_digest(found.mac, mac):
-                return found.caller if found.until_ms is None or now_ms < found.until_ms else None
+                return found
         return None
 
     def used(self, caller: Caller, now_ms: int, client: str | None, address: str | None) -> None:

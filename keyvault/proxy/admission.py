@@ -12,7 +12,7 @@ from keyvault.domain.endpoints import ENDPOINTS, Dialect, Endpoint, Family
 from keyvault.domain.routes import Target, parse_target
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal, UsageError
-from keyvault.keys.directory import Caller, Directory
+from keyvault.keys.directory import Caller, Directory, UsableToken
 from keyvault.proxy.dialects.body import Body, read_body
 from keyvault.proxy.http1 import Exchange, Request
 
@@ -83,12 +83,25 @@ def family_of(request: Request) -> Family:
 
 
 def who(request: Request, directory: Directory, now_ms: int) -> Caller:
-    """The caller of a request; the same 401 for a wrong, unknown, expired, suspended or revoked key."""
-    token = _token(request)
-    caller = directory.authenticate(token, now_ms) if token else None
+    """The caller of a request; the same 401 for a wrong, unknown, expired, suspended or revoked key.
+
+    The same head on the same connection names the same token: it is looked up anew when any key has changed.
+    """
+    known: tuple[int, UsableToken] | None = request.lasting.get("token")
+    if known is None or known[0] != directory.epoch:
+        presented = _token(request)
+        found = directory.find(presented) if presented else None
+        if found is None:
+            raise _no_such_key()
+        known = request.lasting["token"] = (directory.epoch, found)
+    caller = known[1].caller_at(now_ms)
     if caller is None:
-        raise Refusal(401, "invalid_api_key", "incorrect API key provided", type="authentication_error")
+        raise _no_such_key()
     return caller
+
+
+def _no_such_key() -> Refusal:
+    return Refusal(401, "invalid_api_key", "incorrect API key provided", type="authentication_error")
 
 
 def _token(request: Request) -> bytes | None:

@@ -20,7 +20,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy import admission, answers, models
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.meter import stream_meter
-from keyvault.proxy.headers import to_provider
+from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.relay import Ending, Relay
@@ -102,8 +102,9 @@ class Gateway:
         while trip is not None:
             ending = await self._dispatch(call, trip)  # 6. On record, 7. Out, 8. Through
             following = self._next(call, trip, ending, pending)
-            await self._settle(call, trip, ending, final=following is None)  # 9. Settled, before the answer ends
+            settled = self._settle(call, trip, ending, final=following is None)
             if following is None:
+                await settled  # 9. Settled, before the answer ends; an attempt in between, with the next one's row
                 answers.deliver(call, trip.planned.target, trip.row.number, ending, trip.upstream.secrets)
             trip = following
 
@@ -170,18 +171,26 @@ class Gateway:
         """Head and body as they go to the provider."""
         request, upstream = call.exchange.request, trip.upstream
         body = call.body.rewritten(trip.planned.target.model, add_usage=call.wants_usage_added(trip.planned.upstream))
-        path = upstream.origin.path + call.path + admission.query_for_provider(request.query)
-        head = to_provider(
+        opening = self._opening(call, upstream)
+        return opening + closing(request.method, f"{trip.row.request_id}-{trip.row.number}", len(body)), body
+
+    @staticmethod
+    def _opening(call: Call, upstream: ServingUpstream) -> bytes:
+        """What the same head from a client becomes for the same upstream: made once, then remembered with the head."""
+        request = call.exchange.request
+        known: tuple[ServingUpstream, bytes] | None = request.lasting.get("opening")
+        if known is not None and known[0] is upstream:
+            return known[1]
+        opening = to_provider_opening(
             request.method,
-            path,
+            upstream.origin.path + call.path + admission.query_for_provider(request.query),
             request.headers,
             host=upstream.host,
             auth=upstream.auth,
             extra=upstream.extra,
-            request_id=f"{trip.row.request_id}-{trip.row.number}",
-            content_length=len(body),
         )
-        return head, body
+        request.lasting["opening"] = (upstream, opening)
+        return opening
 
     def _next(self, call: Call, trip: Trip, ending: Ending, pending: deque[Planned]) -> Trip | None:
         """The attempt that follows; None when this ending is the client's answer."""
@@ -205,4 +214,12 @@ class Gateway:
         call.cost_pico = booked.cost_pico
         self._metrics.settled(trip.planned.target, booked)
         self._tables.directory.used(call.caller, trip.row.started_ms, call.client, call.exchange.request.peer)
-        return self._ledger.settle(booked)
+        settled = self._ledger.settle(booked)
+        settled.add_done_callback(_seen)
+        return settled
+
+
+def _seen(settled: asyncio.Future[None]) -> None:
+    """Not everybody waits for a settlement; one that fails is the ledger's to write later, and to log."""
+    if not settled.cancelled():
+        settled.exception()

@@ -64,6 +64,10 @@ class UsableToken:
     """The first millisecond at which it is refused; None: no end."""
     caller: Caller
 
+    def caller_at(self, now_ms: int) -> Caller | None:
+        """The caller, until the token's time is over."""
+        return self.caller if self.until_ms is None or now_ms < self.until_ms else None
+
 
 @dataclass(frozen=True, slots=True)
 class Use:

@@ -15,6 +15,7 @@ from typing import Final, cast
 from keyvault.errors import Refusal
 from keyvault.proxy.http1.body import BodyReader, ChunkedBody, SizedBody
 from keyvault.proxy.http1.exchange import Exchange, Handler
+from keyvault.proxy.http1.familiar import Familiar
 from keyvault.proxy.http1.head import CHUNKED, HeadReader, Request
 from keyvault.proxy.http1.limits import BodyBudget, Limits
 from keyvault.proxy.http1.outlet import Outlet
@@ -46,6 +47,7 @@ class ServerConnection(asyncio.Protocol):
         self._state = _State.HEAD
         self._input = b""
         self._head: HeadReader | None = None
+        self._familiar = Familiar(limits)
         self._body: BodyReader | None = None
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
@@ -146,9 +148,8 @@ class ServerConnection(asyncio.Protocol):
         """Lets further requests wait. Reading never stops, or a client that leaves would not be noticed."""
         bound = self._limits.max_head
         if self._exchange is not None and self._exchange.finished:
-            bound += (
-                self._limits.max_body
-            )  # no pipelining: the client has its answer, and our handler is about to return
+            # No pipelining: the client has its answer, and our handler is about to return.
+            bound += self._limits.max_body
         if len(self._input) > bound:
             self._flooded = True
             self._outlet.keep_alive = False
@@ -157,12 +158,17 @@ class ServerConnection(asyncio.Protocol):
     def _read_head(self) -> None:
         if self._head is None:
             now = self._loop.time()
+            if known := self._familiar.recognise(self._input, now):
+                request, self._input = known
+                self._begin(request)
+                return
             self._deadline = now + self._limits.head_timeout
             self._head = HeadReader(Request(peer=self._peer, started=now), self._limits)
         data, self._input = self._input, b""
         rest = self._head.feed(data)
         if rest is not None:
-            request, self._head, self._input = self._head.request, None, rest
+            request, head, self._head, self._input = self._head.request, self._head.head, None, rest
+            self._familiar.learn(head, request)
             self._begin(request)
 
     def _begin(self, request: Request) -> None:
@@ -260,9 +266,8 @@ class ServerConnection(asyncio.Protocol):
         self._outlet.keep_alive = False
         exchange = self._exchange
         if exchange is None:
-            exchange = Exchange(
-                self._outlet, self._head.request if self._head is not None else Request(peer=self._peer)
-            )
+            request = self._head.request if self._head is not None else Request(peer=self._peer)
+            exchange = Exchange(self._outlet, request)
         if not exchange.started:
             self._handler.refuse(exchange, refusal)
         self._linger()

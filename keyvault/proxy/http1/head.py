@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httptools
 
@@ -53,16 +53,31 @@ class Request:
     """As announced; `CHUNKED` where it is not known beforehand."""
     keep_alive: bool = False
     expects_continue: bool = False
+    lasting: dict[Any, Any] = field(default_factory=dict)
+    """For what is worked out from the head alone: shared by all requests of a connection with the same head."""
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value of a header, by its lower-case name."""
-        for candidate, value in self.headers:
-            if candidate == name:
-                return value
-        return None
+        """The first value of a header, by its lower-case name; for Content-Length ask `body_length`."""
+        first = self.lasting.get("first")
+        if first is None:
+            first = self.lasting["first"] = dict(reversed(self.headers))
+            first.pop(b"content-length", None)
+        value: bytes | None = first.get(name)
+        return value
 
     def all(self, name: bytes) -> list[bytes]:
         return [value for candidate, value in self.headers if candidate == name]
+
+    def again(self, length: int, started: float) -> Request:
+        """Another request with the same head, but for the length of its body."""
+        headers = self.headers
+        if length != self.body_length:
+            value = b"%d" % length
+            headers = [(name, value if name == b"content-length" else old) for name, old in headers]
+        return Request(
+            self.method, self.target, self.path, self.query, self.version, headers, b"", self.peer, started,
+            length, self.keep_alive, self.expects_continue, self.lasting,
+        )  # fmt: skip
 
 
 class HeadReader:
@@ -71,7 +86,7 @@ class HeadReader:
     llhttp sees every byte as it comes, so that what is wrong is refused as soon as it shows.
     """
 
-    __slots__ = ("_complete", "_headers", "_limits", "_parser", "_raw", "request")
+    __slots__ = ("_complete", "_headers", "_limits", "_parser", "_raw", "head", "request")
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self.request = request
@@ -79,6 +94,8 @@ class HeadReader:
         self._raw = b""
         self._headers = request.headers
         self._complete = False
+        self.head = b""
+        """The head's bytes, once it is complete."""
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> bytes | None:
@@ -94,6 +111,7 @@ class HeadReader:
         if self._complete and end >= 0:
             self._read_request_line(raw[: raw.find(b"\r\n")])
             self._read_framing([header for header in self._headers if header[0] in _FRAMING])
+            self.head = raw[:size]
             return raw[size:]
         if (line_end := raw.find(b"\r\n")) >= 0:
             self._read_request_line(raw[:line_end])
