@@ -50,7 +50,7 @@ class Tables:
         self._looked = False
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
-        self.directory = Directory(home.database, vault.peppers)
+        self.directory = Directory(home.database, vault.peppers, clock=home.clock)
         self.upstreams: Mapping[str, ServingUpstream] = {}
         self._seen = self._reader.read()
         self.directory.load()
@@ -66,10 +66,10 @@ class Tables:
         if self._looked:
             return
         found = self._reader.read()
-        self._looked = True
-        self._loop.call_soon(self._look_again)
         if found != self._seen:
             self._renew(found)
+        self._looked = True
+        self._loop.call_soon(self._look_again)
 
     def _look_again(self) -> None:
         self._looked = False
