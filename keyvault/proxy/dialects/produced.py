@@ -39,12 +39,11 @@ def _end_of_value(event: bytes, start: int) -> int:
 class Produced:
     """Collects the values of some fields over a stream's events."""
 
-    __slots__ = ("_lead", "_lead_length", "_pattern", "_pieces", "_text", "_unread")
+    __slots__ = ("_lead", "_pattern", "_pieces", "_text", "_unread")
 
     def __init__(self, pattern: re.Pattern[bytes]) -> None:
         self._pattern = pattern
         self._lead = b"\0"
-        self._lead_length = 1
         self._unread: list[bytes] = []
         self._pieces: list[bytes] = []
         self._text = bytearray()
@@ -56,29 +55,26 @@ class Produced:
             self._read()
 
     def _read(self) -> None:
+        """The field seen last is tried first: streams repeat themselves."""
         for event in self._unread:
-            self._read_event(event)
+            start = event.find(self._lead)
+            if start >= 0:
+                start += len(self._lead)
+                end = event.find(b'"', start)
+                if end > start:
+                    if event[end - 1] == _BACKSLASH:
+                        end = _end_of_value(event, start)
+                    self._pieces.append(event[start:end])
+                    continue
+            self._search(event)
         self._unread.clear()
         if len(self._pieces) > _MAX_PIECES:
             self._fold()
-
-    def _read_event(self, event: bytes) -> None:
-        """The field seen last is tried first: streams repeat themselves."""
-        start = event.find(self._lead) + self._lead_length
-        if start >= self._lead_length:
-            end = event.find(b'"', start)
-            if end > start:
-                if event[end - 1] == _BACKSLASH:
-                    end = _end_of_value(event, start)
-                self._pieces.append(event[start:end])
-                return
-        self._search(event)
 
     def _search(self, event: bytes) -> None:
         for match in self._pattern.finditer(event):
             self._pieces.append(match[2])
             self._lead = match[1]
-        self._lead_length = len(self._lead)
 
     def _fold(self) -> None:
         room = MAX_BYTES - len(self._text)
