@@ -138,9 +138,7 @@ class Session:
     def show(self, document: Document) -> None:
         """Print a document in the form asked for; it is delivered when this returns."""
         if self.dry_run and isinstance(document, Details):
-            document = Details(
-                {**document.row, "dry_run": True}, document.key, document.omit | {"dry_run"}, document.inner
-            )
+            document = replace(document, row={**document.row, "dry_run": True}, omit=document.omit | {"dry_run"})
         self.io.data(render(document, self.options.format, self._look()))
 
     def show_row(self, row: Row) -> None:

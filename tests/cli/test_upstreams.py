@@ -96,6 +96,16 @@ def test_creating_listing_and_showing_an_upstream_without_its_credential(gwctl: 
     assert set(gwctl("upstreams", "list", "--json").json["upstreams"][0]) == UPSTREAM
 
 
+def test_an_upstream_that_was_never_tested_says_so(gwctl: Gwctl, provider: str) -> None:
+    assert "verified at    untried\n" in create(gwctl, provider).out
+    for shown in (gwctl("upstreams", "list").out, gwctl("upstreams", "show", "local").out):
+        assert "untried" in shown
+    assert gwctl("upstreams", "show", "local", "--json").json["verified_at"] is None
+    gwctl("upstreams", "test", "local")
+    for shown in (gwctl("upstreams", "list").out, gwctl("upstreams", "show", "local").out):
+        assert "untried" not in shown
+
+
 def test_the_credential_may_come_from_a_file(gwctl: Gwctl, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(SECRET + "\n")

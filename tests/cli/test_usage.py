@@ -75,7 +75,9 @@ async def record(home: Home, now_ms: int) -> None:
         await ledger.settle(settlement)
 
     first, second = ulid_at(now_ms, 1), ulid_at(now_ms, 2)
-    failed = Settlement(first, 1, Outcome.FAILED, False, 500, NO_USAGE, Basis.UNKNOWN, 40, error_code="server_error")
+    failed = Settlement(
+        first, 1, Outcome.FAILED, False, 500, NO_USAGE, Basis.UNKNOWN, 40, charge_pico=0, error_code="server_error"
+    )
     served = Settlement(
         *(first, 2, Outcome.SERVED, True, 200, Usage(input=1000, cached_input=200, output=50), Basis.PROVIDER, 300),
         first_content_ms=250,
@@ -87,6 +89,7 @@ async def record(home: Home, now_ms: int) -> None:
     await attempt(first, 2, Target("groq", "llama"), served)
     refused = Settlement(
         *(second, 1, Outcome.FAILED, True, 429, NO_USAGE, Basis.UNKNOWN, 12),
+        charge_pico=0,
         error_code="rate_limited",
         error_text="slow \x1b[31mdown",
     )
