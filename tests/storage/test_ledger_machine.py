@@ -4,15 +4,23 @@ simple model of them equal. Runs against the writer's own batches, with and with
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from keyvault.domain.ledger import Basis, OpenAttempt, Outcome
 from keyvault.errors import Unavailable
@@ -32,12 +40,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     attempts = Bundle("attempts")
 
-    def __init__(self) -> None:
+    def __init__(self, template: Path, path: Path) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
-        shutil.copy(_template(), self.directory / "gateway.db")
+        shutil.copy(template, path)
         self.clock = FrozenClock()
-        self.database = Database(f"sqlite:///{self.directory / 'gateway.db'}")
+        self.database = Database(f"sqlite:///{path}")
         self.loop = asyncio.new_event_loop()
         self.count = 0
         self.lives = 0
@@ -161,23 +168,20 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.stop()
         self.loop.close()
         self.database.close()
-        shutil.rmtree(self.directory)
 
 
-def _template() -> Path:
-    """An empty, migrated database, made once: migrating takes longer than a whole run of the machine."""
-    path = Path(tempfile.gettempdir()) / f"ledger-machine-{migrations.HEAD}-{hash(Path(__file__).stat().st_mtime)}.db"
-    if not path.exists():
-        database = Database(f"sqlite:///{path}.new")
-        migrations.upgrade(database)
-        with database.read() as tx:
-            tx.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        database.close()
-        Path(f"{path}.new").replace(path)
-    return path
-
-
-LedgerMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestAnyInterleaving = LedgerMachine.TestCase
+def test_any_interleaving_keeps_the_books(tmp_path: Path) -> None:
+    template = tmp_path / "template.db"  # migrating takes longer than a whole run of the machine
+    database = Database(f"sqlite:///{template}")
+    migrations.upgrade(database)
+    with database.read() as tx:
+        tx.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    machines = itertools.count()
+    rounds = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(
+        lambda: LedgerMachine(template, tmp_path / f"{next(machines)}.db"),
+        settings=settings(
+            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
