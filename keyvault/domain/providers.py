@@ -6,7 +6,6 @@ upstream. What nobody has seen to work says so: `verified` is None.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from keyvault.domain.endpoints import Dialect
-from keyvault.errors import UsageError
+from keyvault.domain.names import not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +48,12 @@ class Preset:
     verified: str | None = None
     """Against what and when the preset was seen to work; None: untried."""
 
-    @property
-    def needs_base_url(self) -> bool:
-        return self.base_url is None
-
 
 def preset(name: str) -> Preset:
-    """The preset of a provider. Raises `UsageError` with the nearest names."""
+    """The preset of a provider. Raises `NotFound` with the nearest name."""
     known = _presets()
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(known)
-        raise UsageError(f"no such provider: {name[:40]!a}", hint=hint)
+        raise not_found("provider", name, known, otherwise="gwctl upstreams presets")
     return known[name]
 
 

@@ -50,7 +50,8 @@ class Upstreams:
     ) -> Upstream:
         """Make an upstream from a preset; what is given stands in for what the preset says.
 
-        Raises `UsageError` for anything that cannot be right, `Conflict` for a name that exists, `Locked`.
+        Raises `UsageError` for anything that cannot be right, `NotFound` for an unknown provider, `Conflict` for a
+        name that exists, `Locked`.
         """
         chosen = preset(provider)
         check_secret(chosen, secret)

@@ -106,7 +106,6 @@ def test_what_can_be_no_credential_is_refused_without_showing_it(upstreams: Upst
     ("changes", "reason"),
     [
         ({"name": "a b"}, "not a valid upstream name"),
-        ({"provider": "opnai"}, "no such provider"),
         ({"secret": None}, "needs a credential"),
         ({"provider": "azure"}, "needs a base URL"),
         ({"base_url": "http://api.openai.com/v1"}, "plain http"),
@@ -136,8 +135,17 @@ def test_names_are_unique_without_regard_to_case(openai: Upstreams) -> None:
 
 def test_a_typo_is_answered_with_the_nearest_name(openai: Upstreams) -> None:
     with pytest.raises(NotFound) as caught:
-        openai.get("opnai")
+        openai.get("OPNAI")
     assert caught.value.hint == "did you mean openai?"
+    with pytest.raises(NotFound, match="no such provider") as caught:
+        openai.create("second", "opnai", secret=Secret(SECRET))
+    assert caught.value.hint == "did you mean openai?"
+
+
+def test_a_credential_typed_in_a_name_s_place_is_not_shown(openai: Upstreams) -> None:
+    with pytest.raises(NotFound) as caught:
+        openai.get(SECRET)
+    assert SECRET not in caught.value.message
 
 
 def test_disabling_deleting_and_recording_a_test_need_no_unlocking(
