@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from opsconsole.cli.text import Amount, cell, csv_cell, plain
+from opsconsole.cli.text import UNKNOWN, Amount, cell, csv_cell, plain
 
 Row = Mapping[str, Any]
 
@@ -51,6 +51,8 @@ class Column:
 
     field: str
     title: str = ""
+    absent: str = UNKNOWN
+    """What a table says where a row has None."""
 
     @property
     def heading(self) -> str:
@@ -84,6 +86,8 @@ class Details:
     """Fields that only programs get."""
     inner: Sequence[Listing] = ()
     """Listings whose rows are also fields of the JSON document."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """What a table says where a field is None, if it means more than that the value is unknown."""
 
 
 Document = Listing | Details
@@ -139,7 +143,7 @@ def _table(listing: Listing, look: Look) -> str:
     if not listing.rows:
         return ""
     rows = [*listing.rows, *([listing.total] if listing.total is not None else [])]
-    cells = [[cell(row.get(c.field), look.now) for c in listing.columns] for row in rows]
+    cells = [[_cell(row.get(c.field), look, c.absent) for c in listing.columns] for row in rows]
     if listing.total is not None:
         cells[-1] = [
             "" if c.field not in listing.total else text for c, text in zip(listing.columns, cells[-1], strict=True)
@@ -157,12 +161,16 @@ def _card(details: Details, look: Look) -> str:
     shown = {name: value for name, value in details.row.items() if name not in details.omit}
     width = max(map(len, shown), default=0)
     text = "".join(
-        f"{look.paint(name.replace('_', ' ').ljust(width), 'dim')}  {cell(value, look.now)}\n"
+        f"{look.paint(name.replace('_', ' ').ljust(width), 'dim')}  {_cell(value, look, details.absent.get(name, UNKNOWN))}\n"
         for name, value in shown.items()
     )
     for inner in details.inner:
         text += f"\n{inner.name.replace('_', ' ')}\n{_table(inner, look) or 'none' + chr(10)}"
     return text
+
+
+def _cell(value: Any, look: Look, absent: str) -> str:
+    return absent if value is None else cell(value, look.now)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,6 +10,7 @@ import httpx
 import openai
 import pytest
 
+from keyvault.domain.providers import preset
 from tests.gateway import Gateway, serving
 from tests.real.tiny_llama import MODEL, SECRET
 from tests.real.waiting import eventually
@@ -48,6 +49,7 @@ def counts(row: dict[str, Any]) -> tuple[Any, ...]:
 def test_the_preset_passes_its_test_call(gateway: Gateway) -> None:
     told = gateway.json("upstreams", "test", "llama", "--model", MODEL)
     assert told["ok"] is True
+    assert (preset("llamacpp").verified or "").startswith("llama.cpp server, 20")  # said because of this test
 
 
 def test_the_counts_of_a_chat_are_what_the_server_reports(gateway: Gateway, client: openai.OpenAI) -> None:

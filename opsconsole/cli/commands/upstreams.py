@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -31,6 +31,9 @@ upstreams = Noun(
     examples="gwctl upstreams create openai --provider openai\ngwctl upstreams test openai\ngwctl upstreams presets",
 )
 app = upstreams.app
+
+_UNTRIED: Final = "untried"
+"""Nobody has seen it answer."""
 
 Provider = Annotated[
     str,
@@ -97,7 +100,7 @@ def create(
         dialects=None if dialects is None else _dialects(dialects),
     )
     session.changed(f"created upstream {upstream.name}; to see it answer: gwctl upstreams test {upstream.name}")
-    session.show(Details(_row(upstream)))
+    session.show(_card(upstream))
 
 
 @upstreams.verb("list", examples="gwctl upstreams list --json")
@@ -108,7 +111,7 @@ def list_(session: Session) -> None:
         Column("provider"),
         Column("base_url", "BASE URL"),
         Column("state"),
-        Column("verified_at", "VERIFIED"),
+        Column("verified_at", "VERIFIED", _UNTRIED),
     ]
     session.show(Listing("upstreams", [_row(upstream) for upstream in session.home.upstreams.list()], columns))
 
@@ -116,7 +119,7 @@ def list_(session: Session) -> None:
 @upstreams.verb("show", examples="gwctl upstreams show openai")
 def show(session: Session, name: UpstreamName) -> None:
     """Show an upstream, without its credential."""
-    session.show(Details(_row(session.home.upstreams.get(name))))
+    session.show(_card(session.home.upstreams.get(name)))
 
 
 @upstreams.verb("presets", examples="gwctl upstreams presets")
@@ -131,7 +134,7 @@ def list_presets(session: Session) -> None:
             "dialects": sorted(p.dialects),
             "needs_secret": p.needs_secret,
             "catalogue": p.catalogue,
-            "verified": p.verified or "untried",
+            "verified": p.verified or _UNTRIED,
         }
         for p in presets()
     ]
@@ -167,7 +170,7 @@ def disable(session: Session, name: UpstreamName) -> None:
     """Take an upstream out of service at once."""
     upstream = session.home.upstreams.disable(name)
     session.changed(f"disabled upstream {upstream.name}")
-    session.show(Details(_row(upstream)))
+    session.show(_card(upstream))
 
 
 @upstreams.verb("enable", changes=True, examples="gwctl upstreams enable openai")
@@ -175,7 +178,7 @@ def enable(session: Session, name: UpstreamName) -> None:
     """Put a disabled upstream back into service."""
     upstream = session.home.upstreams.enable(name)
     session.changed(f"enabled upstream {upstream.name}")
-    session.show(Details(_row(upstream)))
+    session.show(_card(upstream))
 
 
 @upstreams.verb("delete", changes=True, examples="gwctl upstreams delete openai --confirm openai")
@@ -238,6 +241,10 @@ def _dialects(text: str) -> list[Dialect]:
         if word not in known:
             raise UsageError(f"no such dialect: {word[:40]!a}", hint=f"some of {','.join(known)}")
     return [Dialect(word) for word in parts(text)]
+
+
+def _card(upstream: Upstream) -> Details:
+    return Details(_row(upstream), absent={"verified_at": _UNTRIED})
 
 
 def _row(upstream: Upstream) -> Row:
