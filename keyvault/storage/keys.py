@@ -148,8 +148,14 @@ def dump_policy(policy: Policy) -> str:
 
 
 def load_policy(text: str) -> Policy:
-    stored = json.loads(text)
-    return Policy(tuple(stored["models"]), tuple(stored["endpoints"]), stored["expose"], stored["pin"])
+    """What a policy was stored without, being older than the field, is as in `Policy()`."""
+    stored, usual = json.loads(text), Policy()
+    return Policy(
+        models=tuple(stored.get("models", usual.models)),
+        endpoints=tuple(stored.get("endpoints", usual.endpoints)),
+        expose=stored.get("expose", usual.expose),
+        pin=stored.get("pin", usual.pin),
+    )
 
 
 def _load(tx: Transaction, wanted: sa.ColumnElement[bool]) -> list[Key]:

@@ -44,6 +44,13 @@ def states(keys: Keys, clock: Clock, name: str = "ci-bot") -> list[GenerationSta
     return [generation.state_at(clock.now()) for generation in keys.get(name).generations]
 
 
+def test_a_policy_stored_before_a_field_existed_has_the_field_s_usual_value(keys: Keys, database: Database) -> None:
+    keys.create("ci-bot", policy=Policy(models=("gpt-*",), pin=True))
+    with database.write() as tx:
+        tx.exec_driver_sql("""UPDATE keys SET policy = '{"models": ["gpt-*"]}'""")
+    assert keys.get("ci-bot").policy == Policy(models=("gpt-*",))
+
+
 # --- create -------------------------------------------------------------------------------------------------------
 
 
