@@ -1,6 +1,6 @@
 """Money as integers: pico-dollars (10⁻¹² USD).
 
-Prices are integers too: pico-dollars per million units (tokens, seconds, images, calls), which holds every price with
+Prices are integers too: pico-dollars per million units (tokens, images, calls), which holds every price with
 up to twelve decimals per million exactly. A cost is summed exactly and rounded half-even once.
 """
 

@@ -40,10 +40,6 @@ class Endpoint:
     dialect: Dialect
     multipart: bool = False
 
-    @property
-    def family(self) -> Family:
-        return Family.ANTHROPIC if self.dialect is Dialect.MESSAGES else Family.OPENAI
-
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     e.path: e

@@ -15,7 +15,7 @@ class Compartment(StrEnum):
     UPSTREAM = "upstream"
     """Provider secrets."""
     KEYS = "keys"
-    """The pepper of downstream tokens, row MACs, audit."""
+    """The peppers of downstream tokens."""
 
 
 class SlotKind(StrEnum):

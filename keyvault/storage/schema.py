@@ -6,7 +6,7 @@ carry a folded twin that is unique. Every change here needs a migration; a test 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -351,8 +351,3 @@ audit = Table(
     Column("previous", LargeBinary, nullable=False),
     Column("digest", LargeBinary, nullable=False),
 )
-
-
-def columns(table: Table) -> tuple[Any, ...]:
-    """The table's columns in order, for callers that build statements once."""
-    return tuple(table.columns)
