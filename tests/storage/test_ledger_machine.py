@@ -181,7 +181,5 @@ def test_any_interleaving_keeps_the_books(tmp_path: Path) -> None:
     rounds = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(
         lambda: LedgerMachine(template, tmp_path / f"{next(machines)}.db"),
-        settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=rounds,
     )
