@@ -62,7 +62,7 @@ WRONG_VALUES = {
     "routes set fast openai/gpt-5": 3,
     "routes show fast": 3,
     "routes delete fast": 3,
-    "upstreams create x --provider nobody --no-secret": 2,
+    "upstreams create x --provider nobody --no-secret": 3,
     "upstreams create x --provider openai": 2,
     "upstreams show nobody": 3,
     "upstreams test nobody": 3,
