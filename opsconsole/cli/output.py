@@ -160,9 +160,9 @@ def _table(listing: Listing, look: Look) -> str:
 def _card(details: Details, look: Look) -> str:
     shown = {name: value for name, value in details.row.items() if name not in details.omit}
     width = max(map(len, shown), default=0)
+    cells = {name: _cell(value, look, details.absent.get(name, UNKNOWN)) for name, value in shown.items()}
     text = "".join(
-        f"{look.paint(name.replace('_', ' ').ljust(width), 'dim')}  {_cell(value, look, details.absent.get(name, UNKNOWN))}\n"
-        for name, value in shown.items()
+        f"{look.paint(name.replace('_', ' ').ljust(width), 'dim')}  {text}\n" for name, text in cells.items()
     )
     for inner in details.inner:
         text += f"\n{inner.name.replace('_', ' ')}\n{_table(inner, look) or 'none' + chr(10)}"
