@@ -148,6 +148,8 @@ _PROVIDER_IDS: Final = (
     b"x-ms-request-id",
     b"cf-ray",
 )
+"""The best first."""
+_IS_PROVIDER_ID: Final = frozenset(_PROVIDER_IDS)
 
 
 def to_provider(
@@ -245,7 +247,9 @@ def request_id_headers(request_id: str) -> Headers:
 
 def provider_request_id(answer_headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     """The provider's own id of the request, for the ledger; None where it gives none that can be shown."""
-    found = {name: value for name, value in answer_headers if name in _PROVIDER_IDS}
-    value = next((found[name] for name in _PROVIDER_IDS if name in found), b"")
+    found = {name: value for name, value in answer_headers if name in _IS_PROVIDER_ID}
+    if not found:
+        return None
+    value = next(found[name] for name in _PROVIDER_IDS if name in found)
     text = value[:200].decode("ascii", "replace")
     return text if text and text.isprintable() else None

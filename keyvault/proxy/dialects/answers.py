@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 
@@ -23,22 +23,22 @@ from keyvault.proxy.dialects.usage import Fields, basis_of, count, read_usage
 from keyvault.proxy.headers import provider_request_id
 
 
-class _Small(msgspec.Struct):
+class _Small(TypedDict, total=False):
     """The fields that matter; everything else is skipped, not decoded."""
 
-    usage: Any = None
-    x_groq: Any = None
-    timings: Any = None
-    id: Any = None
-    error: Any = None
-    object: Any = None
-    status: Any = None
-    input_tokens: Any = None
-    type: Any = None
+    usage: Any
+    x_groq: Any
+    timings: Any
+    id: Any
+    error: Any
+    object: Any
+    status: Any
+    input_tokens: Any
+    type: Any
 
 
-class _Images(_Small):
-    data: list[msgspec.Raw] | None = None
+class _Images(_Small, total=False):
+    data: list[msgspec.Raw] | None
 
 
 _small = msgspec.json.Decoder(_Small)
@@ -81,10 +81,9 @@ def read_answer(
 def _decode(body: bytes, dialect: Dialect) -> Fields | None:
     """The small fields of an answer; `data` as the list of what is in it, undecoded. None where it is not an object."""
     try:
-        answer = (_images if dialect is Dialect.IMAGES else _small).decode(body)
+        return (_images if dialect is Dialect.IMAGES else _small).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return {name: value for name in answer.__struct_fields__ if (value := getattr(answer, name)) is not None}
 
 
 def _usage(dialect: Dialect, answer: Fields) -> Usage | None:

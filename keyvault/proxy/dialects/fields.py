@@ -64,15 +64,15 @@ def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Bo
     if fields is None:
         return OpaqueBody(raw=body)
     fields = _without_dropped(fields)
-    model = _model(fields, dialect)
+    heads = _present(fields, _HEADS)
     return JsonBody(
         fields=fields,
-        model=model,
-        stream=_flag(fields, "stream"),
-        output_cap=_output_cap(fields),
-        choices=_choices(fields, dialect),
-        include_usage=_include_usage(fields),
-        background=_flag(fields, "background"),
+        model=_model(heads, dialect),
+        stream=_flag(heads, "stream"),
+        output_cap=_output_cap(heads),
+        choices=_choices(heads, fields, dialect),
+        include_usage=_include_usage(heads),
+        background=_flag(heads, "background"),
     )
 
 
@@ -103,8 +103,16 @@ def _without_dropped(fields: dict[str, Raw]) -> dict[str, Raw]:
     return {name: value for name, value in fields.items() if name not in dropped} if dropped else fields
 
 
-def _model(fields: dict[str, Raw], dialect: Dialect) -> str | None:
-    raw = _present(fields, "model")
+_Heads = dict[str, bytes]
+"""The head fields that are there and not null."""
+
+
+def _present(fields: dict[str, Raw], names: frozenset[str]) -> _Heads:
+    return {name: value for name, raw in fields.items() if name in names and (value := bytes(raw)) != b"null"}
+
+
+def _model(heads: _Heads, dialect: Dialect) -> str | None:
+    raw = heads.get("model")
     if raw is None:
         if dialect in _MODEL_OPTIONAL:
             return None
@@ -114,21 +122,12 @@ def _model(fields: dict[str, Raw], dialect: Dialect) -> str | None:
     return bodies.check_model(_text.decode(raw))
 
 
-def _present(fields: dict[str, Raw], name: str) -> bytes | None:
-    """The bytes of a field, None where it is absent or null."""
-    raw = fields.get(name)
-    if raw is None:
-        return None
-    value = bytes(raw)
-    return None if value == b"null" else value
-
-
 def _kind(raw: bytes) -> str:
     return _KINDS.get(raw[:1]) or ("an integer" if raw.lstrip(b"-").isdigit() else "a decimal number")
 
 
-def _flag(fields: dict[str, Raw], name: str) -> bool:
-    raw = _present(fields, name)
+def _flag(heads: _Heads, name: str) -> bool:
+    raw = heads.get(name)
     if raw is None or raw == b"false":
         return False
     if raw == b"true":
@@ -136,8 +135,8 @@ def _flag(fields: dict[str, Raw], name: str) -> bool:
     raise wrong_type(name, "a boolean", _kind(raw))
 
 
-def _count(fields: dict[str, Raw], name: str, lowest: int, highest: int) -> int | None:
-    raw = _present(fields, name)
+def _count(heads: _Heads, name: str, lowest: int, highest: int) -> int | None:
+    raw = heads.get(name)
     if raw is None:
         return None
     if not raw.lstrip(b"-").isdigit():
@@ -147,18 +146,19 @@ def _count(fields: dict[str, Raw], name: str, lowest: int, highest: int) -> int 
     return check_count(name, int(raw), lowest, highest)
 
 
-def _output_cap(fields: dict[str, Raw]) -> int | None:
+def _output_cap(heads: _Heads) -> int | None:
     """The largest of the caps given: which of two a provider would follow is its own affair."""
-    given = [_count(fields, name, 0, bodies.MAX_TOKENS) for name in _CAPS if name in fields]
-    return max((cap for cap in given if cap is not None), default=None) if given else None
+    given = [_count(heads, name, 0, bodies.MAX_TOKENS) for name in _CAPS if name in heads]
+    return max(cap for cap in given if cap is not None) if given else None
 
 
-def _choices(fields: dict[str, Raw], dialect: Dialect) -> int:
-    choices = _count(fields, "n", 1, bodies.MAX_CHOICES) or 1
+def _choices(heads: _Heads, fields: dict[str, Raw], dialect: Dialect) -> int:
+    choices = _count(heads, "n", 1, bodies.MAX_CHOICES) or 1
     if dialect is not Dialect.COMPLETIONS:
         return choices
-    best_of = _count(fields, "best_of", 1, bodies.MAX_CHOICES) or 1
-    return max(choices, best_of) * _prompts(_present(fields, "prompt"))
+    best_of = _count(heads, "best_of", 1, bodies.MAX_CHOICES) or 1
+    prompt = fields.get("prompt")
+    return max(choices, best_of) * _prompts(None if prompt is None else bytes(prompt))
 
 
 def _prompts(raw: bytes | None) -> int:
@@ -169,10 +169,10 @@ def _prompts(raw: bytes | None) -> int:
     return len(prompts) if prompts and bytes(prompts[0])[:1] in (b'"', b"[") else 1
 
 
-def _include_usage(fields: dict[str, Raw]) -> bool:
-    raw = _present(fields, "stream_options")
+def _include_usage(heads: _Heads) -> bool:
+    raw = heads.get("stream_options")
     if raw is None:
         return False
     if not raw.startswith(b"{"):
         raise wrong_type("stream_options", "an object", _kind(raw))
-    return _flag(_fields.decode(raw), "include_usage")
+    return _flag(_present(_fields.decode(raw), frozenset({"include_usage"})), "include_usage")

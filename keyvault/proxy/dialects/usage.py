@@ -34,8 +34,8 @@ def count(value: object) -> int | None:
 
 def first_count(fields: Fields, *names: str) -> int | None:
     for name in names:
-        found = count(fields.get(name))
-        if found is not None:
+        found = fields.get(name)
+        if type(found) is int and 0 <= found <= MAX_COUNT:
             return found
     return None
 
@@ -101,27 +101,28 @@ def _openai_usage(raw: Fields, timings: Fields) -> Usage:
     left = first_count(raw, "completion_tokens", "output_tokens")
     before = _details(raw, "prompt_tokens_details", "input_tokens_details", "input_token_details")
     after = _details(raw, "completion_tokens_details", "output_tokens_details", "output_token_details")
-    cached = first_count(before, "cached_tokens")
+    cached = first_count(before, "cached_tokens") if before else None
     if cached is None:
         cached = first_count(raw, "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
-    if cached is None:
+    if cached is None and timings:
         cached = count(timings.get("cache_n"))
-    reasoning = first_count(after, "reasoning_tokens")
+    reasoning = first_count(after, "reasoning_tokens") if after else None
     left, reasoning = _with_hidden_reasoning(entered, left, reasoning, count(raw.get("total_tokens")))
     return Usage(
         input=entered,
         cached_input=_within(cached, entered),
-        cache_write=_within(first_count(before, "cache_write_tokens"), entered),
+        cache_write=_within(first_count(before, "cache_write_tokens"), entered) if before else None,
         output=left,
         reasoning=_within(reasoning, left),
-        audio_input=_within(first_count(before, "audio_tokens"), entered),
-        audio_output=_within(first_count(after, "audio_tokens"), left),
+        audio_input=_within(first_count(before, "audio_tokens"), entered) if before else None,
+        audio_output=_within(first_count(after, "audio_tokens"), left) if after else None,
     )
 
 
 def _details(raw: Fields, *names: str) -> Fields:
     for name in names:
-        if found := fields_of(raw.get(name)):
+        found = raw.get(name)
+        if found and isinstance(found, dict):
             return found
     return _NONE
 
