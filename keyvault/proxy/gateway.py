@@ -209,7 +209,7 @@ class Gateway:
     ) -> asyncio.Future[None]:
         booked = settlement(
             call, trip.row, ending, trip.price,
-            began=trip.began, now=self._time(), final=final, left=left, secrets=trip.upstream.secrets,
+            model=trip.planned.target.model, began=trip.began, now=self._time(), final=final, left=left, secrets=trip.upstream.secrets,
         )  # fmt: skip
         call.cost_pico = booked.cost_pico
         self._metrics.settled(trip.planned.target, booked)

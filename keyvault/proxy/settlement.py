@@ -29,18 +29,19 @@ def settlement(
     ending: Ending,
     price: Price | None,
     *,
+    model: str,
     now: float,
     began: float,
     final: bool,
     left: bool = False,
     secrets: tuple[str, ...] = (),
 ) -> Settlement:
-    """`left`: the client has gone. `now`, `began`: loop times in seconds."""
+    """`model`: the target's, whose tokenizer counts. `left`: the client has gone. `now`, `began`: loop times in seconds."""
     metered = _metered(call, ending, secrets)
     error = ending.failure or (metered and metered.error)
     failed = error is not None or (ending.status or 0) >= 400
     outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
-    usage, basis = _counts(call, ending, metered)
+    usage, basis = _counts(call, model, ending, metered)
     cost_pico = _cost(ending, usage, price)
     code, text = error or (None, None)
     return Settlement(
@@ -70,14 +71,14 @@ def _metered(call: Call, ending: Ending, secrets: tuple[str, ...]) -> Metered | 
     return read_answer(call.dialect, ending.status, ending.body, ending.headers, secrets)
 
 
-def _counts(call: Call, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
+def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
     if not ending.sent or (ending.metered is None and (ending.status or 0) >= 400):
         return NOTHING, Basis.PROVIDER
     if metered is None:
         return Usage(), Basis.UNKNOWN
     if (metered.basis is Basis.PROVIDER and metered.complete) or not metered.produced:
         return metered.usage, metered.basis
-    output, basis = count_text(metered.produced, call.model or "")
+    output, basis = count_text(metered.produced, model)
     usage = replace(metered.usage, output=output)
     if usage.input is None and isinstance(call.body, JsonBody):  # of a form's files the bytes tell nothing
         usage, basis = replace(usage, input=estimate_input(call.exchange.request.body)), Basis.ESTIMATE
