@@ -208,9 +208,17 @@ class Gateway:
         self, call: Call, trip: Trip, ending: Ending, *, final: bool, left: bool = False
     ) -> asyncio.Future[None]:
         booked = settlement(
-            call, trip.row, ending, trip.price,
-            model=trip.planned.target.model, began=trip.began, now=self._time(), final=final, left=left, secrets=trip.upstream.secrets,
-        )  # fmt: skip
+            call,
+            trip.row,
+            ending,
+            trip.price,
+            model=trip.planned.target.model,
+            began=trip.began,
+            now=self._time(),
+            final=final,
+            left=left,
+            secrets=trip.upstream.secrets,
+        )
         call.cost_pico = booked.cost_pico
         self._metrics.settled(trip.planned.target, booked)
         self._tables.directory.used(call.caller, trip.row.started_ms, call.client, call.exchange.request.peer)

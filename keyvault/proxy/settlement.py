@@ -36,7 +36,10 @@ def settlement(
     left: bool = False,
     secrets: tuple[str, ...] = (),
 ) -> Settlement:
-    """`model`: the target's, whose tokenizer counts. `left`: the client has gone. `now`, `began`: loop times in seconds."""
+    """What to book.
+
+    `model`: the target's, whose tokenizer counts. `left`: the client has gone. `now`, `began`: loop times in seconds.
+    """
     metered = _metered(call, ending, secrets)
     error = ending.failure or (metered and metered.error)
     failed = error is not None or (ending.status or 0) >= 400
