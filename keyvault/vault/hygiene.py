@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import resource
+import signal
 import sys
 from dataclasses import dataclass
 from typing import Final
 
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 
 
@@ -26,6 +28,12 @@ class Hardening:
 def harden_process() -> Hardening:
     """Forbid core files and, on Linux, attaching debuggers, for this process. Call it before the first unlock."""
     return Hardening(no_core_file=_forbid_core_file(), not_dumpable=_forbid_dump())
+
+
+def end_with_parent() -> None:
+    """Have this process be sent SIGTERM when the one that started it is gone, however that ended (Linux only)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _forbid_core_file() -> bool:

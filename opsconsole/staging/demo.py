@@ -29,7 +29,10 @@ from opsconsole.staging.simulator import Simulator, running
 from opsconsole.staging.traffic import Tally, Traffic
 
 SECONDS: Final = 20.0
-_SERVE: Final = "from opsconsole.cli.main import main; main()"
+_SERVE: Final = (
+    "from keyvault.vault.hygiene import end_with_parent; end_with_parent(); "
+    "from opsconsole.cli.main import main; main()"
+)
 _LISTENING: Final = re.compile(r"listening on (http\S+) ")
 
 
