@@ -43,6 +43,8 @@ Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 SWEEP_SECONDS: Final = 0.25
 HOUSEKEEPING_SECONDS: Final = 1.0
+GARBAGE_THRESHOLDS: Final = (700, 10, 10)
+"""Small bites, so that no request waits for a long one; whoever starts us may have set it for a short life."""
 CUT_SECONDS: Final = 2.0
 """For the tasks of cut connections to book what they had."""
 
@@ -66,6 +68,7 @@ async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None
     async with serving(home, listen, admin) as (url, admin_url):
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again and again
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         ready(f"listening on {url} (admin {admin_url})")
         notify("READY=1")
         await stop.wait()
