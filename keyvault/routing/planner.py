@@ -98,16 +98,16 @@ class Planner:
 
 def _eligible(chain: tuple[Planned, ...], model: str | None, dialect: Dialect) -> tuple[Planned, ...]:
     """Of a chain, the targets that speak the dialect and are switched on. Any upstream may get an unknown path."""
+    speaking = [p for p in chain if dialect is Dialect.OTHER or dialect in p.upstream.dialects]
+    enabled = tuple([p for p in speaking if not p.upstream.disabled])
+    if enabled:
+        return enabled
     name = ascii((model or "")[:100])
     if not chain:
         raise _unavailable("no_target", f"the upstreams that served the model {name} are gone")
-    speaking = [p for p in chain if dialect is Dialect.OTHER or dialect in p.upstream.dialects]
     if not speaking:
         raise Refusal(404, "unsupported_endpoint", f"the model {name} is not served at this endpoint")
-    enabled = tuple(p for p in speaking if not p.upstream.disabled)
-    if not enabled:
-        raise _unavailable("upstream_disabled", f"every upstream that serves the model {name} is switched off")
-    return enabled
+    raise _unavailable("upstream_disabled", f"every upstream that serves the model {name} is switched off")
 
 
 def _unavailable(code: str, message: str) -> Refusal:
