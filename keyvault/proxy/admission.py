@@ -14,6 +14,7 @@ from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal, UsageError
 from keyvault.keys.directory import Caller, Directory, UsableToken
 from keyvault.proxy.dialects.body import Body, read_body
+from keyvault.proxy.dialects.references import stored_reference
 from keyvault.proxy.http1 import Exchange, Request
 
 PREFIX: Final = "/v1"
@@ -59,7 +60,12 @@ class Call:
     @property
     def client(self) -> str:
         """What the caller calls itself, such as `OpenAI/Python 3.3.0`."""
-        return (self.exchange.request.header(b"user-agent") or b"")[:80].decode("ascii", "replace")
+        request = self.exchange.request
+        name: str | None = request.lasting.get("client")
+        if name is None:
+            name = (request.header(b"user-agent") or b"")[:80].decode("ascii", "replace")
+            request.lasting["client"] = name
+        return name
 
     def wants_usage_added(self, upstream: Upstream) -> bool:
         """A chat stream whose provider tells its usage only when asked, and whose client did not ask."""
@@ -171,10 +177,10 @@ def _pin(call: Call) -> Target | None:
 
 
 def may(call: Call) -> None:
-    """The model allow-list. It is asked before the planner, so that a refusal tells nothing about what exists."""
+    """State and the model allow-list; asked before the planner, so that a refusal does not tell what exists."""
     policy = call.caller.policy
-    if call.body.background and "all" not in policy.endpoints:
-        raise Refusal(403, "background_not_allowed", "this key may not start background work", type="permission_error")
+    if "all" not in policy.endpoints:
+        _refuse_state(call)
     named = [m for m in (call.model, call.pin.model if call.pin else None) if m is not None]
     if not named and policy.models and not call.asks_for_models:
         raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
@@ -182,6 +188,22 @@ def may(call: Call) -> None:
         if not policy.allows_model(model):
             name = ascii(model[:100])
             raise Refusal(403, "model_not_allowed", f"this key may not use the model {name}", type="permission_error")
+
+
+def _refuse_state(call: Call) -> None:
+    """What would reach, or leave behind, objects in the provider account that all keys share."""
+    if call.body.background:
+        raise Refusal(403, "background_not_allowed", "this key may not start background work", type="permission_error")
+    name = stored_reference(call.dialect, call.body, call.exchange.request.body)
+    if name is not None:
+        raise Refusal(
+            403,
+            "stored_object_not_allowed",
+            f"this key may not refer to what is stored at the provider ({name}); "
+            "a key created with --endpoints all may",
+            type="permission_error",
+            param=name,
+        )
 
 
 def query_for_provider(query: str) -> str:

@@ -32,6 +32,8 @@ def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: 
         raise Refusal(
             502, "upstream_refused_credential", "the provider refused the gateway's account", type="api_error"
         )
+    if not 200 <= ending.status < 300 and not 400 <= ending.status < 600:
+        raise Refusal(502, "upstream_redirected", "the provider did not answer but sent elsewhere", type="api_error")
     headers = to_client(ending.headers, secrets) + added_headers(call, target, attempts)
     if ending.metered is not None:
         exchange.start(ending.status, headers, length=None)

@@ -1,7 +1,7 @@
 """What one worker counts of itself, as plain integers on the hot path, rendered for Prometheus when asked.
 
-Labels are bounded: targets come from the ledger's interned names, refusals from our own codes. Money is in dollars,
-as Prometheus has no exact type; the exact figures are in the ledger.
+Labels are bounded: a target has its own once it has served, and at most a thousand have; refusals are our own codes.
+Money is in dollars, as Prometheus has no exact type; the exact figures are in the ledger.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Metrics:
         """Count one settled attempt."""
         counts = self.targets.get(target)
         if counts is None:
-            counts = self._first_of(target)
+            counts = self._first_of(target if booked.outcome is Outcome.SERVED else OTHER)
         self.requests_total += booked.final
         counts.outcomes[booked.outcome] += 1
         counts.input += booked.usage.input or 0

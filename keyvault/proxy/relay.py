@@ -24,6 +24,9 @@ from keyvault.settings import Settings
 HOLD_BACK_SECONDS: Final = 10.0
 """How long heads and pings of a stream wait for content before the answer is committed all the same."""
 
+HOLD_BACK_BYTES: Final = 256 * 1024
+"""How much of them is held; beyond it the client takes them, at its own pace."""
+
 FAIL_OVER_STATUSES: Final = frozenset({401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 
 TAIL_BYTES: Final = 64 * 1024
@@ -53,6 +56,11 @@ class Ending:
     first_content_at: float | None = None
     stale_connection: bool = False
     """A kept connection was dead before it carried anything: worth one more try."""
+
+    @property
+    def refused(self) -> bool:
+        """The provider answered, but not with what was asked for: an error, or a redirect, which is never followed."""
+        return self.status is not None and not 200 <= self.status < 300
 
     @property
     def may_fail_over(self) -> bool:
@@ -129,6 +137,7 @@ class Relay:
         if not self.streaming:
             self._on_body(data)
             return
+        self._held_bytes += len(data)
         try:
             self._on_events(self._framer.feed(data))
         except OversizedEvent as error:
@@ -183,6 +192,8 @@ class Relay:
                 return
         if self._committed:
             self._send_held()
+        elif self._held_bytes > HOLD_BACK_BYTES:
+            self._commit()
 
     def _ends_with(self, event: bytes, verdict: Verdict) -> bool:
         """Act on an event that does more than pass, and say whether it is the stream's last."""

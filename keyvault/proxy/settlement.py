@@ -42,7 +42,7 @@ def settlement(
     """
     metered = _metered(call, ending, secrets)
     error = ending.failure or (metered and metered.error)
-    failed = error is not None or (ending.status or 0) >= 400
+    failed = error is not None or ending.refused
     outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
     usage, basis = _counts(call, model, ending, metered)
     cost_pico = _cost(ending, usage, price)
@@ -62,7 +62,7 @@ def settlement(
         charge_pico=_charge(outcome, cost_pico, attempt.multiplier_ppm),
         error_code="client_left" if left and code is None else code,
         error_text=scrub(text, secrets) if text else text,
-        provider_request_id=metered.provider_request_id if metered else None,
+        provider_request_id=_harmless(metered.provider_request_id, secrets) if metered else None,
     )
 
 
@@ -75,7 +75,7 @@ def _metered(call: Call, ending: Ending, secrets: tuple[str, ...]) -> Metered | 
 
 
 def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
-    if not ending.sent or (ending.metered is None and (ending.status or 0) >= 400):
+    if not ending.sent or (ending.metered is None and ending.refused):
         return NOTHING, Basis.PROVIDER
     if metered is None:
         return Usage(), Basis.UNKNOWN
@@ -98,6 +98,11 @@ def _charge(outcome: Outcome, cost_pico: int | None, multiplier_ppm: int) -> int
     if outcome is Outcome.FAILED:
         return 0
     return None if cost_pico is None else charge(cost_pico, multiplier_ppm)
+
+
+def _harmless(identifier: str | None, secrets: tuple[str, ...]) -> str | None:
+    """A provider's id of a request, unless it echoes the credential or looks like one."""
+    return identifier if identifier is None or scrub(identifier, secrets) == identifier else None
 
 
 def _ms(seconds: float) -> int:

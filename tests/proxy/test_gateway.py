@@ -524,9 +524,86 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
 
     async with gateway(tmp_path, elsewhere) as (gw, [provider]):
         response = await gw.chat()
-    assert response.status_code == 307
+        [row] = await gw.rows(1)
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_redirected")
     assert "location" not in response.headers
-    assert len(provider.seen) == 1
+    assert (len(provider.seen), row["outcome"]) == (1, Outcome.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("responses", {"previous_response_id": "resp_1", "input": "x"}),
+        ("responses", {"conversation": {"id": "conv_1"}, "input": "x"}),
+        ("responses", {"prompt": {"id": "pmpt_1"}}),
+        ("responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
+        ("responses", {"input": [{"type": "item_reference", "id": "msg_1"}]}),
+        ("responses", {"input": "x", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}),
+        ("responses", {"input": "x", "tools": [{"type": "code_interpreter", "container": "cntr_1"}]}),
+        ("responses", {"input": "x", "background": True}),
+        ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]}),
+    ],
+)
+async def test_a_default_key_cannot_refer_to_what_is_stored_at_the_provider(
+    tmp_path: Path, path: str, body: dict[str, object]
+) -> None:
+    """P13: objects in the provider account would be shared between tenants."""
+    text = json.dumps({"model": "m", **body})
+    disguised = text.replace("_id", "\\u005fid")
+    async with gateway(tmp_path, answer_well) as (gw, [provider]):
+        for content in (text, disguised):
+            headers = gw.headers(content_type="application/json")
+            response = await gw.client.post(f"/v1/{path}", content=content, headers=headers)
+            assert response.status_code == 403, content
+        assert not provider.seen
+        headers["authorization"] = f"Bearer {gw.new_key('everything', endpoints=('all',))}"
+        opened = await gw.client.post(f"/v1/{path}", content=text, headers=headers)
+    assert opened.status_code == 200
+
+
+async def test_a_tool_may_well_have_an_argument_called_file_id(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"file_id": {"type": "string"}}, "required": ["file_id"]}
+    tool = {"type": "function", "function": {"name": "open", "parameters": schema}}
+    async with gateway(tmp_path, answer_well) as (gw, _):
+        assert (await gw.chat(tools=[tool], previous_response_id=None)).status_code == 200
+
+
+async def test_a_provider_that_only_pings_fills_no_memory(tmp_path: Path) -> None:
+    """What is held back for a possible other target is bounded; beyond it the client takes it at its own pace."""
+    enough = 32 * 1024 * 1024  # the sockets' own buffers take some
+
+    async def ping(seen: Seen, line: Line) -> None:
+        await line.begin_stream()
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                while sent < 16 * enough:
+                    await line.piece(b": " + b"p" * 60_000 + b"\n\n")
+                    sent += 60_000
+        pinged.set_result(sent)
+        await line.left()
+
+    pinged: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with gateway(tmp_path, ping) as (gw, _):
+        host, port = gw.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        body = json.dumps({"model": "m", "stream": True, "messages": []})
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gw.key}\r\n"
+        writer.write(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
+        assert await pinged < enough
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200"), "it was committed, not dropped"
+        writer.transport.abort()
+
+
+async def test_a_credential_echoed_as_a_request_id_is_not_kept(tmp_path: Path) -> None:
+    async def echo(seen: Seen, line: Line) -> None:
+        await line.answer(200, completion() | {"id": UPSTREAM_SECRET}, f"x-request-id: {UPSTREAM_SECRET}")
+
+    async with gateway(tmp_path, echo) as (gw, _):
+        response = await gw.chat()
+        [row] = await gw.rows(1)
+    assert row["provider_request_id"] is None
+    assert UPSTREAM_SECRET not in str(response.headers)
 
 
 async def test_anthropic_clients_get_errors_in_their_own_shape(tmp_path: Path) -> None:
