@@ -103,8 +103,10 @@ class Gateway:
             ending = await self._dispatch(call, trip)  # 6. On record, 7. Out, 8. Through
             following = self._next(call, trip, ending, pending)
             settled = self._settle(call, trip, ending, final=following is None)
-            if following is None:
-                await settled  # 9. Settled, before the answer ends; an attempt in between, with the next one's row
+            if following is not None:
+                settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
+            else:
+                await settled  # 9. Settled, before the answer ends
                 answers.deliver(call, trip.planned.target, trip.row.number, ending, trip.upstream.secrets)
             trip = following
 
@@ -146,7 +148,7 @@ class Gateway:
             return Ending(failure=(failure.code, failure.text), sent=False)
         except asyncio.CancelledError:  # 10. Gone wrong: the client left, so the provider's call ends now
             ending = relay.stop() if relay else Ending(sent=False)
-            self._settle(call, trip, ending, final=True, left=True)
+            self._settle(call, trip, ending, final=True, left=True).add_done_callback(_seen)
             raise
         finally:
             if relay is not None:
@@ -222,9 +224,7 @@ class Gateway:
         call.cost_pico = booked.cost_pico
         self._metrics.settled(trip.planned.target, booked)
         self._tables.directory.used(call.caller, trip.row.started_ms, call.client, call.exchange.request.peer)
-        settled = self._ledger.settle(booked)
-        settled.add_done_callback(_seen)
-        return settled
+        return self._ledger.settle(booked)
 
 
 def _seen(settled: asyncio.Future[None]) -> None:
