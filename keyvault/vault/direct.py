@@ -1,7 +1,7 @@
 """One plain call to a provider, away from the hot path: for tests of an upstream and other rare questions.
 
-Every address the host resolves to must be public unless the upstream allows private ones, and the connection goes to a
-checked address, so that a second look-up cannot lead elsewhere. Through a proxy the proxy resolves.
+Proxies, addresses and certificates follow the rules of `keyvault.domain.outgoing`, as relayed calls do. The connection
+goes to a checked address, so that a second look-up cannot lead elsewhere; through a proxy the proxy resolves.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
 
-from keyvault.domain.addresses import is_public
-from keyvault.domain.outgoing import proxy_for
+from keyvault.domain.outgoing import Proxies, Proxy, Unreachable, check_unresolved, tls_context, usable_addresses
 from keyvault.vault.credentials import OpenUpstream
 
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
@@ -37,12 +36,6 @@ class Failure:
     text: str
 
 
-class _Refused(Exception):
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.failure = Failure(code, text)
-
-
 def ask(
     opened: OpenUpstream,
     method: str,
@@ -60,22 +53,30 @@ def ask(
             client.stream(method, opened.base_url + path, headers=headers, json=body) as response,
         ):
             return Answer(response.status_code, _decoded(_read(response)))
-    except _Refused as refused:
-        return refused.failure
+    except Unreachable as error:
+        return Failure(error.code, error.text)
     except (httpx.HTTPError, ssl.SSLError, OSError) as error:
         return _failure(error, timeout)
 
 
 def _client(opened: OpenUpstream, timeout: float, environ: Mapping[str, str]) -> httpx.Client:
     url = httpx.URL(opened.base_url)
-    context = ssl.create_default_context()
-    if opened.upstream.ca_file:
-        context.load_verify_locations(opened.upstream.ca_file)
-    proxy = proxy_for(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80), environ)
-    transport: httpx.BaseTransport = httpx.HTTPTransport(verify=context, proxy=proxy, trust_env=False)
+    allow_private = opened.upstream.allow_private
+    context = tls_context(opened.upstream.ca_file)
+    proxy = Proxies(environ).proxy_for(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+    transport: httpx.BaseTransport
     if proxy is None:
-        transport = _CheckedAddress(transport, opened.upstream.allow_private)
+        transport = _CheckedAddress(httpx.HTTPTransport(verify=context, trust_env=False), allow_private)
+    else:
+        check_unresolved(url.host, allow_private)
+        transport = httpx.HTTPTransport(verify=context, proxy=_for_httpx(proxy), trust_env=False)
     return httpx.Client(transport=transport, timeout=timeout, trust_env=False, follow_redirects=False)
+
+
+def _for_httpx(proxy: Proxy) -> httpx.Proxy:
+    """A proxy itself is always verified by the system's authorities."""
+    headers = {} if proxy.authorization is None else {"proxy-authorization": proxy.authorization.decode()}
+    return httpx.Proxy(proxy.url, headers=headers, ssl_context=tls_context(None) if proxy.scheme == "https" else None)
 
 
 class _CheckedAddress(httpx.BaseTransport):
@@ -102,15 +103,13 @@ class _CheckedAddress(httpx.BaseTransport):
     def close(self) -> None:
         self._inner.close()
 
-    def _resolve(self, host: str, port: int | None) -> list[str]:
+    def _resolve(self, host: str, port: int | None) -> Sequence[str]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError:
-            raise _Refused("dns_failure", f"the host {host} cannot be resolved") from None
+            raise Unreachable("dns_failure", f"the host {host} cannot be resolved") from None
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not self._allow_private and (inside := [a for a in addresses if not is_public(a)]):
-            raise _Refused("private_address", f"the host {host} leads to the private address {inside[0]}")
-        return addresses
+        return usable_addresses(host, addresses, self._allow_private)
 
 
 def _read(response: httpx.Response) -> bytes:
@@ -118,7 +117,7 @@ def _read(response: httpx.Response) -> bytes:
     for piece in response.iter_raw():
         data += piece
         if len(data) > MAX_ANSWER_BYTES:
-            raise _Refused("protocol_error", f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            raise Unreachable("protocol_error", f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
     return data
 
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyvault.domain.addresses import check_base_url, is_public
-from keyvault.domain.outgoing import proxy_for
 from keyvault.errors import UsageError
 
 
@@ -99,22 +98,3 @@ def test_any_text_gives_a_url_or_a_plain_refusal(text: str) -> None:
             continue
         assert check_base_url(normal, allow_private=False) == normal
         assert normal.startswith("https://")
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({}, None),
-        ({"HTTPS_PROXY": "http://p:3128"}, "http://p:3128"),
-        ({"https_proxy": "http://low", "HTTPS_PROXY": "http://up"}, "http://low"),
-        ({"HTTP_PROXY": "http://p"}, None),
-        ({"ALL_PROXY": "http://all"}, "http://all"),
-        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "other.com, openai.com"}, None),
-        ({"HTTPS_PROXY": "http://p", "NO_PROXY": ".openai.com"}, None),
-        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "*"}, None),
-        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "openai.com:8443"}, "http://p"),
-        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "penai.com"}, "http://p"),
-    ],
-)
-def test_the_proxy_is_the_one_the_environment_wants(environ: dict[str, str], expected: str | None) -> None:
-    assert proxy_for("https", "api.openai.com", 443, environ) == expected

@@ -9,16 +9,22 @@ then only a literal address can be checked here.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
-from keyvault.domain.addresses import is_public
+from keyvault.domain.outgoing import (
+    Proxies,
+    Proxy,
+    Unreachable,
+    check_unresolved,
+    is_literal,
+    tls_context,
+    usable_addresses,
+)
 from keyvault.proxy.upstream.connection import UpstreamConnection
 from keyvault.proxy.upstream.origin import Origin, UpstreamFailure
-from keyvault.proxy.upstream.proxies import Proxies, Proxy
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port → addresses, best first. Raises `OSError`."""
@@ -47,27 +53,25 @@ class Connector:
         """Connects `connection`. Raises `UpstreamFailure`."""
         try:
             async with asyncio.timeout(self._timeout):
-                proxy = self._proxies.proxy_for(origin)
+                proxy = self._proxies.proxy_for(origin.scheme, origin.host, origin.port)
                 if proxy is None:
                     await self._directly(origin, connection)
                 else:
                     await self._through(proxy, origin, connection)
+        except Unreachable as error:
+            raise UpstreamFailure(error.code, error.text) from None
         except TimeoutError:
             text = f"no connection to {origin.authority} within {self._timeout:g} s"
             raise UpstreamFailure("connect_timeout", text) from None
 
     async def _directly(self, origin: Origin, connection: UpstreamConnection) -> None:
-        addresses = await self._addresses(origin.host, origin.port)
-        if not origin.allow_private:
-            addresses = [address for address in addresses if is_public(address)]
-            if not addresses:
-                raise _private(origin)
+        found = await self._addresses(origin.host, origin.port)
+        addresses = usable_addresses(origin.host, found, origin.allow_private)
         tls = self._context(origin.ca_file) if origin.scheme == "https" else None
         await self._open(addresses, origin.host, origin.port, tls, lambda: connection)
 
     async def _through(self, proxy: Proxy, origin: Origin, connection: UpstreamConnection) -> None:
-        if not origin.allow_private and _is_literal(origin.host) and not is_public(origin.host):
-            raise _private(origin)
+        check_unresolved(origin.host, origin.allow_private)
         tls = self._context(None) if proxy.scheme == "https" else None
         addresses = await self._addresses(proxy.host, proxy.port)
         if origin.scheme == "http":
@@ -94,7 +98,7 @@ class Connector:
         connection.connection_made(secured)
 
     async def _addresses(self, host: str, port: int) -> Sequence[str]:
-        if _is_literal(host):
+        if is_literal(host):
             return [host]
         try:
             addresses = await self._resolve(host, port)
@@ -139,13 +143,7 @@ class Connector:
     def _context(self, ca_file: str | None) -> ssl.SSLContext:
         context = self._contexts.get(ca_file)
         if context is None:
-            try:
-                context = ssl.create_default_context(cafile=ca_file)
-            except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                raise UpstreamFailure("tls_error", f"the upstream's CA file cannot be used: {reason}") from None
-            context.set_alpn_protocols(["http/1.1"])
-            self._contexts[ca_file] = context
+            context = self._contexts[ca_file] = tls_context(ca_file)
         return context
 
 
@@ -185,18 +183,6 @@ class _Tunnel(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self._answered.done():
             self._answered.set_exception(UpstreamFailure("proxy_error", "the proxy closed the connection"))
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _private(origin: Origin) -> UpstreamFailure:
-    return UpstreamFailure("private_address", f"{origin.host} is at a private address, which this upstream may not use")
 
 
 def _failure(error: OSError, host: str, port: int) -> UpstreamFailure:
