@@ -44,6 +44,7 @@ class Home:
         self.environ = environ
         self.clock = clock or Clock()
         self._prompt = prompt
+        self._database: Database | None = None
 
     @cached_property
     def paths(self) -> Paths:
@@ -58,46 +59,50 @@ class Home:
         """Whether `gwctl init` has run here."""
         return self.paths.config_file.exists()
 
-    @cached_property
+    @property
     def database(self) -> Database:
         """The migrated database. Raises `NotFound` where nothing was set up, `FormatTooNew` for a newer schema."""
-        from keyvault.storage import migrations
-        from keyvault.storage.engine import Database, sqlite_path
-
-        path = sqlite_path(self.settings.database_url)
-        if not self.exists or (path is not None and not path.exists()):
-            raise NotFound(f"no gateway is set up in {self.paths.config.parent}", hint="gwctl init")
-        database = Database(self.settings.database_url, durability=self.settings.durability)
-        migrations.ensure(database)
-        return database
+        if self._database is None:
+            path = self._database_file()
+            if not self.exists or (path is not None and not path.exists()):
+                raise NotFound(f"no gateway is set up in {self.paths.config.parent}", hint="gwctl init")
+            self._database = self._open_database()
+        return self._database
 
     def initialise(self, unlock: SlotKind, *, passphrase: Secret | None = None, recovery: bool = False) -> InitResult:
         """Set a gateway up: database, `default/default`, prices, vault, and last `config.toml`, which makes it exist.
 
-        Raises `Conflict` where something is set up already; any other failure leaves no files behind.
+        Raises `Conflict` where something is set up already; any other failure leaves no files behind: the configuration
+        is written before the vault is made, and only put in its place afterwards.
         """
         self.refuse_existing()
-        from keyvault.storage import migrations
-        from keyvault.storage.engine import Database, sqlite_path
-
         self.paths.make()
-        path = sqlite_path(self.settings.database_url)
+        path = self._database_file()
         if path is not None and path.exists():
             raise Conflict(f"a database is there already: {path}", hint=f"mv {path} {path}.aside")
-        with _removed_on_failure(path):
-            database = Database(self.settings.database_url, durability=self.settings.durability)
-            self.__dict__["database"] = database
-            migrations.ensure(database)
+        with _removed_on_failure(path), _new_file(self.paths.config_file, self._first_configuration()):
+            self._database = self._open_database()
             self.customers.ensure_default()
             self.prices.fill_from_catalogue()
-            result = self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
-            _write_new(self.paths.config_file, self._first_configuration())
-        return result
+            return self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
 
     def refuse_existing(self) -> None:
         """Raises `Conflict` where a gateway is set up already."""
         if self.exists:
             raise Conflict(f"a gateway is set up already: {self.paths.config_file}", hint="gwctl vault status")
+
+    def _database_file(self) -> Path | None:
+        from keyvault.storage.engine import sqlite_path
+
+        return sqlite_path(self.settings.database_url)
+
+    def _open_database(self) -> Database:
+        from keyvault.storage import migrations
+        from keyvault.storage.engine import Database
+
+        database = Database(self.settings.database_url, durability=self.settings.durability)
+        migrations.ensure(database)
+        return database
 
     def _first_configuration(self) -> str:
         """What `config.toml` says at first: only what differs from the defaults."""
@@ -155,8 +160,8 @@ class Home:
         return Workers(self.database, self.clock)
 
     def close(self) -> None:
-        if "database" in self.__dict__:
-            self.database.close()
+        if self._database is not None:
+            self._database.close()
 
 
 @contextlib.contextmanager
@@ -170,13 +175,18 @@ def _removed_on_failure(database_file: Path | None) -> Iterator[None]:
         raise
 
 
-def _write_new(path: Path, text: str) -> None:
-    """Write a private file that must not exist yet, whole or not at all."""
+@contextlib.contextmanager
+def _new_file(path: Path, text: str) -> Iterator[None]:
+    """Write a private file beside its place, and put it there when the block succeeds; when it fails, nothing stays."""
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+        beside.rename(path)
+    finally:
+        beside.unlink(missing_ok=True)

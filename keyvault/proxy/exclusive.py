@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from keyvault.errors import ConfigurationError, Conflict
 from keyvault.home import Home
-from keyvault.storage.engine import advisory_lock, sqlite_is_sound, sqlite_module
+from keyvault.storage.engine import sqlite_is_sound, sqlite_module
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def only_server(home: Home) -> Iterator[None]:
     """Hold the home's serving lock. Raises `Conflict` where another process holds it."""
     busy = Conflict("another gateway is serving this home", hint="stop it first, or set GWCTL_HOME to another home")
     if not home.database.is_sqlite:
-        with advisory_lock(home.database, "serve") as held:
+        with home.database.advisory_lock("serve") as held:
             if not held:
                 raise busy
             yield

@@ -89,6 +89,18 @@ class Database:
                 if self.rehearsal:
                     transaction.rollback()
 
+    @contextlib.contextmanager
+    def advisory_lock(self, name: str) -> Iterator[bool]:
+        """Try to hold a PostgreSQL session lock while the block runs; yields whether it is held."""
+        number = zlib.crc32(f"gwctl/{name}".encode())
+        with contextlib.ExitStack() as stack:
+            with self._translated():
+                connection = stack.enter_context(self.engine.connect())
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.detach()  # closed at the end, not put back: the lock is the session's
+                locked = connection.execute(sa.text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar_one()
+            yield bool(locked)
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -99,6 +111,8 @@ class Database:
         except (exc.OperationalError, exc.InterfaceError) as error:
             reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
             raise Unavailable(f"database: {reason}", hint="gwctl doctor") from None
+        except exc.TimeoutError:
+            raise Unavailable("database: all connections are busy", hint="gwctl doctor") from None
         except exc.DatabaseError as error:
             if self.is_sqlite and "file is not a database" in str(error.orig):
                 raise ConfigurationError(f"not a database: {self.path}") from None
@@ -131,14 +145,6 @@ class Database:
             raise ConfigurationError(
                 "PostgreSQL needs a driver that is not installed", hint="pip install 'opsconsole[postgres]'"
             ) from None
-
-
-@contextlib.contextmanager
-def advisory_lock(database: Database, name: str) -> Iterator[bool]:
-    """Try to hold a PostgreSQL session lock while the block runs; yields whether it is held."""
-    number = zlib.crc32(f"gwctl/{name}".encode())
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        yield bool(connection.execute(sa.text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar_one())
 
 
 def configure_sqlite(connection: Any, durability: str) -> None:

@@ -90,6 +90,15 @@ def test_a_failure_leaves_no_half_made_home(nowhere: Gwctl) -> None:
     assert nowhere("init", "--yes").code == 0
 
 
+def test_a_configuration_that_cannot_be_written_leaves_no_key_behind(nowhere: Gwctl) -> None:
+    in_the_way = nowhere.home / "config" / ".config.toml.new"
+    in_the_way.mkdir(parents=True)
+    assert nowhere("init", "--yes").code != 0
+    assert [path for path in nowhere.home.rglob("*") if path.is_file()] == []
+    in_the_way.rmdir()
+    assert nowhere("init", "--yes").code == 0
+
+
 def test_a_passphrase_comes_from_stdin_or_a_file_only(nowhere: Gwctl) -> None:
     assert nowhere("init", "--yes", "--unlock", "passphrase").code == Exit.USAGE
     ran = nowhere("init", "--yes", "--unlock", "passphrase", "--secret-stdin", stdin="correct horse battery staple\n")

@@ -6,12 +6,13 @@ import stat
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from keyvault import audit
 from keyvault.clock import Clock
-from keyvault.errors import ConfigurationError, FormatTooNew
+from keyvault.errors import ConfigurationError, FormatTooNew, Unavailable
 from keyvault.storage import epochs, migrations
 from keyvault.storage.engine import Database, sqlite_is_sound
 from keyvault.storage.schema import metadata
@@ -63,6 +64,34 @@ def test_a_sqlite_database_is_private(tmp_path: Path) -> None:
     migrations.ensure(database)
     assert stat.S_IMODE((tmp_path / "g.db").stat().st_mode) == 0o600
     database.close()
+
+
+def test_an_advisory_lock_is_held_by_one_and_ends_with_its_block(postgresql_url: str) -> None:
+    one, other = Database(postgresql_url), Database(postgresql_url)
+    with one.advisory_lock("serve") as held:
+        assert held
+        with other.advisory_lock("serve") as also, other.advisory_lock("another") as different:
+            assert not also
+            assert different
+    with other.advisory_lock("serve") as held:
+        assert held
+    one.close()
+    other.close()
+
+
+def test_a_server_that_does_not_answer_is_unavailable_to_a_lock_too() -> None:
+    database = Database("postgresql://gw@127.0.0.1:1/gw")
+    with pytest.raises(Unavailable, match="database"), database.advisory_lock("serve"):
+        pass
+
+
+def test_a_pool_without_a_free_connection_is_unavailable(database: Database) -> None:
+    database.close()
+    database.engine = sa.create_engine(
+        database.engine.url, poolclass=sa.pool.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01
+    )
+    with database.read(), pytest.raises(Unavailable, match="all connections are busy"), database.read():
+        pass
 
 
 @pytest.mark.parametrize(
