@@ -2,8 +2,8 @@
 
 Guarantees: requests are answered one at a time and in order; what arrives meanwhile is held up to a bound and never
 stops us from reading, so that a client that leaves is noticed at once and its request's task cancelled; every state
-has a time limit, enforced by `check`, which the server calls once a second; after an early refusal the input is read
-and dropped for a while, so that the client gets to see the answer instead of a reset.
+has a time limit, enforced by `check`, which the server calls every 0.25 s; after an early refusal the input is read and
+dropped for a while, so that the client gets to see the answer instead of a reset.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Pool:
         return sum(map(len, self._idle.values()))
 
     def check(self, now: float) -> None:
-        """Closes what has waited too long; call it about once a second with the loop's time."""
+        """Closes what has waited too long; call it about four times a second with the loop's time."""
         for origin, connections in tuple(self._idle.items()):
             fresh = [connection for connection in connections if connection.usable and now < connection.expires]
             for connection in connections:
