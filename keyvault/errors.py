@@ -75,6 +75,13 @@ class Unavailable(GatewayError):
     exit_code = Exit.UNAVAILABLE
 
 
+class Damaged(GatewayError):
+    """The database file is not what was written into it."""
+
+    code = "damaged"
+    http_status = 503
+
+
 class Conflict(GatewayError):
     """The thing exists already, is busy, or is in a state that forbids this."""
 

@@ -63,9 +63,11 @@ class Home:
     def database(self) -> Database:
         """The migrated database. Raises `NotFound` where nothing was set up, `FormatTooNew` for a newer schema."""
         if self._database is None:
-            path = self._database_file()
-            if not self.exists or (path is not None and not path.exists()):
+            if not self.exists:
                 raise NotFound(f"no gateway is set up in {self.paths.config.parent}", hint="gwctl init")
+            path = self._database_file()
+            if path is not None and not path.exists():
+                raise self._database_missing(path, NotFound)
             self._database = self._open_database()
         return self._database
 
@@ -87,9 +89,18 @@ class Home:
             return self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
 
     def refuse_existing(self) -> None:
-        """Raises `Conflict` where a gateway is set up already."""
-        if self.exists:
-            raise Conflict(f"a gateway is set up already: {self.paths.config_file}", hint="gwctl vault status")
+        """Raises `Conflict` where a gateway is set up already, even if its database is gone."""
+        if not self.exists:
+            return
+        path = self._database_file()
+        if path is not None and not path.exists():
+            raise self._database_missing(path, Conflict)
+        raise Conflict(f"a gateway is set up already: {self.paths.config_file}", hint="gwctl vault status")
+
+    def _database_missing(self, path: Path, kind: type[NotFound | Conflict]) -> NotFound | Conflict:
+        """The same words for everyone: the configuration is there, the database is not."""
+        aside = f"to begin anew: mv {self.paths.config} {self.paths.config}.aside"
+        return kind(f"the database is missing: {path}", hint=f"restore it from a backup; {aside}")
 
     def _database_file(self) -> Path | None:
         from keyvault.storage.engine import sqlite_path

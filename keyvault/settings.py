@@ -7,6 +7,7 @@ table `[serve]` of the file and `GWCTL_SERVE_LISTEN` in the environment. An unkn
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -17,10 +18,21 @@ from typing import Any, Final
 from keyvault.errors import ConfigurationError
 
 MEGABYTE: Final = 1024 * 1024
+PREFIX: Final = "GWCTL_"
+VARIABLES: Final = (
+    "GWCTL_HOME",
+    "GWCTL_UNLOCK_FD",
+    "GWCTL_KEY_FILE",
+    "GWCTL_KEY_FILE_MANAGED",
+    "GWCTL_UNLOCK_COMMAND",
+    "GWCTL_PASSPHRASE_FD",
+)
+"""Variables of our own that are no settings."""
 
 
-def _setting(name: str, default: Any, help: str) -> Any:  # noqa: A002 - reads as what it is
-    return field(default=default, metadata={"name": name, "help": help})
+def _setting(name: str, default: Any, help: str, *, words: tuple[str, ...] = ()) -> Any:  # noqa: A002 - as it reads
+    """`words`: the only values there are; any where empty."""
+    return field(default=default, metadata={"name": name, "help": help, "words": words})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,12 @@ class Settings:
     database_url: str = _setting(
         "database.url", "", "sqlite:///PATH or postgresql://…; empty: a file in the data directory"
     )
-    durability: str = _setting("database.durability", "process", "process: survives a crash; power: also a power cut")
+    durability: str = _setting(
+        "database.durability",
+        "process",
+        "process: survives a crash; power: also a power cut",
+        words=("process", "power"),
+    )
     listen: str = _setting("serve.listen", "127.0.0.1:8900", "address clients connect to")
     admin: str = _setting("serve.admin", "127.0.0.1:8901", "loopback address of /healthz, /readyz and /metrics")
     tls_cert: str = _setting("serve.tls_cert", "", "certificate chain (PEM) for clients; empty: plain http")
@@ -96,8 +113,12 @@ class Settings:
     write_timeout: float = _setting("timeouts.write", 60.0, "for a client that does not read to take more")
     keep_alive_timeout: float = _setting("timeouts.keep_alive", 75.0, "an idle client connection")
     drain_timeout: float = _setting("timeouts.drain", 30.0, "for requests in flight at SIGTERM")
-    log_format: str = _setting("log.format", "auto", "json, console, or auto: console on a terminal")
-    log_level: str = _setting("log.level", "info", "debug, info, warning or error")
+    log_format: str = _setting(
+        "log.format", "auto", "json, console, or auto: console on a terminal", words=("json", "console", "auto")
+    )
+    log_level: str = _setting(
+        "log.level", "info", "debug, info, warning or error", words=("debug", "info", "warning", "error")
+    )
     allow_unsound_sqlite: bool = _setting(
         "database.allow_unsound_sqlite", False, "serve on a SQLite build with the WAL-reset bug"
     )
@@ -114,18 +135,20 @@ class Settings:
             name = spec.metadata.get("name")
             if name is None:
                 continue
-            variable = "GWCTL_" + name.upper().replace(".", "_")
+            variable, where = variable_of(name), f"{paths.config_file}: {name}"
             if variable in environ:
                 values[spec.name], sources[name] = _from_text(environ[variable], spec.default, variable), variable
                 written.pop(name, None)
+                where = variable
             elif name in written:
-                where = f"{paths.config_file}: {name}"
                 values[spec.name], sources[name] = (
                     _from_toml(written.pop(name), spec.default, where),
                     str(paths.config_file),
                 )
             else:
                 sources[name] = "default"
+                continue
+            _check_word(values[spec.name], spec.metadata["words"], where)
         if written:
             raise ConfigurationError(
                 f"{paths.config_file}: no such setting: {min(written)}", hint="gwctl help settings"
@@ -138,6 +161,18 @@ class Settings:
     def documented(cls) -> list[tuple[str, Any, str]]:
         """(name, default, help) of every setting, in order."""
         return [(f.metadata["name"], f.default, f.metadata["help"]) for f in fields(cls) if "name" in f.metadata]
+
+
+def variable_of(setting: str) -> str:
+    """`serve.listen` → `GWCTL_SERVE_LISTEN`."""
+    return PREFIX + setting.upper().replace(".", "_")
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[tuple[str, str | None]]:
+    """Variables that look like ours and that nothing reads, each with the name that was probably meant."""
+    known = [*VARIABLES, *(variable_of(name) for name, _, _ in Settings.documented())]
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [(name, next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), None)) for name in unknown]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -176,6 +211,11 @@ def _from_text(text: str, default: Any, where: str) -> Any:
         return _positive(type(default)(text), where)
     except (ValueError, KeyError):
         raise ConfigurationError(f"{where}: expected {_kind(default)}, got {text[:40]!a}") from None
+
+
+def _check_word(value: Any, words: tuple[str, ...], where: str) -> None:
+    if words and value not in words:
+        raise ConfigurationError(f"{where}: no such choice: {value[:40]!a}", hint=f"one of {', '.join(words)}")
 
 
 def _positive(value: Any, where: str) -> Any:

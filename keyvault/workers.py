@@ -1,7 +1,7 @@
 """The registry of workers: which proxy processes run, and their live state, told by heartbeats through the database.
 
-A worker registers when it accepts connections, beats once a second and leaves when it stops. One that was killed just
-falls silent; `live` leaves it out, and a later registration clears it away after a day.
+A worker registers, says which addresses it got once it accepts connections, beats once a second and leaves when it
+stops. One that was killed just falls silent; `live` leaves it out, and a later registration clears it away after a day.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ class Workers:
             rows.insert(tx, worker)
         self._own[worker.id] = worker
         return worker.id
+
+    def bound(self, worker_id: str, listen: str, admin: str) -> None:
+        """Say which addresses a worker got: where it asked for port 0, the ones it was given."""
+        self._own[worker_id] = replace(self._own[worker_id], listen=listen, admin=admin)
+        with self._database.write() as tx:
+            rows.set_addresses(tx, worker_id, listen, admin)
 
     def beat(self, worker_id: str, state: Mapping[str, Any]) -> None:
         """Say that a worker lives, with its live figures. One that was cleared away, after a long sleep, comes back."""

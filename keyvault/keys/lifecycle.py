@@ -16,7 +16,7 @@ from typing import Any, Final
 from keyvault import audit
 from keyvault.clock import Clock, rfc3339, to_ms
 from keyvault.domain.keys import DEFAULT_PROJECT, ENVIRONMENTS, GenerationState, Key, KeyState, Policy, check_policy
-from keyvault.domain.names import check_name, check_tags, not_found
+from keyvault.domain.names import check_name, check_tags, not_found, split_project
 from keyvault.errors import Conflict, UsageError
 from keyvault.keys import rotation, token
 from keyvault.keys.customers import NO_TAGS, existing_project, project_made
@@ -71,12 +71,7 @@ class Keys:
 
         Raises `Conflict` for a name in use, `NotFound` for an unknown project unless `create_missing`.
         """
-        check_name("key", name)
-        check_policy(policy)
-        tags = check_tags(tags)
-        if env not in ENVIRONMENTS:
-            raise UsageError(f"no such environment: {env[:20]!a}", hint="live or test")
-        self._check_future(expires_at)
+        check_wanted(name, project, env, policy, expires_at, tags, self._clock.now())
         pepper = current_pepper(self._vault)
         with self._database.write() as tx:
             if existing := rows.find(tx, name):
@@ -92,7 +87,7 @@ class Keys:
                 project_id=owner.id,
                 env=env,
                 policy=policy,
-                tags=tags,
+                tags=dict(tags),
                 created_ms=self._clock.now_ms(),
                 expires_ms=None if expires_at is None else to_ms(expires_at),
                 epoch=epochs.bump(tx, "keys"),
@@ -127,7 +122,7 @@ class Keys:
         if policy is not None:
             check_policy(policy)
         if not isinstance(expires_at, Unchanged):
-            self._check_future(expires_at)
+            _check_future(expires_at, self._clock.now())
         tags = None if tags is None else check_tags(tags)
 
         def change(tx: Transaction, key: Key) -> dict[str, Any]:
@@ -230,9 +225,29 @@ class Keys:
                 audit.record(tx, self._clock, action, f"key:{key.name}", **detail)
             return _by_id(tx, key.id)
 
-    def _check_future(self, expires_at: datetime | None) -> None:
-        if expires_at is not None and expires_at <= self._clock.now():
-            raise UsageError(f"already past: {rfc3339(expires_at)}", hint="--expires 90d")
+
+def check_wanted(
+    name: str,
+    project: str,
+    env: str,
+    policy: Policy,
+    expires_at: datetime | None,
+    tags: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Raises `UsageError` where no key could be made of this, whatever is on record."""
+    check_name("key", name)
+    split_project(project)
+    check_policy(policy)
+    check_tags(tags)
+    if env not in ENVIRONMENTS:
+        raise UsageError(f"no such environment: {env[:20]!a}", hint="live or test")
+    _check_future(expires_at, now)
+
+
+def _check_future(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        raise UsageError(f"already past: {rfc3339(expires_at)}", hint="--expires 90d")
 
 
 def _existing(tx: Transaction, name: str) -> Key:

@@ -104,6 +104,7 @@ async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[st
     try:
         url = await clients.open(*parse_address(listen, "serve.listen"))
         admin_url = await operators.open(*loopback(admin))
+        await asyncio.to_thread(home.workers.bound, worker, _address(url), _address(admin_url))
         sweep = partial(_sweep, clients, operators, pool, gateway)
         keep_house = partial(_keep_house, home, worker, tables, gateway, metrics)
         async with _beside(broken, sweep, keep_house):
@@ -116,6 +117,10 @@ async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[st
         await operators.drain(0)
         pool.close()
         await asyncio.to_thread(_close_books, home, worker, tables, ledger)
+
+
+def _address(url: str) -> str:
+    return url.partition("://")[2]
 
 
 class Listener:

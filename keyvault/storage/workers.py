@@ -35,6 +35,10 @@ def beat(tx: Transaction, worker_id: str, at_ms: int, state: Mapping[str, Any]) 
     return tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(change)).rowcount > 0
 
 
+def set_addresses(tx: Transaction, worker_id: str, listen: str, admin: str) -> None:
+    tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(listen=listen, admin=admin))
+
+
 def delete(tx: Transaction, worker_id: str) -> None:
     tx.execute(sa.delete(workers).where(workers.c.id == worker_id))
 

@@ -33,6 +33,8 @@ Confirm = Annotated[str | None, typer.Option("--confirm", metavar="NAME", help="
 Suspend = Annotated[bool, typer.Option("--suspend", help="Refuse all its keys until resumed.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Admit its keys again.")]
 
+Limit = Annotated[int, typer.Option("-n", "--limit", metavar="COUNT", min=1, max=100_000, help="The newest so many.")]
+
 SecretStdin = Annotated[bool, typer.Option("--secret-stdin", help="Read the secret from stdin.")]
 SecretFile = Annotated[Path | None, typer.Option("--secret-file", metavar="FILE", help="Read the secret from a file.")]
 
@@ -49,6 +51,22 @@ def tags(texts: Sequence[str] | None) -> dict[str, str]:
 def parts(text: str | None) -> tuple[str, ...]:
     """`a, b` → `("a", "b")`."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def listed(option: str, text: str | None, *, otherwise: str) -> tuple[str, ...] | None:
+    """The parts of an option's list, None where it was left out. Raises `UsageError` for a list of nothing: an empty
+    variable in a script must not read as "no restriction"."""
+    if text is None:
+        return None
+    if not (found := parts(text)):
+        raise UsageError(f"{option} names nothing", hint=otherwise)
+    return found
+
+
+def something(*values: object) -> None:
+    """Raises `UsageError` where every option of an update was left out."""
+    if all(value is None or value is False for value in values):
+        raise UsageError("nothing to change", hint="name what to change; see --help")
 
 
 def suspended(suspend: bool, resume: bool) -> bool | None:

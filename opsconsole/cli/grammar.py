@@ -23,6 +23,29 @@ class AsTyped:
         return (() if param.multiple or param.nargs == -1 else None) if value is None else value
 
 
+class Number:
+    """Reads a number within an option's bounds, and says what is wrong in our words instead of a validator's."""
+
+    def __init__(self, kind: type[int] | type[float], least: float | None, most: float | None) -> None:
+        self._kind = kind
+        self._least = least
+        self._most = most
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            number = self._kind(value)
+        except ValueError:
+            what = "whole number" if self._kind is int else "number"
+            raise typer.BadParameter(f"not a {what}: {str(value)[:40]!a}", ctx=ctx, param=param) from None
+        if self._least is not None and not number >= self._least:
+            raise typer.BadParameter(f"must be at least {self._least}", ctx=ctx, param=param)
+        if self._most is not None and not number <= self._most:
+            raise typer.BadParameter(f"must be at most {self._most}", ctx=ctx, param=param)
+        return number
+
+
 class Ours:
     """What all our commands have in common: texts are taken as typed, help is printed where the run's data goes."""
 
@@ -31,9 +54,13 @@ class Ours:
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for param in self.params:
-            descriptor = getattr(param, "type_descriptor", None)
-            if getattr(descriptor, "annotation", None) in (str, bool, list[str]):
+            descriptor: Any = getattr(param, "type_descriptor", None)
+            kind = getattr(descriptor, "annotation", None)
+            if kind in (str, bool, list[str]):
                 param._runtime_param = AsTyped()
+            elif kind in (int, float):
+                info = descriptor.parameter_info
+                param._runtime_param = Number(kind, info.min, info.max)
 
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)  # type: ignore[misc]

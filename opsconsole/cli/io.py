@@ -129,13 +129,15 @@ class IO:
         return _checked(self.streams.stdin.read(_LARGEST_SECRET), "stdin")
 
     def secret_from_file(self, path: Path) -> Secret:
-        """A file's text; `OSError` names the path. Opened without waiting, so that a pipe nobody writes cannot hang."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb", closefd=True) as file:
-            try:
+        """A file's text, or `UsageError`. Opened without waiting, so that a pipe nobody writes cannot hang."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb", closefd=True) as file:
                 data = file.read(_LARGEST_SECRET)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(path)) from None
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            hint = "name a file that holds the secret alone, or use --secret-stdin"
+            raise UsageError(f"{path}: {reason}", hint=hint) from None
         return _checked((data or b"").decode("utf-8", "surrogateescape"), str(path))
 
     def _ask(self, question: str) -> str:

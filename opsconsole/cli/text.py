@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from keyvault.clock import rfc3339
+from keyvault.clock import EPOCH, rfc3339
 from keyvault.money import PICO_PER_USD, divide_half_even, format_usd
 
 UNKNOWN: Final = "–"
@@ -29,6 +29,8 @@ class Amount:
     """Money in a row, in pico-dollars: exact in JSON, rounded to six decimals on a terminal."""
 
     pico: int
+    at_least: bool = False
+    """Only the known part of a sum; a terminal says so."""
 
     def __str__(self) -> str:
         return format_usd(self.pico)
@@ -36,15 +38,15 @@ class Amount:
     def rounded(self) -> str:
         """Six decimals; an amount too small for them reads `<0.000001`, never as nothing."""
         micro = divide_half_even(abs(self.pico) * _SHOWN_DECIMALS, PICO_PER_USD)
-        if not micro:
-            return "<0.000001" if self.pico else "0.000000"
-        sign = "-" if self.pico < 0 else ""
+        if not micro and self.pico and not self.at_least:
+            return "<0.000001"
+        sign = "≥ " if self.at_least else "-" if self.pico < 0 else ""
         return f"{sign}{micro // _SHOWN_DECIMALS}.{micro % _SHOWN_DECIMALS:06d}"
 
 
-def amount(pico: int | None) -> Amount | None:
+def amount(pico: int | None, *, at_least: bool = False) -> Amount | None:
     """`Amount`, or None where the amount is unknown."""
-    return None if pico is None else Amount(pico)
+    return None if pico is None else Amount(pico, at_least)
 
 
 def plain(value: Any) -> Any:
@@ -65,6 +67,8 @@ def cell(value: Any, now: datetime | None = None) -> str:
     if value is None:
         return UNKNOWN
     if isinstance(value, datetime):
+        if value == EPOCH:
+            return UNKNOWN  # since ever: nobody wrote down a beginning
         return relative(value, now) if now else str(rfc3339(value))
     if isinstance(value, Amount):
         return value.rounded() if now else str(value)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sqlite3
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keyvault.errors import Exit
+from keyvault.home import Home
+from keyvault.storage.engine import sqlite_module
+from opsconsole.cli.checks import State
+from opsconsole.cli.checks.storage import room, space, writing
 from tests.cli.conftest import Gwctl
 
 ANY_PORT = {"GWCTL_SERVE_LISTEN": "127.0.0.1:0", "GWCTL_SERVE_ADMIN": "127.0.0.1:0"}
@@ -21,7 +27,7 @@ def examined(gwctl: Gwctl) -> tuple[int, dict[str, Any]]:
     import json
 
     ran = gwctl("doctor", "--json", environ=ANY_PORT)
-    order = ("ok", "warning", "failed")
+    order = ("ok", "skipped", "warning", "failed")
     worst: dict[str, Any] = {}
     for finding in json.loads(ran.out)["checks"]:
         assert set(finding) == {"check", "state", "text", "remedy"}
@@ -38,6 +44,7 @@ def test_a_healthy_home_passes_and_says_that_the_key_lies_beside_the_database(gw
     assert {name for name, finding in found.items() if finding["state"] == "failed"} == set()
     assert found["key file"]["state"] == "warning"
     assert {"settings", "files", "schema", "sqlite", "vault", "records", "audit", "clock", "port"} <= set(found)
+    assert {"database", "writing", "space", "routes"} <= set(found)
 
 
 def test_where_nothing_is_set_up_it_says_only_that(nowhere: Gwctl) -> None:
@@ -84,6 +91,17 @@ def clock_gone_back(gwctl: Gwctl) -> None:
     gwctl.clock.advance(days=-1)
 
 
+def damaged_page(gwctl: Gwctl) -> None:
+    file = gwctl.home / "data" / "gateway.db"
+    data = bytearray(file.read_bytes())
+    data[4096 * 3 :] = bytes([0xA5]) * (len(data) - 4096 * 3)
+    file.write_bytes(data)
+
+
+def lost_database(gwctl: Gwctl) -> None:
+    (gwctl.home / "data" / "gateway.db").unlink()
+
+
 def unknown_setting(gwctl: Gwctl) -> None:
     (gwctl.home / "config" / "config.toml").write_text("[serve]\nlisten_to = 'x'\n")
 
@@ -99,6 +117,8 @@ def unknown_setting(gwctl: Gwctl) -> None:
         (redirected_upstream, "records", "openai"),
         (clock_gone_back, "clock", "behind"),
         (unknown_setting, "settings", "listen_to"),
+        (damaged_page, "database", "gateway.db is damaged"),
+        (lost_database, "database", "the database is missing"),
     ],
 )
 def test_what_was_broken_is_found(gwctl: Gwctl, broken: Callable[[Gwctl], None], check: str, word: str) -> None:
@@ -137,3 +157,74 @@ def test_it_changes_nothing(gwctl: Gwctl) -> None:
     before = content()
     gwctl("doctor", environ=ANY_PORT)
     assert content() == before
+
+
+@pytest.mark.parametrize("broken", [damaged_page, lost_database, newer_schema, unknown_setting])
+def test_what_is_broken_is_said_once_and_what_depends_on_it_is_skipped(
+    gwctl: Gwctl, broken: Callable[[Gwctl], None]
+) -> None:
+    broken(gwctl)
+    code, found = examined(gwctl)
+    assert code == Exit.CHECK_FAILED
+    assert [name for name, finding in found.items() if finding["state"] == "failed"] in (["database"], ["settings"])
+    assert {found[name]["state"] for name in ("vault", "audit", "clock", "writing", "upstreams")} == {"skipped"}
+
+
+def test_other_commands_say_that_the_database_is_damaged(gwctl: Gwctl) -> None:
+    damaged_page(gwctl)
+    ran = gwctl("keys", "list")
+    assert ran.code == Exit.FAILURE
+    assert "gateway.db is damaged: " in ran.err
+    assert "internal error" not in ran.err
+
+
+def test_a_database_that_somebody_keeps_locked_is_found(gwctl: Gwctl) -> None:
+    holder = sqlite_module().connect(str(gwctl.home / "data" / "gateway.db"), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with contextlib.closing(holder), contextlib.closing(Home(gwctl.environ, gwctl.clock)) as home:
+        (finding,) = writing(home, patience_ms=20)
+    assert finding.state is State.FAILED
+    assert finding.text == "the database cannot be written: database is locked"
+
+
+def test_a_disk_that_is_nearly_full_is_found() -> None:
+    assert [room("/data", free).state for free in (10**7, 5 * 10**8, 10**10)] == ["failed", "warning", "ok"]
+
+
+def test_a_data_directory_that_takes_no_file_is_found(gwctl: Gwctl) -> None:
+    with contextlib.closing(Home({**gwctl.environ, "GWCTL_DATABASE_URL": "sqlite:////proc/gateway.db"})) as home:
+        (finding,) = space(home)
+    assert finding.state is State.FAILED
+    assert finding.text.startswith("/proc takes no file: ")
+
+
+def test_several_upstreams_and_no_route_are_a_warning_with_the_command_that_helps(gwctl: Gwctl) -> None:
+    create = "upstreams create NAME --provider custom --no-secret --allow-private --base-url http://127.0.0.1:9/v1"
+    warned = [gwctl(*create.replace("NAME", name).split()).err for name in ("one", "two")]
+    assert "nothing is served" not in warned[0]
+    assert "nothing is served; to say what serves: gwctl routes set ALIAS UPSTREAM/MODEL" in warned[1]
+    line = "several upstreams, no route and no serve.default_upstream: nothing is served"
+    doctor = ("doctor", "--offline")
+    assert f"{line}  →  gwctl routes set ALIAS UPSTREAM/MODEL" in gwctl(*doctor, environ=ANY_PORT).out
+    assert line not in gwctl(*doctor, environ={**ANY_PORT, "GWCTL_SERVE_DEFAULT_UPSTREAM": "one"}).out
+    assert (
+        "names no upstream (onne)" in gwctl(*doctor, environ={**ANY_PORT, "GWCTL_SERVE_DEFAULT_UPSTREAM": "onne"}).out
+    )
+    assert gwctl("routes", "set", "fast", "one/m").code == 0
+    assert line not in gwctl(*doctor, environ=ANY_PORT).out
+
+
+def test_a_misspelt_variable_is_a_warning(gwctl: Gwctl) -> None:
+    ran = gwctl("doctor", environ={**ANY_PORT, "GWCTL_SERVE_LISTN": "127.0.0.1:1"})
+    assert ran.code == 0
+    assert "nothing reads the variable GWCTL_SERVE_LISTN  →  did you mean GWCTL_SERVE_LISTEN?" in ran.out
+
+
+def test_a_live_worker_that_does_not_answer_is_found(gwctl: Gwctl) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    with contextlib.closing(Home(gwctl.environ, gwctl.clock)) as home:
+        home.workers.register("127.0.0.1:8900", admin, version("opsconsole"))
+    code, found = examined(gwctl)
+    assert code == Exit.CHECK_FAILED
+    assert f"is not ready: {admin}: connection refused" in found["worker"]["text"]

@@ -80,6 +80,20 @@ def test_a_database_without_its_configuration_is_not_overwritten(gwctl: Gwctl) -
     assert "a database is there already" in ran.err
 
 
+def test_a_configuration_without_its_database_says_so_to_everyone(gwctl: Gwctl) -> None:
+    database = gwctl.home / "data" / "gateway.db"
+    database.unlink()
+    for words, code in (("keys list", Exit.NOT_FOUND), ("init --yes", Exit.CONFLICT)):
+        ran = gwctl(*words.split())
+        assert ran.code == code
+        said = ran.err.splitlines()
+        assert said[0] == f"gwctl: the database is missing: {database}"
+        config = gwctl.home / "config"
+        assert said[1] == f"gwctl: hint: restore it from a backup; to begin anew: mv {config} {config}.aside"
+    (gwctl.home / "config").rename(gwctl.home / "config.aside")
+    assert gwctl("init", "--yes").code == 0
+
+
 def test_a_failure_leaves_no_half_made_home(nowhere: Gwctl) -> None:
     (nowhere.home / "config").mkdir(parents=True)
     (nowhere.home / "config" / "unlock.key").write_text("something else")

@@ -58,8 +58,30 @@ def test_the_policy_is_what_was_asked_for(gwctl: Gwctl) -> None:
     assert made["models"] == ["gpt-5*", "claude-*"]
     assert made["endpoints"] == ["all"]
     assert (made["expose"], made["pin"], made["env"]) == (True, True, "test")
-    changed = gwctl("keys", "update", "bot", "--models", "", "--no-pin", "--expires", "never", "--json").json
-    assert (changed["models"], changed["endpoints"], changed["pin"], changed["expose"]) == ([], ["all"], False, True)
+    changed = gwctl("keys", "update", "bot", "--models", "*", "--no-pin", "--expires", "never", "--json").json
+    assert (changed["models"], changed["endpoints"], changed["pin"], changed["expose"]) == (["*"], ["all"], False, True)
+
+
+@pytest.mark.parametrize("nothing", ["", ",", " , "])
+@pytest.mark.parametrize("option", ["--models", "--endpoints"])
+def test_a_list_of_nothing_never_opens_everything(gwctl: Gwctl, option: str, nothing: str) -> None:
+    refused = gwctl("keys", "create", "bot", option, nothing, "--json")
+    assert (refused.code, refused.out) == (Exit.USAGE, "")
+    assert f"gwctl: {option} names nothing\ngwctl: hint: leave the option out" in refused.err
+    assert gwctl("keys", "list", "-o", "name").out == ""
+    gwctl("keys", "create", "bot", "--models", "gpt-5*", "--endpoints", "chat", "--json")
+    assert gwctl("keys", "update", "bot", option, nothing).code == Exit.USAGE
+    kept = gwctl("keys", "show", "bot", "--json").json
+    assert (kept["models"], kept["endpoints"]) == (["gpt-5*"], ["chat"])
+
+
+def test_an_update_of_nothing_does_not_claim_to_have_updated(gwctl: Gwctl) -> None:
+    gwctl("keys", "create", "bot", "--expose", "--json")
+    ran = gwctl("keys", "update", "bot")
+    assert ran.code == Exit.USAGE
+    assert "nothing to change" in ran.err
+    assert "updated" not in ran.err
+    assert gwctl("keys", "update", "bot", "--no-expose", "--json").json["expose"] is False
 
 
 def test_an_unknown_project_is_an_error_with_a_hint_unless_created(gwctl: Gwctl) -> None:

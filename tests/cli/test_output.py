@@ -108,6 +108,8 @@ def test_an_amount_too_small_to_show_is_not_shown_as_nothing() -> None:
     assert Amount(1).rounded() == "<0.000001"
     assert Amount(0).rounded() == "0.000000"
     assert str(Amount(1)) == "0.000000000001"
+    assert Amount(1_500_000_000_000, at_least=True).rounded() == "≥ 1.500000"
+    assert Amount(1, at_least=True).rounded() == "≥ 0.000000"
     assert Amount(-1_500_000_000_000).rounded() == "-1.500000"
 
 
@@ -128,3 +130,4 @@ def test_relative_times(delta: timedelta, text: str) -> None:
 def test_what_is_unknown_is_a_dash_and_never_zero() -> None:
     assert cell(None) == "–"
     assert cell(0) == "0"
+    assert cell("") == "–"

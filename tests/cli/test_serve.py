@@ -76,7 +76,8 @@ def test_doctor_knows_the_running_proxy(gwctl: Gwctl, served: subprocess.Popen[s
     assert served.stdout.readline()
     gwctl.clock.ms = time.time_ns() // 1_000_000
     checks = gwctl("doctor", "--json").json["checks"]
-    assert any(f["check"] == "worker" and str(served.pid) in f["text"] for f in checks)
+    (worker,) = [f["text"] for f in checks if f["check"] == "worker"]
+    assert re.fullmatch(rf"serving on 127\.0\.0\.1:[1-9]\d*, process {served.pid}, ready", worker)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,12 @@ def test_what_cannot_be_served_is_a_configuration_error(gwctl: Gwctl, words: tup
     code, err = refused(gwctl, *SERVE, *words)
     assert code == Exit.USAGE
     assert message in err
+
+
+def test_a_variable_that_nothing_reads_is_told_before_serving(gwctl: Gwctl) -> None:
+    gwctl.environ["GWCTL_SERVE_LISTN"] = "127.0.0.1:1"
+    _, err = refused(gwctl, *SERVE, "--listen", "nowhere")
+    assert err.startswith("gwctl: warning: no such setting: GWCTL_SERVE_LISTN; see gwctl help settings\n")
 
 
 def test_it_needs_a_home(nowhere: Gwctl) -> None:

@@ -111,8 +111,8 @@ def test_the_credential_may_come_from_a_file(gwctl: Gwctl, tmp_path: Path) -> No
     file.write_text(SECRET + "\n")
     assert gwctl("upstreams", "create", "openai", "--provider", "openai", "--secret-file", str(file)).code == 0
     missing = gwctl("upstreams", "create", "o2", "--provider", "openai", "--secret-file", str(tmp_path / "none"))
-    assert missing.code == Exit.FAILURE
-    assert "no such file or directory" in missing.err
+    assert missing.code == Exit.USAGE
+    assert "no such file or directory\ngwctl: hint: name a file" in missing.err
 
 
 @pytest.mark.parametrize("secret", ["", "two words", "line\nbreak", "ümlaut"])

@@ -132,6 +132,30 @@ def test_usage_needs_no_unlocking_and_reads_as_a_table(used: Gwctl) -> None:
     assert "2 of 3 attempts have no known cost" in ran.err
 
 
+def test_a_terminal_says_that_a_cost_is_only_the_known_part_of_it(used: Gwctl) -> None:
+    rows = {line.split()[0]: line for line in used("usage", "show", "--by", "model", terminal=True).out.splitlines()}
+    assert "≥ 0.001234" in rows["total"]
+    assert "≥" not in rows["llama"]
+    assert "0.001234" in rows["llama"]
+    assert "–" in rows["gpt-5"]
+    report = used("usage", "show", "--by", "model", "--json").json
+    assert report["total"]["cost"] == "0.0012345"
+
+
+def test_a_span_without_traffic_is_said_in_a_sentence(used: Gwctl) -> None:
+    ran = used("usage", "show", "--since", "2099-01-01")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "gwctl: there was no traffic between 2099-01-01 00:00 UTC and 2026-10-01 12:01 UTC\n"
+    assert used("usage", "show", "--since", "2099-01-01", "--json").err == ""
+
+
+@pytest.mark.parametrize(("by", "what"), [("", "names nothing to group by"), ("key,key", "names key twice")])
+def test_a_grouping_that_makes_no_table_is_refused_with_what_there_is(used: Gwctl, by: str, what: str) -> None:
+    ran = used("usage", "show", "--by", by)
+    assert ran.code == Exit.USAGE
+    assert f"--by {what}\ngwctl: hint: any of customer,project,key,tag," in ran.err
+
+
 def test_an_empty_ledger_is_an_empty_report(gwctl: Gwctl) -> None:
     report = gwctl("usage", "show", "--json").json
     assert report["rows"] == []
@@ -211,3 +235,13 @@ def test_the_list_price_of_a_well_known_model_is_there(gwctl: Gwctl) -> None:
     price = gwctl("prices", "show", "openai/gpt-4o-mini", "--json").json
     assert DECIMAL.fullmatch(price["input"])
     assert gwctl("prices", "show", "openai/no-such-model").code == Exit.NOT_FOUND
+
+
+def test_a_price_without_a_beginning_shows_none_in_a_table_and_its_time_in_json(gwctl: Gwctl) -> None:
+    create = "upstreams create openai --provider openai --secret-stdin"
+    assert gwctl(*create.split(), stdin="sk-x\n").code == 0
+    shown = gwctl("prices", "show", "openai/gpt-4o-mini")
+    assert shown.code == 0
+    assert "1970" not in shown.out
+    assert "effective from  –" in shown.out
+    assert gwctl("prices", "show", "openai/gpt-4o-mini", "--json").json["effective_from"] == "1970-01-01T00:00:00.000Z"

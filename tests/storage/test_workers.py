@@ -73,3 +73,10 @@ def test_a_worker_that_slept_too_long_comes_back_at_its_next_heartbeat(workers: 
     workers.beat(sleeper, {"in_flight": 1})
     found = {w.id: w for w in workers.live()}
     assert found[sleeper].state == {"in_flight": 1}
+
+
+def test_a_worker_that_is_bound_tells_the_addresses_it_got(workers: Workers) -> None:
+    worker_id = workers.register("127.0.0.1:0", "127.0.0.1:0", "1.0.0")
+    workers.bound(worker_id, "127.0.0.1:40001", "127.0.0.1:40002")
+    (worker,) = workers.live()
+    assert (worker.listen, worker.admin) == ("127.0.0.1:40001", "127.0.0.1:40002")

@@ -8,7 +8,7 @@ import typer
 
 from keyvault.domain.keys import PPM, Customer
 from keyvault.money import format_usd
-from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, number, suspended, tags
+from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, number, something, suspended, tags
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
@@ -67,6 +67,7 @@ def update(
     resume: Resume = False,
 ) -> None:
     """Change a customer; what is not given stays. Tags given replace all tags."""
+    something(multiplier, tag, suspend, resume)
     customer = session.home.customers.update(
         name,
         multiplier=None if multiplier is None else number(multiplier),

@@ -11,7 +11,12 @@ from opsconsole.cli.output import Column, Format, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import single
 
-_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("FAILED", "red")}
+_MARKS = {
+    "ok": ("ok", "green"),
+    "warning": ("warning", "yellow"),
+    "skipped": ("skipped", "dim"),
+    "failed": ("FAILED", "red"),
+}
 
 
 @single("doctor", examples="gwctl doctor\ngwctl doctor --offline --json")

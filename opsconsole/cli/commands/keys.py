@@ -10,7 +10,7 @@ import typer
 
 from keyvault.domain.keys import DEFAULT_PROJECT, Generation, GenerationState, Key, Policy
 from keyvault.domain.names import parse_duration
-from opsconsole.cli.arguments import KeyName, NewName, Tags, moment, parts, tags
+from opsconsole.cli.arguments import KeyName, NewName, Tags, listed, moment, something, tags
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.delivery import check_deliverable, deliver
 from opsconsole.cli.output import Column, Details, Listing, Row
@@ -73,15 +73,25 @@ def create(
     pin: Pin = False,
 ) -> None:
     """Create a key. Its secret is shown this once."""
-    check_deliverable(session)
+    from keyvault.keys.lifecycle import check_wanted
+
     now = session.unopened_home.clock.now()
+    policy = Policy(
+        models=listed("--models", models, otherwise="leave the option out for all models") or (),
+        endpoints=listed("--endpoints", endpoints, otherwise="leave the option out for the usual ones") or ("default",),
+        expose=expose,
+        pin=pin,
+    )
+    until = None if expires is None else moment(expires, now, past=False)
+    check_wanted(name, project, env, policy, until, tags(tag), now)
+    check_deliverable(session)
     minted = session.home.keys.create(
         name,
         project=project,
         create_missing=create_missing,
         env=env,
-        policy=Policy(models=parts(models), endpoints=parts(endpoints) or ("default",), expose=expose, pin=pin),
-        expires_at=None if expires is None else moment(expires, now, past=False),
+        policy=policy,
+        expires_at=until,
         tags=tags(tag),
     )
     session.changed(f"created key {minted.key.name} for {minted.key.customer}/{minted.key.project}")
@@ -144,15 +154,18 @@ def update(
     expose: Annotated[bool | None, typer.Option("--expose/--no-expose", help="Answers tell target and cost.")] = None,
     pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="May choose a target.")] = None,
 ) -> None:
-    """Change what a key may do; what is not given stays. `--models ''` allows every model."""
+    """Change what a key may do; what is not given stays. `--models '*'` allows every model."""
     from keyvault.keys.lifecycle import UNCHANGED
 
+    something(models, endpoints, expires, tag, None if expose is None else True, None if pin is None else True)
+    wanted_models = listed("--models", models, otherwise="leave the option out to keep them, or --models '*' for all")
+    wanted_endpoints = listed("--endpoints", endpoints, otherwise="leave the option out to keep them")
     service, now = session.home.keys, session.home.clock.now()
     policy = service.get(name).policy
-    if models is not None:
-        policy = replace(policy, models=parts(models))
-    if endpoints is not None:
-        policy = replace(policy, endpoints=parts(endpoints) or ("default",))
+    if wanted_models is not None:
+        policy = replace(policy, models=wanted_models)
+    if wanted_endpoints is not None:
+        policy = replace(policy, endpoints=wanted_endpoints)
     if expose is not None:
         policy = replace(policy, expose=expose)
     if pin is not None:
@@ -187,14 +200,11 @@ def rotate(
     end_grace: Annotated[bool, typer.Option("--end-grace", help="End a rotation that is still under way.")] = False,
 ) -> None:
     """Make a new secret; the old one works on for the grace, counted from the delivery of the new one."""
+    wanted = parse_duration(grace)
+    oldest = None if if_older_than is None else parse_duration(if_older_than)
     check_deliverable(session)
     service = session.home.keys
-    rotation = service.rotate(
-        name,
-        parse_duration(grace),
-        if_older_than=None if if_older_than is None else parse_duration(if_older_than),
-        end_grace=end_grace,
-    )
+    rotation = service.rotate(name, wanted, if_older_than=oldest, end_grace=end_grace)
     previous = {"generation": rotation.previous_generation, "valid_until": rotation.previous_valid_until}
     row = {
         "changed": rotation.changed,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keyvault.domain.keys import Project
-from opsconsole.cli.arguments import ProjectPath, Resume, Suspend, Tags, suspended, tags
+from opsconsole.cli.arguments import ProjectPath, Resume, Suspend, Tags, something, suspended, tags
 from opsconsole.cli.completion import names_of
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
@@ -52,6 +52,7 @@ def update(
     session: Session, path: ProjectPath, tag: Tags = None, suspend: Suspend = False, resume: Resume = False
 ) -> None:
     """Change a project; what is not given stays. Tags given replace all tags."""
+    something(tag, suspend, resume)
     project = session.home.customers.update_project(
         path, tags=None if tag is None else tags(tag), suspended=suspended(suspend, resume)
     )

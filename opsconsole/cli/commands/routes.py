@@ -8,6 +8,7 @@ import typer
 
 from keyvault.domain.routes import Revision, parse_target
 from keyvault.errors import NotFound
+from opsconsole.cli.arguments import Limit
 from opsconsole.cli.completion import names_of
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
@@ -68,7 +69,7 @@ def delete(session: Session, alias: Alias) -> None:
 @routes.verb("history", examples="gwctl routes history\ngwctl routes history --json -n 100")
 def history(
     session: Session,
-    limit: Annotated[int, typer.Option("-n", "--limit", metavar="COUNT", min=1, help="The newest so many.")] = 20,
+    limit: Limit = 20,
 ) -> None:
     """List the revisions, newest first: who changed the routes, when, to what."""
     rows: list[Row] = [

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from keyvault.settings import unknown_variables
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import single
 
@@ -33,6 +34,8 @@ def app(
         if value is not None:
             session.set(f"serve.{name}", value)
     home = session.home
+    if unknown := unknown_variables(session.surroundings.environ):
+        session.io.note(f"warning: no such setting: {', '.join(name for name, _ in unknown)}; see gwctl help settings")
     from keyvault.proxy import server
 
     server.run(

@@ -19,6 +19,7 @@ from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.text import Amount, amount
+from opsconsole.cli.unserved import ROUTE_REMEDY, unserved
 from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def create(
     )
     session.changed(f"created upstream {upstream.name}; to see it answer: gwctl upstreams test {upstream.name}")
     session.show(_card(upstream))
+    if (reason := unserved(session.home)) is not None:
+        session.io.note(f"warning: {reason}; to say what serves: {ROUTE_REMEDY}")
 
 
 @upstreams.verb("list", examples="gwctl upstreams list --json")
@@ -147,7 +150,9 @@ def try_out(
     session: Session,
     name: UpstreamName,
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Which model to ask.")] = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long to wait.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, max=3600, help="How long to wait.")
+    ] = 30.0,
 ) -> None:
     """Make one real call, the smallest there is, and say what it cost. Exit 7 if it was not answered well."""
     from keyvault.vault.testing import test_upstream

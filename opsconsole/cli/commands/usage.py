@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from keyvault.domain.reports import DIMENSIONS, AttemptLine, RequestLine, Totals
 from keyvault.errors import UsageError
 from keyvault.money import CURRENCY
-from opsconsole.cli.arguments import moment, parts
+from opsconsole.cli.arguments import Limit, moment, parts
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.session import Session
@@ -70,10 +71,7 @@ def show(
 ) -> None:
     """Show what was used, by whatever is asked: exact sums, and how the counts are known."""
     now = session.unopened_home.clock.now()
-    asked = parts(by)
-    for name in asked:
-        if name not in DIMENSIONS:
-            raise UsageError(f"usage cannot be grouped by {name[:40]!a}", hint=f"any of {','.join(DIMENSIONS)}")
+    asked = _dimensions(by)
     start, end = moment(since, now, past=True), now if until is None else moment(until, now, past=True)
     report = session.home.reports.usage(start, end, asked, tz)
     rows = [{**dict(zip(report.by, row.group, strict=True)), **_sums(row.totals)} for row in report.rows]
@@ -83,7 +81,7 @@ def show(
             "rows",
             rows,
             columns,
-            key=report.by[0] if report.by else "requests",
+            key=report.by[0],
             extra={
                 "currency": CURRENCY,
                 "since": report.since,
@@ -94,6 +92,8 @@ def show(
             total=_sums(report.total),
         )
     )
+    if not rows and session.options.format not in (Format.JSON, Format.JSONL):
+        session.io.note(f"there was no traffic between {_minute(start)} and {_minute(end)}")
     _warn_of_unknown(session, report.total)
 
 
@@ -106,7 +106,7 @@ def show(
 )
 def tail(
     session: Session,
-    count: Annotated[int, typer.Option("-n", "--limit", metavar="COUNT", min=1, help="The newest so many.")] = 20,
+    count: Limit = 20,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones as they end.")] = False,
 ) -> None:
     """Show the newest requests, oldest first. With --json one object per line."""
@@ -139,6 +139,23 @@ def request(
     session.show(Details(row, key="request_id", inner=[attempts]))
 
 
+def _dimensions(by: str) -> tuple[str, ...]:
+    """What to group by: known names, each once, at least one."""
+    asked, hint = parts(by), f"any of {','.join(DIMENSIONS)}"
+    for at, name in enumerate(asked):
+        if name not in DIMENSIONS:
+            raise UsageError(f"usage cannot be grouped by {name[:40]!a}", hint=hint)
+        if name in asked[:at]:
+            raise UsageError(f"--by names {name} twice", hint=hint)
+    if not asked:
+        raise UsageError("--by names nothing to group by", hint=hint)
+    return asked
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def _print_lines(session: Session, lines: Sequence[RequestLine], *, heading: bool) -> None:
     form = session.options.format
     rows = [_line(line) for line in lines]
@@ -167,7 +184,7 @@ def _sums(totals: Totals) -> dict[str, object]:
         "cache_write_tokens": totals.cache_write_tokens,
         "output_tokens": totals.output_tokens,
         "reasoning_tokens": totals.reasoning_tokens,
-        "cost": amount(totals.cost_pico),
+        "cost": amount(totals.cost_pico, at_least=totals.unknown_cost_attempts > 0),
         "charge": amount(totals.charge_pico),
         "unknown_cost_attempts": totals.unknown_cost_attempts,
         "basis": totals.basis,

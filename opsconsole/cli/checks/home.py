@@ -1,0 +1,102 @@
+"""Whether a home's settings, files, vault, audit and clock are as they must be."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from keyvault.clock import from_ms
+from keyvault.errors import GatewayError
+from keyvault.home import Home
+from keyvault.settings import unknown_variables
+from opsconsole.cli.checks.finding import Finding, State
+from opsconsole.cli.unserved import ROUTE_REMEDY, unserved
+
+_CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+
+
+def settings(home: Home) -> Iterator[Finding]:
+    sources = sorted(name for name, source in home.settings.sources.items() if source != "default")
+    for name, meant in unknown_variables(home.environ):
+        remedy = f"did you mean {meant}?" if meant else "gwctl help settings"
+        yield Finding("settings", State.WARNING, f"nothing reads the variable {name}", remedy)
+    yield Finding("settings", State.OK, f"set: {', '.join(sources)}" if sources else "all defaults")
+
+
+def files(home: Home) -> Iterator[Finding]:
+    from keyvault.storage.engine import sqlite_path
+
+    paths = home.paths
+    database = sqlite_path(home.settings.database_url)
+    found = [paths.config_file, paths.key_file]
+    found += [Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm")] if database else []
+    places = [paths.config, paths.data, paths.state]
+    open_to_others = [p for p in [*places, *found] if p.exists() and stat.S_IMODE(p.stat().st_mode) & 0o077]
+    not_ours = [p for p in [*places, *found] if p.exists() and p.stat().st_uid not in (os.getuid(), 0)]
+    for path in open_to_others:
+        yield Finding("files", State.FAILED, f"others may read {path}", f"chmod go= {path}")
+    for path in not_ours:
+        yield Finding("files", State.FAILED, f"{path} belongs to somebody else", f"chown {os.getuid()} {path}")
+    if not open_to_others and not not_ours:
+        yield Finding("files", State.OK, "private to this user")
+    if paths.one_roof and paths.key_file.exists() and database:
+        text = "the key file and the database are under one roof: who copies both can open the vault"
+        yield Finding("key file", State.WARNING, text, "gwctl vault slots create passphrase, or keep the key elsewhere")
+
+
+def vault(home: Home) -> Iterator[Finding]:
+    opened = home.vault.unlock()
+    yield Finding("vault", State.OK, f"opens by {opened.source}")
+    peppers = opened.peppers()
+    status, upstreams, changed = home.vault.status(), home.upstreams.list(), 0
+    for upstream in upstreams:
+        try:
+            home.upstreams.open(upstream.name)
+        except GatewayError as error:
+            changed += 1
+            yield Finding("records", State.FAILED, error.message, error.hint)
+    sealed, known = sum(status.records.values()), len(peppers) + len(upstreams)
+    if sealed != known:
+        yield Finding("records", State.FAILED, f"{sealed} sealed records, {known} things they belong to", None)
+    elif not changed:
+        yield Finding("records", State.OK, f"all {sealed} decrypt")
+
+
+def audit_chain(home: Home) -> Iterator[Finding]:
+    from keyvault import audit
+
+    with home.database.read() as tx:
+        broken = audit.verify(tx)
+    if broken is None:
+        yield Finding("audit", State.OK, "the chain is whole")
+    else:
+        yield Finding(
+            "audit", State.FAILED, f"entry {broken} does not follow from the one before it", "restore a backup"
+        )
+
+
+def clock(home: Home) -> Iterator[Finding]:
+    """Time that went back shows against what is on record."""
+    from keyvault.storage import audit
+
+    with home.database.read() as tx:
+        newest = audit.newest(tx, 1)
+    now = home.clock.now()
+    last = from_ms(newest[0]["at_ms"]) if newest else now
+    if last - now > _CLOCK_TOLERANCE:
+        yield Finding("clock", State.FAILED, f"it is {last - now} behind the newest audit entry", "timedatectl")
+    else:
+        yield Finding("clock", State.OK, f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def routes(home: Home) -> Iterator[Finding]:
+    """Whether what clients ask for leads anywhere."""
+    if (reason := unserved(home)) is not None:
+        yield Finding("routes", State.WARNING, reason, ROUTE_REMEDY)
+        return
+    count = len(home.routes.current().routes)
+    yield Finding("routes", State.OK, f"{count} set" if count else "none: one upstream serves every model as it is")
