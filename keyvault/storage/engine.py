@@ -19,12 +19,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from keyvault.errors import ConfigurationError, Unavailable
+from keyvault.errors import ConfigurationError, Damaged, Unavailable
 
 Transaction = sa.Connection
 
 BUSY_TIMEOUT_MS: Final = 10_000
 _WRITERS_LOCK: Final = 0x67776374
+RESTORE: Final = "stop gwctl serve, put the file aside and restore a backup"
 
 
 def sqlite_module() -> ModuleType:
@@ -116,6 +117,8 @@ class Database:
         except exc.DatabaseError as error:
             if self.is_sqlite and "file is not a database" in str(error.orig):
                 raise ConfigurationError(f"not a database: {self.path}") from None
+            if self.is_sqlite and "malformed" in str(error.orig):
+                raise Damaged(f"{self.path} is damaged: {error.orig}", hint=RESTORE) from None
             raise
 
     def _sqlite_engine(self) -> sa.Engine:
