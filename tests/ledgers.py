@@ -82,7 +82,8 @@ def _sums(row: Any) -> Counter[str]:
         charge_pico=row.charge_pico or 0,
         unknown_cost=int(row.cost_pico is None),
     )
-    sums[f"basis_{Basis(row.basis).label}"] += 1
+    free = (row.cost_pico, row.input, row.output) == (0, 0, 0)
+    sums["free" if free else f"basis_{Basis(row.basis).label}"] += 1
     if row.first_content_ms is not None:
         sums[f"first_{_bucket(row.first_content_ms)}"] += 1
     if row.outcome == Outcome.SERVED and row.total_ms is not None:

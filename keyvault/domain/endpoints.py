@@ -39,6 +39,8 @@ class Endpoint:
     path: str
     dialect: Dialect
     multipart: bool = False
+    free: bool = False
+    """No provider takes money for it."""
 
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {
@@ -56,7 +58,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         Endpoint("/audio/transcriptions", Dialect.AUDIO, multipart=True),
         Endpoint("/audio/translations", Dialect.AUDIO, multipart=True),
         Endpoint("/messages", Dialect.MESSAGES),
-        Endpoint("/messages/count_tokens", Dialect.MESSAGES),
+        Endpoint("/messages/count_tokens", Dialect.MESSAGES, free=True),
     )
 }
 """All are POST, and none lets one tenant read what another stored at the provider."""

@@ -1,7 +1,9 @@
 """What the ledger's reports say: sums over attempts, lines of requests, the live picture.
 
-Counts add up what is known; how many attempts were not counted or priced stands beside them. A cost is None where
-attempts were made and none of them has a known cost. Money is pico-dollars, latencies are milliseconds.
+Counts add up what is known; how many attempts were not counted or priced stands beside them. An attempt that came to
+nothing (it did not reach its provider, was refused, or asked for what is free) is known to have neither tokens nor a
+cost: it says nothing about how well the others are known. A cost is None where there are others and none of them has a
+known cost. Money is pico-dollars, latencies are milliseconds.
 """
 
 from __future__ import annotations
@@ -59,8 +61,11 @@ class Totals:
     known_cost_pico: int = 0
     charge_pico: int = 0
     unknown_cost_attempts: int = 0
+    free_attempts: int = 0
+    """Attempts that came to nothing: see above."""
     basis: dict[str, int] = field(default_factory=dict)
-    """Attempts by how their counts are known: `provider`, `tokenizer`, `estimate`, `unknown`; only those that occur."""
+    """All other attempts by how their counts are known: `provider`, `tokenizer`, `estimate`, `unknown`; only those that
+    occur."""
     first_content: Histogram = ()
     """Time to the first content, of the attempts that had any."""
     total: Histogram = ()
@@ -69,7 +74,8 @@ class Totals:
     @property
     def cost_pico(self) -> int | None:
         """The cost, or the known part of it; None where nothing is known of it."""
-        return None if self.attempts and self.unknown_cost_attempts == self.attempts else self.known_cost_pico
+        unknown = self.unknown_cost_attempts
+        return None if unknown and unknown == self.attempts - self.free_attempts else self.known_cost_pico
 
     @property
     def served(self) -> int:
@@ -255,6 +261,7 @@ def add(parts: Sequence[Totals]) -> Totals:
         known_cost_pico=sum(p.known_cost_pico for p in parts),
         charge_pico=sum(p.charge_pico for p in parts),
         unknown_cost_attempts=sum(p.unknown_cost_attempts for p in parts),
+        free_attempts=sum(p.free_attempts for p in parts),
         basis=basis,
         first_content=tuple(map(sum, zip(*(p.first_content for p in parts if p.first_content), strict=True))),
         total=tuple(map(sum, zip(*(p.total for p in parts if p.total), strict=True))),

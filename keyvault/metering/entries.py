@@ -3,7 +3,7 @@
 What is stored is bounded here: a text is cut and cleaned of what databases refuse, a count or an amount that no real
 request reaches is taken as unknown, so that no provider's answer can overflow a sum. An attempt belongs to the minute,
 quarter and day in which it started. A request counts once: with its final attempt, which is an error where it failed
-or was lost.
+or was lost. An attempt that is known to have neither tokens nor a cost counts as free, not by the basis of its counts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
 from keyvault.domain.reports import LATENCY_BOUNDS_MS
 from keyvault.storage.ledger import NO_NUMBER, NO_TEXT
+from keyvault.storage.schema import SUMS
 
 MAX_TEXT: Final = 500
 MAX_COUNT: Final = 2**31 - 1
@@ -30,12 +31,14 @@ MINUTES_PER_DAY: Final = 1_440
 Key = tuple[int, int, int, int]
 """Bucket, key id, alias id, target id."""
 
-_BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
-_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES, _INPUT, _CACHED, _WRITTEN, _OUTPUT, _REASONING = range(9)
-_COST, _CHARGE, _UNKNOWN_COST, _BASIS = range(9, 13)
-_FIRST: Final = _BASIS + len(Basis)
-_TOTAL: Final = _FIRST + _BUCKETS
-WIDTH: Final = _TOTAL + _BUCKETS
+WIDTH: Final = len(SUMS)
+_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES = map(SUMS.index, ("requests", "attempts", "errors", "failures"))
+_INPUT, _CACHED, _WRITTEN = map(SUMS.index, ("input", "cached_input", "cache_write"))
+_OUTPUT, _REASONING = map(SUMS.index, ("output", "reasoning"))
+_COST, _CHARGE, _UNKNOWN_COST, _FREE = map(SUMS.index, ("cost_pico", "charge_pico", "unknown_cost", "free"))
+_BASIS: Final = {basis: SUMS.index(f"basis_{basis.label}") for basis in Basis}
+_FIRST, _TOTAL = map(SUMS.index, ("first_0", "total_0"))
+assert _FIRST + 2 * (len(LATENCY_BOUNDS_MS) + 1) == WIDTH, "the histograms come last, and whole"
 
 _BAD: Final = (Outcome.FAILED, Outcome.LOST)
 
@@ -145,7 +148,8 @@ class Sums:
         else:
             sums[_COST] += settlement.cost_pico
         sums[_CHARGE] += settlement.charge_pico or 0
-        sums[_BASIS + settlement.basis] += 1
+        free = settlement.cost_pico == 0 and usage.input == 0 and usage.output == 0
+        sums[_FREE if free else _BASIS[settlement.basis]] += 1
         if settlement.first_content_ms is not None:
             sums[_FIRST + bisect_right(LATENCY_BOUNDS_MS, settlement.first_content_ms)] += 1
         if outcome is Outcome.SERVED and settlement.total_ms is not None:

@@ -22,7 +22,7 @@ _TOTAL: Final = _FIRST + len(HISTOGRAMS) // 2
 
 def totals(values: Sequence[int]) -> Totals:
     """Sums in the order of COUNTS, and HISTOGRAMS where they were read."""
-    requests, attempts, errors, failures, entered, cached, written, left, reasoning, unknown_cost = values[:10]
+    requests, attempts, errors, failures, entered, cached, written, left, reasoning, unknown_cost, free = values[:11]
     known_cost, charge = values[_FIRST - 2 : _FIRST]
     return Totals(
         requests=requests,
@@ -37,6 +37,7 @@ def totals(values: Sequence[int]) -> Totals:
         known_cost_pico=known_cost,
         charge_pico=charge,
         unknown_cost_attempts=unknown_cost,
+        free_attempts=free,
         basis={label: values[at] for at, label in _BASES if values[at]},
         first_content=tuple(values[_FIRST:_TOTAL]),
         total=tuple(values[_TOTAL:]),

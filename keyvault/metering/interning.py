@@ -7,13 +7,18 @@ names freely where no routes are set, so at most 10,000 are kept apart; the rest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping
 from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
+from keyvault.secrets import scrub
+
 MAX_NAMES: Final = 10_000
 MAX_LENGTH: Final = 200
 OTHER: Final = "(other)"
+_SECRET: Final = re.compile("[A-Za-z0-9]{20}")
+"""Part of every credential, and hardly of a model's name: `xai-grok-4-fast-reasoning` only begins like a credential."""
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -22,20 +27,32 @@ class Interned(Generic[Name]):
     """Names and their ids. Used by one thread."""
 
     def __init__(
-        self, known: Mapping[Name, int], other: Name, new: Callable[[Name, int], None], limit: int = MAX_NAMES
+        self,
+        known: Mapping[Name, int],
+        other: Name,
+        new: Callable[[Name, int], None],
+        limit: int = MAX_NAMES,
+        *,
+        clean: Callable[[Name], Name] = lambda name: name,
     ) -> None:
-        """`known`: as the database has them. `new`: called once for each name that it may not have."""
+        """`known`: as the database has them. `new`: called once for each name that it may not have.
+
+        `clean` makes of a name that is not known the one that may be stored.
+        """
         self._ids = dict(known)
         self._taken = set(known.values())
         self._other = other
         self._new = new
         self._limit = limit
+        self._clean = clean
 
     def id_of(self, name: Name) -> int:
         found = self._ids.get(name)
-        return self._intern(name) if found is None else found
+        return self._intern(self._clean(name)) if found is None else found
 
     def _intern(self, name: Name) -> int:
+        if name in self._ids:
+            return self._ids[name]
         if len(self._ids) >= self._limit and name != self._other:
             return self.id_of(self._other)
         number = name_id(name)
@@ -55,7 +72,9 @@ def name_id(name: Hashable) -> int:
 
 
 def clean(name: str) -> str:
-    """A client's name for a model as it may be stored and shown: printable, at most 200 characters."""
+    """A client's name for a model as it may be stored and shown: printable, at most 200 characters, no credential."""
+    if _SECRET.search(name):
+        name = scrub(name)
     if name.isascii() and name.isprintable() and len(name) <= MAX_LENGTH:
         return name
     return "".join(c if c.isprintable() else "�" for c in name[:MAX_LENGTH])

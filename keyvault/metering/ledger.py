@@ -4,8 +4,12 @@ A future is done when its entry is durable, and fails with `Unavailable` when th
 beside puts whatever waits into one transaction.
 
 - An attempt settles once: only the settlement that makes its row counts in the totals, a later one changes nothing.
-- While the database is down, new attempts fail as soon as the writer has tried; settlements of attempts that had left
-  are owed, and written when it is back. What a crash leaves open is closed as lost at the next start.
+- The first attempt that the database does not take fails within a second on SQLite (another process locks it) and
+  within six on PostgreSQL (a lock, a server that is frozen or gone); from then on new attempts fail at once, until the
+  writer got through again.
+- A settlement that fails is owed, and written when the database is back: as failed, with its cost and no charge, where
+  it was to end an answer, since the client was not given the end. What a crash leaves open is closed as lost at the
+  next start.
 - A request that goes on to another target keeps its place among the open attempts until the next attempt is open, so
   that a crash between the two still counts the request, once.
 """
@@ -19,11 +23,11 @@ from collections.abc import Sequence
 from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt, Settlement
 from keyvault.domain.routes import Target
-from keyvault.errors import GatewayError
+from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
 from keyvault.metering.entries import bounded
 from keyvault.metering.interning import OTHER, Interned, clean
-from keyvault.metering.writer import AttemptKey, Entry, Writer
+from keyvault.metering.writer import WATCH_SECONDS, AttemptKey, Entry, Writer
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore, known_names
 
@@ -41,8 +45,13 @@ class Ledger:
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
         named, pairs = known_names(database)
-        self._aliases = Interned(named, OTHER, self._writer.name)
-        self._targets = Interned(pairs, (OTHER, OTHER), lambda pair, number: self._writer.name(Target(*pair), number))
+        self._aliases = Interned(named, OTHER, self._writer.name, clean=clean)
+        self._targets = Interned(
+            pairs,
+            (OTHER, OTHER),
+            lambda pair, number: self._writer.name(Target(*pair), number),
+            clean=lambda pair: (pair[0], clean(pair[1])),
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -59,15 +68,18 @@ class Ledger:
         """Start the writer; its futures belong to `loop`."""
         self._loop = loop
         self._writer.start()
+        self._watch()
 
     def alias_id(self, name: str) -> int:
-        return self._aliases.id_of(clean(name))
+        return self._aliases.id_of(name)
 
     def target_id(self, target: Target) -> int:
-        return self._targets.id_of((target.upstream, clean(target.model)))
+        return self._targets.id_of((target.upstream, target.model))
 
     def open(self, attempt: OpenAttempt) -> asyncio.Future[None]:
         """Put an attempt on record; it may leave when the future is done, and must not if it fails."""
+        if not self._writer.healthy and not self._writer.ended:
+            return self._refused()
         follows = None
         if attempt.number > 1 and (attempt.request_id, attempt.number - 1) not in self._open:
             follows = (attempt.request_id, attempt.number - 1)
@@ -103,6 +115,19 @@ class Ledger:
             self._rung = True
             self._loop.call_soon(self._ring)
         return future
+
+    def _refused(self) -> asyncio.Future[None]:
+        assert self._loop is not None, "the ledger was not started"
+        future = self._loop.create_future()
+        future.set_exception(Unavailable("the ledger cannot be written now", hint="gwctl doctor"))
+        return future
+
+    def _watch(self) -> None:
+        """Again and again: let go of a database that does not answer."""
+        assert self._loop is not None
+        self._writer.watch()
+        if not self._writer.ended:
+            self._loop.call_later(WATCH_SECONDS, self._watch)
 
     def _ring(self) -> None:
         """Wake the writer, once for all that this turn of the loop has put: waking it costs more than an entry."""

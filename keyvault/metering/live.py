@@ -130,7 +130,7 @@ class _Reading:
             last_minute=self._minutes("last_minute", self._minute - 1, self._minute),
             last_hour=self._minutes("last_hour", self._minute - 59, self._minute + 1),
             today=self._today(),
-            unpriced_models=tuple(sorted({_model(t, names) for (_, t), v in pairs.items() if v[_UNKNOWN_COST]})),
+            unpriced_models=tuple(sorted({_model(t, names) for (_, t), v in pairs.items() if v[_UNKNOWN_COST]} - {""})),
             last_request_at=None if newest is None else from_ms(newest),
         )
 

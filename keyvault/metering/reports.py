@@ -26,6 +26,7 @@ from keyvault.storage.reports import COUNTS, IDS, Names, Sum, Where
 
 _OF_TIME: Final = {"day": 1440, "hour": 60}
 _TAIL_AT_ONCE: Final = 10_000
+_MOST: Final = 10**9
 UPLOAD_MS: Final = 60_000
 
 
@@ -73,7 +74,11 @@ class Reports:
         return UsageReport(tuple(by), from_ms(first), from_ms(last), tz, tuple(found), total)
 
     def tail(self, limit: int, after: str | None = None) -> list[RequestLine]:
-        """The newest requests that have ended, oldest first; with `after`, the first ones that began after that one."""
+        """The newest requests that have ended, oldest first; with `after`, the first ones that began after that one.
+
+        Raises `UsageError`.
+        """
+        _check_limit(limit)
         lines: list[RequestLine] = []
         with self._database.read() as tx:
             names = rows.names(tx)
@@ -83,7 +88,8 @@ class Reports:
         return lines
 
     def follow(self, limit: int = 0) -> Follow:
-        """The newest `limit` requests, then each request as it ends."""
+        """The newest `limit` requests, then each request as it ends. Raises `UsageError`."""
+        _check_limit(limit)
         return Follow(self._database, self._clock, limit)
 
     def request(self, request_id: str) -> RequestDetail:
@@ -137,6 +143,11 @@ class Follow:
         """
         lately, oldest_open = ulid_at(self._clock.now_ms() - UPLOAD_MS), rows.oldest_open(tx)
         return lately if oldest_open is None else min(lately, oldest_open[:-1])  # cut, it comes before the whole
+
+
+def _check_limit(limit: int) -> None:
+    if not 0 <= limit <= _MOST:
+        raise UsageError(f"the number of requests must be from 0 to {_MOST}")
 
 
 def _check(by: Sequence[str], filters: Mapping[str, object]) -> None:

@@ -2,7 +2,8 @@
 
 What it could not write it owes: settlements are written, once, with the first transaction that goes through again;
 attempts that were refused then are taken back, should the database have kept them after all. A settlement counts in the
-totals only if it made its attempt's row. However the thread ends, nobody is left waiting.
+totals only if it made its attempt's row: of a commit whose outcome was not known, what it had written stays. However
+the thread ends, nobody is left waiting.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
 from keyvault.clock import Clock
-from keyvault.domain.ledger import OpenAttempt, Settlement
+from keyvault.domain.ledger import OpenAttempt, Outcome, Settlement
 from keyvault.domain.routes import Target
 from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
@@ -33,6 +35,9 @@ MINUTES_KEPT: Final = 8 * 24 * 60
 MAX_BATCH: Final = 256
 IDLE_SECONDS: Final = 0.5
 """How often an idle writer looks whether something is owed or the house is to be kept."""
+RETRY_SECONDS: Final = 0.1
+"""How soon a writer that failed tries again."""
+WATCH_SECONDS: Final = 0.5
 HOUSEKEEPING_SECONDS: Final = 60.0
 _PRUNED_AT_ONCE: Final = 10
 """Minutes; so that no attempt waits long for it."""
@@ -111,7 +116,13 @@ class Writer:
         if self._thread.is_alive():
             self.put(_STOP)
             self.ring()
-            self._thread.join()
+            while self._thread.is_alive():
+                self._thread.join(WATCH_SECONDS)
+                self.watch()
+
+    def watch(self) -> None:
+        """Let go of a database that does not answer. For another thread, twice a second."""
+        self._store.interrupt_if_late()
 
     def refuse(self) -> None:
         """Tell those who wait that the thread has ended. For whoever puts an entry while it ends, too."""
@@ -133,7 +144,7 @@ class Writer:
             stop = bool(batch) and batch[-1] is _STOP
             if stop:
                 batch.pop()
-            if batch or self._owed or self._withdrawn:
+            if batch or self._owed or self._withdrawn or not self.healthy:
                 self._commit(batch)
             if stop:
                 return
@@ -143,7 +154,7 @@ class Writer:
         """Everything that waits; empty when nothing came for a while, or another turn has taken it."""
         if not self._entries:
             try:
-                self._bell.get(timeout=IDLE_SECONDS)
+                self._bell.get(timeout=IDLE_SECONDS if self.healthy else RETRY_SECONDS)
             except Empty:
                 return []
         return self._waiting(MAX_BATCH)
@@ -226,8 +237,7 @@ class Writer:
         if self.healthy:
             log.error("%s", error.message)
         self.healthy = False
-        owed = {id(entry) for entry in self._owed}
-        self._owed += [e for e in batch if e.settlement is not None and id(e) not in owed]
+        self._owed += [e._replace(settlement=_undelivered(e.settlement)) for e in batch if e.settlement is not None]
         self._withdrawn += [(e.attempt.request_id, e.attempt.number) for e in batch if e.attempt and not e.settlement]
         self._answer(batch, error)
 
@@ -245,6 +255,13 @@ class Writer:
             log.warning("housekeeping will be tried again: %s", error.message)
             more = False
         self._house_kept = now - (HOUSEKEEPING_SECONDS - 1 if more else 0)
+
+
+def _undelivered(settlement: Settlement) -> Settlement:
+    """What is owed of a settlement that failed: an answer that waited for it was cut, so it is not to be paid for."""
+    if settlement.outcome is not Outcome.SERVED or not settlement.final:
+        return settlement
+    return replace(settlement, outcome=Outcome.FAILED, charge_pico=0, error_code="not_delivered")
 
 
 def _name_rows(names: Sequence[tuple[str | Target, int]]) -> tuple[list[Any], list[Any]]:

@@ -80,6 +80,11 @@ class Call:
     def asks_for_models(self) -> bool:
         return self.exchange.request.method == "GET" and (self.path == "/models" or self.path.startswith("/models/"))
 
+    @property
+    def asks_for_free(self) -> bool:
+        """A question that no provider takes money for."""
+        return self.asks_for_models or (self.endpoint is not None and self.endpoint.free)
+
 
 def family_of(request: Request) -> Family:
     """Whose SDK will read an error: told by the path, else by the header every Anthropic client sends."""

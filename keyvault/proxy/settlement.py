@@ -1,9 +1,10 @@
 """What an ended attempt is booked as: outcome, counts with their basis, cost and charge.
 
 Rules. A provider's own counts win. Where a stream broke off without them, what was produced is counted from its text.
-An attempt that never reached a provider, or that the provider refused with an error status, cost nothing. An attempt
-that was sent and came to nothing visible has an unknown cost: unknown is not zero. The customer pays for what was
-served and for what was produced before the customer left; never for a failed attempt.
+An attempt that never reached a provider, that the provider refused with an error status, or that asks for what is free
+everywhere (lists of models, counts of tokens) is known to cost nothing; reports leave it out where they say how counts
+are known. An attempt that was sent and came to nothing visible has an unknown cost: unknown is not zero. The customer
+pays for what was served and for what was produced before the customer left; never for a failed attempt.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _metered(call: Call, ending: Ending, secrets: tuple[str, ...]) -> Metered | 
 
 
 def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
-    if not ending.sent or (ending.metered is None and ending.refused):
+    if not ending.sent or call.asks_for_free or (ending.metered is None and ending.refused):
         return NOTHING, Basis.PROVIDER
     if metered is None:
         return Usage(), Basis.UNKNOWN

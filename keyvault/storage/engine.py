@@ -2,7 +2,8 @@
 
 SQLite: write-ahead log, `secure_delete`, files 0600, a build without the WAL-reset bug preferred; a write transaction
 begins IMMEDIATE, so two writers wait for each other instead of failing half-way. PostgreSQL: `postgresql://` URLs with
-psycopg 3; administrative writers wait for each other on an advisory lock (the ledger's writer does not take it).
+psycopg 3; administrative writers wait for each other on an advisory lock (the ledger's writer does not take it). No
+statement takes longer than half a minute there, and a server that cannot be reached is noticed within seconds.
 """
 
 from __future__ import annotations
@@ -24,6 +25,16 @@ from keyvault.errors import ConfigurationError, Damaged, Unavailable
 Transaction = sa.Connection
 
 BUSY_TIMEOUT_MS: Final = 10_000
+STATEMENT_TIMEOUT_MS: Final = 30_000
+"""For PostgreSQL; how long a statement may take, waiting for a lock included."""
+_UNREACHABLE: Final = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 5_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+}
+"""Seconds, but for `tcp_user_timeout`. A server that is reached and does not answer is not noticed by these."""
 _WRITERS_LOCK: Final = 0x67776374
 RESTORE: Final = "stop gwctl serve, put the file aside and restore a backup"
 
@@ -90,6 +101,18 @@ class Database:
                 if self.rehearsal:
                     transaction.rollback()
 
+    def connect(self, timeout_ms: int) -> Any:
+        """A driver's connection of its own, outside the pool, on which nothing waits longer for a lock."""
+        if self.path is not None:
+            found = sqlite_module().connect(
+                str(self.path), isolation_level=None, timeout=timeout_ms / 1000, check_same_thread=False
+            )
+            configure_sqlite(found, self.durability, timeout_ms)
+            return found
+        arguments, options = self.engine.dialect.create_connect_args(self.engine.url)
+        options.update(_postgresql_options(self.engine.url, timeout_ms))
+        return self.engine.dialect.connect(*arguments, **options)
+
     @contextlib.contextmanager
     def advisory_lock(self, name: str) -> Iterator[bool]:
         """Try to hold a PostgreSQL session lock while the block runs; yields whether it is held."""
@@ -138,26 +161,36 @@ class Database:
         return engine
 
     def _on_sqlite_connect(self, connection: Any, _record: Any) -> None:
-        configure_sqlite(connection, self.durability)
+        configure_sqlite(connection, self.durability, BUSY_TIMEOUT_MS)
 
     def _postgresql_engine(self) -> sa.Engine:
         url = sa.make_url(self.url).set(drivername="postgresql+psycopg")
         try:
-            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+            return sa.create_engine(
+                url,
+                hide_parameters=True,
+                pool_pre_ping=True,
+                connect_args=_postgresql_options(url, STATEMENT_TIMEOUT_MS),
+            )
         except ModuleNotFoundError:
             raise ConfigurationError(
                 "PostgreSQL needs a driver that is not installed", hint="pip install 'opsconsole[postgres]'"
             ) from None
 
 
-def configure_sqlite(connection: Any, durability: str) -> None:
+def _postgresql_options(url: sa.URL, statement_timeout_ms: int) -> dict[str, Any]:
+    """What a connection is opened with; options of the URL itself are kept."""
+    return {**_UNREACHABLE, "options": f"{url.query.get('options', '')} -c statement_timeout={statement_timeout_ms}"}
+
+
+def configure_sqlite(connection: Any, durability: str, busy_timeout_ms: int) -> None:
     """Put one raw SQLite connection into the mode all of them share."""
     cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA secure_delete=ON")
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.close()
 
 

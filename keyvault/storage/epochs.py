@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import sqlalchemy as sa
 
 from keyvault.errors import Unavailable
-from keyvault.storage.engine import Database, Transaction, configure_sqlite, sqlite_module
+from keyvault.storage.engine import Database, Transaction, sqlite_module
 from keyvault.storage.schema import epochs
 
 Aggregate = Literal["keys", "upstreams", "routes", "prices"]
@@ -22,6 +22,8 @@ Epochs = tuple[int, int, int, int]
 """The epochs of (keys, upstreams, routes, prices)."""
 
 POLL_SECONDS: Final = 0.25
+BUSY_TIMEOUT_MS: Final = 200
+"""A reader hardly ever waits on SQLite; where it must, every client of the process waits with it."""
 STALE_AFTER_SECONDS: Final = 5.0
 
 
@@ -56,8 +58,10 @@ class _SqliteReader:
 
     def __init__(self, database: Database) -> None:
         self._sqlite = sqlite_module()
-        self._connection: Any = self._sqlite.connect(str(database.path), isolation_level=None, check_same_thread=False)
-        configure_sqlite(self._connection, database.durability)
+        try:
+            self._connection = database.connect(BUSY_TIMEOUT_MS)
+        except self._sqlite.Error as error:
+            raise Unavailable(f"database: {error}") from None
         self._execute = self._connection.execute
 
     def read(self) -> Epochs:

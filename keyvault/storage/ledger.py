@@ -9,6 +9,9 @@ is wrong with the data alone is raised as `BadEntry`.
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, Final
@@ -38,6 +41,12 @@ NO_TEXT: Final = ""
 CHECKPOINT_PAGES: Final = 4000
 """Size of SQLite's write-ahead log, 16 MB, at which a commit also moves it into the database file. With the usual 1000
 one request in a hundred would wait for that; the pages are mostly the same ones anew, so that this moves fewer, too."""
+
+SQLITE_PATIENCE_MS: Final = 1_000
+POSTGRESQL_PATIENCE_MS: Final = 5_000
+"""How long the ledger waits for a lock, or for a server to answer, before it says that it cannot be written."""
+_GRACE_SECONDS: Final = 0.5
+"""For a server that keeps to its patience itself; a frozen one does not."""
 
 # Core writes a VALUES list in a form that SQLite does not read here.
 _DELETE_OPEN: Final = sa.text("DELETE FROM open_attempts WHERE (request_id, number) IN (VALUES (:request, :attempt))")
@@ -119,9 +128,11 @@ class Transaction:
 class LedgerStore:
     """The ledger's own connection, opened when first needed and again after a failure."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, patience_ms: int | None = None) -> None:
         self._database = database
+        self._patience_ms = patience_ms or (SQLITE_PATIENCE_MS if database.is_sqlite else POSTGRESQL_PATIENCE_MS)
         self._connection: Any = None
+        self._began: float | None = None
         driver = database.engine.dialect.loaded_dbapi
         self._bad: Final = (driver.DataError, driver.IntegrityError, OverflowError, UnicodeError)
         self._down: Final = (driver.Error, sa.exc.SQLAlchemyError, OSError)
@@ -144,6 +155,20 @@ class LedgerStore:
         except BaseException:
             self._roll_back()
             raise
+        finally:
+            self._began = None
+
+    def interrupt_if_late(self) -> None:
+        """Break the connection of a transaction that a PostgreSQL server has left without an answer for too long.
+
+        The only method for another thread than the store's own.
+        """
+        began, connection = self._began, self._connection
+        if began is None or connection is None or self._database.is_sqlite:
+            return
+        if time.monotonic() - began > self._patience_ms / 1000 + _GRACE_SECONDS:
+            with contextlib.suppress(*self._down), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give the connection up; what was not committed is rolled back."""
@@ -154,11 +179,10 @@ class LedgerStore:
 
     def _begin(self) -> Any:
         if self._connection is None:
-            pooled = self._database.engine.raw_connection()
-            self._connection = pooled.driver_connection
-            pooled.detach()
+            self._connection = self._database.connect(self._patience_ms)
             if self._database.is_sqlite:
                 self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        self._began = time.monotonic()
         cursor = self._connection.cursor()
         if self._database.is_sqlite:
             cursor.execute("BEGIN IMMEDIATE")

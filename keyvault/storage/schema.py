@@ -286,6 +286,7 @@ SUMS: Final = (
     "cost_pico",
     "charge_pico",
     "unknown_cost",
+    "free",
     "basis_unknown",
     "basis_provider",
     "basis_tokenizer",

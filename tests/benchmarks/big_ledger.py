@@ -87,15 +87,17 @@ def _people(connection: Any) -> None:
 
 
 def _totals(table: str, ms: int) -> str:
+    free = "(cost_pico IS 0 AND input IS 0 AND output IS 0)"
     plain = {
         "requests": "sum(final)",
         "attempts": "count(*)",
         "errors": "sum(final AND outcome IN (2, 4))",
         "failures": "sum(outcome IN (2, 4))",
         "unknown_cost": "sum(cost_pico IS NULL)",
+        "free": f"sum({free})",
         "cache_write": "0",
         **{
-            f"basis_{name}": f"sum(basis = {n})"
+            f"basis_{name}": f"sum(basis = {n} AND NOT {free})"
             for n, name in enumerate(("unknown", "provider", "tokenizer", "estimate"))
         },
     }

@@ -220,6 +220,9 @@ def test_images_count_tokens_and_images_or_images_alone() -> None:
     }
     assert answer(Dialect.IMAGES, told) == (Usage(input=50, output=4160, images=2), Basis.PROVIDER)
     assert answer(Dialect.IMAGES, {"data": [{"url": "https://x"}]}) == (Usage(images=1), Basis.PROVIDER)
+    told["usage"]["input_tokens_details"] = {"cached_tokens": 30, "cache_write_tokens": 10, "audio_tokens": 5}
+    whole = Usage(input=50, cached_input=30, cache_write=10, audio_input=5, output=4160, images=2)
+    assert answer(Dialect.IMAGES, told)[0] == whole
 
 
 def test_transcriptions_tell_tokens_or_seconds() -> None:

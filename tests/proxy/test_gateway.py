@@ -509,6 +509,37 @@ async def test_the_models_of_an_upstream_are_its_own_list_without_routes(tmp_pat
     assert provider.seen[0].path == "/v1/models"
 
 
+async def test_lists_of_models_and_counts_of_tokens_are_known_to_cost_nothing(tmp_path: Path) -> None:
+    async def answer(seen: Seen, line: Line) -> None:
+        await line.answer(200, {"object": "list", "data": []} if seen.method == "GET" else {"input_tokens": 12})
+
+    home = new_home(tmp_path / "home")
+    async with Provider(answer).running() as provider:
+        add_upstream(home, "claude", provider.url, "anthropic")
+        async with running(home) as gw:
+            await gw.client.get("/v1/models", headers=gw.headers())
+            counted = await gw.client.post("/v1/messages/count_tokens", json={"model": "m"}, headers=gw.headers())
+            rows = await gw.rows(2)
+    assert counted.json() == {"input_tokens": 12}
+    assert [(r["outcome"], r["input"], r["output"], r["cost_pico"]) for r in rows] == [(Outcome.SERVED, 0, 0, 0)] * 2
+
+
+async def test_an_answer_that_could_not_be_booked_is_a_503_and_is_not_charged(tmp_path: Path) -> None:
+    async def break_the_ledger(seen: Seen, line: Line) -> None:
+        with gw.home.database.write() as tx:
+            tx.exec_driver_sql("ALTER TABLE attempts RENAME TO gone")
+        await answer_well(seen, line)
+
+    async with gateway(tmp_path, break_the_ledger) as (gw, _):
+        response = await gw.chat()
+        with gw.home.database.write() as tx:
+            tx.exec_driver_sql("ALTER TABLE gone RENAME TO attempts")
+        [row] = await gw.rows(1)
+    assert response.status_code == 503
+    assert (row["outcome"], row["error_code"]) == (Outcome.FAILED, "not_delivered")
+    assert (row["cost_pico"], row["charge_pico"]) == (13 * 10**6, 0)
+
+
 async def test_a_header_that_cannot_be_sent_leaves_no_row_behind(tmp_path: Path) -> None:
     async with gateway(tmp_path, answer_well) as (gw, _):
         twice = [("authorization", f"Bearer {gw.key}"), ("anthropic-version", "1"), ("anthropic-version", "2")]

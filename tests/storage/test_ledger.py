@@ -232,6 +232,27 @@ async def test_a_cancelled_wait_harms_nobody(ledger: Ledger, database: Database,
     assert open_rows(database) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("sk-gw_live_0123456789ABCDEFGHIJ_abcdefghijklmnopqrstuvwxyz012345", "[redacted]"),
+        ("gpt-5 sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5", "gpt-5 [redacted]"),
+        ("xai-grok-4-fast-reasoning", "xai-grok-4-fast-reasoning"),
+        ("hf-meta-llama-3.1-8b-instruct", "hf-meta-llama-3.1-8b-instruct"),
+        ("task-specific-embedder-v2", "task-specific-embedder-v2"),
+    ],
+)
+async def test_a_credential_sent_as_a_models_name_is_not_stored(
+    ledger: Ledger, database: Database, clock: FrozenClock, name: str, stored: str
+) -> None:
+    ids = {"alias_id": ledger.alias_id(name), "target_id": ledger.target_id(Target("openai", name))}
+    assert ids["alias_id"] == ledger.alias_id(name)
+    await book(ledger, attempt(clock.now_ms(), **ids))
+    with database.read() as tx:
+        assert tx.exec_driver_sql("SELECT name FROM aliases").scalars().all() == [stored]
+        assert tx.exec_driver_sql("SELECT model FROM targets").scalars().all() == [stored]
+
+
 async def test_stopping_writes_what_waits(database: Database, clock: FrozenClock) -> None:
     async with running(database, clock) as ledger:
         many = [attempt(clock.now_ms(), entropy=n) for n in range(50)]

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import Outcome
 from keyvault.errors import Unavailable
 from keyvault.metering.ledger import Ledger
-from keyvault.storage import migrations
-from keyvault.storage.engine import Database
+from keyvault.storage import epochs, migrations
+from keyvault.storage.engine import Database, sqlite_module
 from keyvault.storage.ledger import LedgerStore, Transaction
 from tests.conftest import FrozenClock
 from tests.ledgers import assert_totals_say_what_the_rows_say, attempt, book, open_rows, rows, settlement
 
 WAIT = 30.0
+NOT_DELIVERED = (Outcome.FAILED, 0, 7_000, "not_delivered")
+"""Outcome, charge, cost and error of an answer that was cut because it could not be booked: the provider did bill."""
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +57,7 @@ class Breaker:
 
     def _rename(self, old: str, new: str) -> None:
         with self._database.write() as tx:
-            tx.execute(sa.DDL(f"ALTER TABLE {old} RENAME TO {new}"))
+            tx.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
 
 @pytest.fixture
@@ -96,6 +100,7 @@ async def test_a_settlement_that_failed_is_written_once_when_the_database_is_bac
         await book(ledger, attempt(clock.now_ms(), entropy=99))
     assert len(rows(database)) == 21
     assert open_rows(database) == []
+    assert {(r.outcome, r.charge_pico, r.cost_pico, r.error_code) for r in rows(database)[:20]} == {NOT_DELIVERED}
     assert_totals_say_what_the_rows_say(database)
 
 
@@ -110,7 +115,7 @@ async def test_settling_again_after_a_failure_still_settles_once(
             await ledger.settle(settlement(one))
         breaker.mend()
         await ledger.settle(settlement(one, outcome=Outcome.FAILED, cost_pico=1))
-    assert [(row.outcome, row.cost_pico) for row in rows(database)] == [(Outcome.SERVED, 7_000)]
+    assert [(r.outcome, r.charge_pico, r.cost_pico, r.error_code) for r in rows(database)] == [NOT_DELIVERED]
     assert_totals_say_what_the_rows_say(database)
 
 
@@ -121,6 +126,7 @@ async def test_new_names_survive_a_failure(database: Database, clock: FrozenCloc
         with pytest.raises(Unavailable):
             await ledger.open(attempt(clock.now_ms(), alias_id=alias))
         breaker.mend()
+        await until_written(ledger)
         await ledger.open(attempt(clock.now_ms(), alias_id=alias))
     with database.read() as tx:
         assert tx.exec_driver_sql("SELECT name FROM aliases").scalars().all() == ["fast"]
@@ -149,10 +155,10 @@ async def test_a_lost_connection_is_made_anew(clock: FrozenClock, postgresql_url
         await ledger.open(one)
         with psycopg.connect(postgresql_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-        with contextlib.suppress(Unavailable):
+        with pytest.raises(Unavailable):
             await ledger.settle(settlement(one))
         await until_written(ledger)
-    assert [row.outcome for row in rows(database)] == [Outcome.SERVED]
+    assert [row.outcome for row in rows(database)] == [Outcome.FAILED]
     assert open_rows(database) == []
     assert_totals_say_what_the_rows_say(database)
     database.close()
@@ -183,6 +189,7 @@ async def test_a_commit_of_unknown_outcome_is_neither_lost_nor_made_twice(
     store.doubts = 1
     with pytest.raises(Unavailable):
         await ledger.open(refused)
+    await until_written(ledger)
     await ledger.open(attempt(clock.now_ms(), entropy=3))
     assert (refused.request_id, 1) not in open_rows(database)
     store.doubts = 2
@@ -190,8 +197,128 @@ async def test_a_commit_of_unknown_outcome_is_neither_lost_nor_made_twice(
         await ledger.settle(settlement(kept))
     await until_written(ledger)
     await asyncio.to_thread(ledger.stop)
-    assert [row.request_id for row in rows(database)] == [kept.request_id]
+    assert [(row.request_id, row.outcome) for row in rows(database)] == [(kept.request_id, Outcome.SERVED)]
     assert_totals_say_what_the_rows_say(database)
+
+
+async def test_what_a_client_that_left_owes_stays_owed(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    """Only an answer that waited for its settlement was cut by its failing."""
+    async with running(database, clock) as ledger:
+        left, followed = attempt(clock.now_ms(), entropy=1), attempt(clock.now_ms(), entropy=2)
+        await asyncio.gather(ledger.open(left), ledger.open(followed))
+        breaker.break_it()
+        settled = [settlement(left, outcome=Outcome.ABORTED)]
+        settled.append(settlement(followed, outcome=Outcome.FAILED, final=False, charge_pico=0, error_code="idle_timeout"))
+        await asyncio.gather(*map(ledger.settle, settled), return_exceptions=True)
+        breaker.mend()
+        await until_written(ledger)
+    found = [(row.outcome, row.charge_pico, row.error_code) for row in rows(database)]
+    assert found == [(Outcome.ABORTED, 8_000, None), (Outcome.FAILED, 0, "idle_timeout")]
+
+
+async def test_while_the_database_is_down_new_attempts_fail_without_trying(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    async with running(database, clock) as ledger:
+        breaker.break_it()
+        with pytest.raises(Unavailable):
+            await ledger.open(attempt(clock.now_ms(), entropy=1))
+        refused = ledger.open(attempt(clock.now_ms(), entropy=2))
+        assert refused.done()
+        assert isinstance(refused.exception(), Unavailable)
+        breaker.mend()
+        await until_written(ledger)
+        await ledger.open(attempt(clock.now_ms(), entropy=3))
+
+
+async def test_the_writer_recovers_by_itself_with_nothing_owed(
+    database: Database, clock: FrozenClock, breaker: Breaker
+) -> None:
+    async with running(database, clock) as ledger:
+        with database.write() as tx:
+            tx.exec_driver_sql("ALTER TABLE ledger_changes RENAME TO gone")
+        with pytest.raises(Unavailable):
+            await ledger.settle(settlement(attempt(clock.now_ms())))
+        with database.write() as tx:
+            tx.exec_driver_sql("ALTER TABLE gone RENAME TO ledger_changes")
+        await until_written(ledger)
+
+
+async def test_an_attempt_fails_within_a_second_while_another_process_locks_the_file(
+    clock: FrozenClock, tmp_path: Path
+) -> None:
+    """P8. Two seconds here: a busy machine."""
+    database = Database(f"sqlite:///{tmp_path / 'g.db'}")
+    migrations.upgrade(database)
+    async with running(database, clock) as ledger:
+        with contextlib.closing(sqlite_module().connect(str(database.path), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with asyncio.timeout(2):
+                with pytest.raises(Unavailable):
+                    await ledger.open(attempt(clock.now_ms()))
+        await until_written(ledger)
+    database.close()
+
+
+def test_reading_the_epochs_of_a_locked_file_does_not_hold_the_gateway_up(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'g.db'}")
+    migrations.upgrade(database)
+    database.close()
+    with contextlib.closing(sqlite_module().connect(str(database.path), isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("UPDATE epochs SET routes = 1")
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="locked"):
+            epochs.reader(database)
+        assert time.monotonic() - began < 2
+
+
+async def test_an_attempt_fails_in_time_while_another_session_locks_the_table(
+    clock: FrozenClock, postgresql_url: str
+) -> None:
+    database = Database(postgresql_url)
+    migrations.upgrade(database)
+    ledger = Ledger(database, clock, "w1", LedgerStore(database, patience_ms=200))
+    ledger.start(asyncio.get_running_loop())
+    with psycopg.connect(postgresql_url) as other:
+        other.execute("LOCK TABLE open_attempts")
+        async with asyncio.timeout(3):
+            with pytest.raises(Unavailable, match="statement timeout"):
+                await ledger.open(attempt(clock.now_ms()))
+    await until_written(ledger)
+    await asyncio.to_thread(ledger.stop)
+    database.close()
+
+
+async def test_an_attempt_fails_in_time_while_the_server_is_frozen(clock: FrozenClock, postgresql_url: str) -> None:
+    """A stopped server process keeps its connection and says nothing: no timeout of its own goes off."""
+    database = Database(postgresql_url)
+    migrations.upgrade(database)
+    ledger = Ledger(database, clock, "w1", LedgerStore(database, patience_ms=200))
+    ledger.start(asyncio.get_running_loop())
+    with psycopg.connect(postgresql_url, autocommit=True) as other:
+        before = _sessions(other)
+        await ledger.open(attempt(clock.now_ms(), entropy=1))
+        [session] = _sessions(other) - before
+        os.kill(session, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(5):
+                with pytest.raises(Unavailable):
+                    await ledger.open(attempt(clock.now_ms(), entropy=2))
+            await until_written(ledger)
+        finally:
+            os.kill(session, signal.SIGCONT)
+    await ledger.open(attempt(clock.now_ms(), entropy=3))
+    await asyncio.to_thread(ledger.stop)
+    database.close()
+
+
+def _sessions(connection: psycopg.Connection[Any]) -> set[int]:
+    """Process ids of the server's sessions on this database."""
+    found = connection.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()").fetchall()
+    return {pid for (pid,) in found}
 
 
 _VICTIM = """

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from keyvault.clock import to_ms
 from keyvault.domain.ledger import Basis, Outcome, Usage
-from keyvault.domain.reports import UsageReport
+from keyvault.domain.reports import UsageReport, add
 from keyvault.domain.routes import Target
 from keyvault.errors import NotFound, UsageError
 from keyvault.metering.ledger import Ledger
@@ -127,6 +127,43 @@ async def test_sums_and_what_is_not_known(books: Books, reports: Reports) -> Non
     assert (sums.output_tokens, sums.reasoning_tokens) == (50, 20)
     assert (sums.cost_pico, sums.charge_pico, sums.basis) == (7_000, 8_000, {"provider": 1, "unknown": 1})
     assert (second.totals.cost_pico, second.totals.charge_pico, second.totals.errors) == (None, 0, 1)
+
+
+NOTHING: dict[str, Any] = {"usage": Usage(input=0, output=0), "basis": Basis.PROVIDER, "cost_pico": 0, "charge_pico": 0}
+"""An attempt that did not reach its provider, was refused, or asked for what is free."""
+UNPRICED: dict[str, Any] = {"cost_pico": None, "charge_pico": None}
+
+
+async def test_a_cost_of_failures_that_came_to_nothing_does_not_make_an_unknown_cost_zero(
+    books: Books, reports: Reports
+) -> None:
+    await books.add(NOON, SEARCH, outcome=Outcome.FAILED, **NOTHING)
+    await books.add(NOON, SEARCH, **UNPRICED)
+    await books.add(NOON, BOT, outcome=Outcome.FAILED, **NOTHING)
+    await books.add(NOON, NIGHTLY, cost_pico=0, charge_pico=0)
+    await books.add(NOON, NIGHTLY, **UNPRICED)
+    report = reports.usage(NOON - HOUR, NOON + HOUR, ("key",))
+    costs = {row.group[0]: row.totals.cost_pico for row in report.rows}
+    assert costs == {"search": None, "bot": 0, "nightly": 0}
+    assert reports.usage(NOON - 2 * HOUR, NOON - HOUR).total.cost_pico == 0
+    assert add([row.totals for row in report.rows]) == report.total
+
+
+async def test_attempts_that_came_to_nothing_say_nothing_about_how_counts_are_known(
+    books: Books, reports: Reports
+) -> None:
+    await books.add(NOON, outcome=Outcome.FAILED, **NOTHING)
+    await books.add(NOON, basis=Basis.ESTIMATE)
+    total = reports.usage(NOON - HOUR, NOON + HOUR).total
+    assert (total.attempts, total.free_attempts, total.basis) == (2, 1, {"estimate": 1})
+
+
+@pytest.mark.parametrize("limit", [-1, 10**19])
+def test_a_number_of_requests_beyond_all_bounds_is_refused(reports: Reports, limit: int) -> None:
+    with pytest.raises(UsageError):
+        reports.tail(limit)
+    with pytest.raises(UsageError):
+        reports.follow(limit)
 
 
 async def test_filters_narrow_by_name_without_regard_to_case(books: Books, reports: Reports) -> None:

@@ -6,6 +6,7 @@ is `message_stop`, an error is an event `error`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
@@ -60,12 +61,7 @@ class MessagesMeter(Meter):
         self._tell(message.get("usage"))
         usage = messages_usage(self._told) or Usage()
         self._told.pop("output_tokens", None)  # a beginning, not a count: unknown until `message_delta`
-        self._usage = Usage(
-            input=usage.input,
-            cached_input=usage.cached_input,
-            cache_write=usage.cache_write,
-            cache_write_1h=usage.cache_write_1h,
-        )
+        self._usage = replace(usage, output=None, reasoning=None)
 
     def _tell(self, usage: object) -> None:
         self._told.update({name: value for name, value in fields_of(usage).items() if value is not None})

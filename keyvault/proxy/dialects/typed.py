@@ -6,6 +6,7 @@ count as content, since nothing is known of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from keyvault.domain.endpoints import Dialect
@@ -53,7 +54,7 @@ class TypedMeter(Meter):
     def _ended(self, kind: str) -> Verdict:
         self._begun = True
         if self._dialect is Dialect.IMAGES:
-            self._usage = _with_images(self._usage, 1)
+            self._usage = replace(self._usage, images=1)
         return self._terminal()
 
     def unfinished(self) -> tuple[str, str] | None:
@@ -62,19 +63,9 @@ class TypedMeter(Meter):
         return super().unfinished()
 
 
-def _with_images(usage: Usage, images: int) -> Usage:
-    return Usage(
-        input=usage.input,
-        cached_input=usage.cached_input,
-        output=usage.output,
-        reasoning=usage.reasoning,
-        images=images,
-    )
-
-
 def count_images(answer: Fields, usage: Usage | None) -> Usage | None:
     """The usage of an images answer: its `data` are the images made."""
     data = answer.get("data")
     if not isinstance(data, list):
         return usage
-    return _with_images(usage or Usage(), len(data))
+    return replace(usage or Usage(), images=len(data))

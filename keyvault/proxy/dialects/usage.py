@@ -14,6 +14,7 @@ that are known and brought together here:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
@@ -56,7 +57,7 @@ def read_usage(dialect: Dialect, answer: Fields) -> Usage | None:
     else:
         usage = _timings_usage(timings)
     if usage is not None and usage.output is None and dialect is Dialect.EMBEDDINGS:
-        return Usage(input=usage.input, cached_input=usage.cached_input, output=0)
+        return replace(usage, output=0)
     return usage
 
 

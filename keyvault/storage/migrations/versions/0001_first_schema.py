@@ -22,6 +22,7 @@ SUMS = (
     "cost_pico",
     "charge_pico",
     "unknown_cost",
+    "free",
     "basis_unknown",
     "basis_provider",
     "basis_tokenizer",
