@@ -153,6 +153,7 @@ LAZY = (
     "pydantic",
     "rich",
     "sqlalchemy.orm",
+    "sqlalchemy.dialects.postgresql",
     "genai_prices",
     "keyring",
     "httpx",
