@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from keyvault.clock import Clock, from_ms
 from keyvault.domain.keys import Caller, GenerationState, KeyState
 from keyvault.keys import rotation, token
+from keyvault.secrets import scrub
 from keyvault.storage import callers as rows
 from keyvault.storage import epochs
 from keyvault.storage import keys as key_rows
@@ -149,6 +150,6 @@ class Directory:
 
 
 def _presentable(use: Use) -> Use:
-    """Clients may call themselves anything: printable ASCII, cut, is kept of it."""
-    client = use.client and "".join(c if " " <= c <= "~" else "?" for c in use.client[:LONGEST_CLIENT])
+    """Clients may call themselves anything, even by their secret: printable ASCII, scrubbed and cut, is kept of it."""
+    client = use.client and "".join(c if " " <= c <= "~" else "?" for c in scrub(use.client)[:LONGEST_CLIENT])
     return Use(use.key_id, use.generation, use.at_ms, client, use.address)

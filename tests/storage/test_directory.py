@@ -282,6 +282,14 @@ def test_the_last_use_is_written_with_client_and_address(house: House) -> None:
     assert len(generation.last_client) == 120
 
 
+def test_a_secret_that_a_client_calls_itself_by_is_not_written(house: House) -> None:
+    secret = house.create()
+    house.use(secret, client=f"curl {secret}")
+    house.directory.flush()
+    generation = house.keys.get("ci-bot").generations[0]
+    assert generation.last_client == "curl [redacted]"
+
+
 def test_an_older_use_told_late_does_not_replace_a_newer_one(house: House) -> None:
     secret = house.create()
     caller = house.caller(secret)
