@@ -210,7 +210,9 @@ async def test_what_a_client_that_left_owes_stays_owed(
         await asyncio.gather(ledger.open(left), ledger.open(followed))
         breaker.break_it()
         settled = [settlement(left, outcome=Outcome.ABORTED)]
-        settled.append(settlement(followed, outcome=Outcome.FAILED, final=False, charge_pico=0, error_code="idle_timeout"))
+        settled.append(
+            settlement(followed, outcome=Outcome.FAILED, final=False, charge_pico=0, error_code="idle_timeout")
+        )
         await asyncio.gather(*map(ledger.settle, settled), return_exceptions=True)
         breaker.mend()
         await until_written(ledger)
