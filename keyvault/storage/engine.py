@@ -139,7 +139,7 @@ class Database:
             raise Unavailable("database: all connections are busy", hint="gwctl doctor") from None
         except exc.DatabaseError as error:
             if self.is_sqlite and "file is not a database" in str(error.orig):
-                raise ConfigurationError(f"not a database: {self.path}") from None
+                raise ConfigurationError(f"not a database: {self.path}", hint=RESTORE) from None
             if self.is_sqlite and "malformed" in str(error.orig):
                 raise Damaged(f"{self.path} is damaged: {error.orig}", hint=RESTORE) from None
             raise

@@ -85,6 +85,7 @@ WRONG_VALUES = {
     "usage show --by planet": 2,
     "usage show --by key,key": 2,
     "usage show --by ,": 2,
+    "upstreams create x --provider ollama --no-secret --allow-private --dialects ,": 2,
     "keys update bot": 2,
     "customers update default": 2,
     "projects update default/default": 2,

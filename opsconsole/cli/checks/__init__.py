@@ -20,9 +20,9 @@ __all__ = ["CHECKS", "Finding", "State", "examine"]
 CHECKS: Final = (
     Check("settings", of_home.settings),
     Check("files", of_home.files, ("settings",)),
-    Check("database", storage.database, ("settings",)),
-    Check("writing", storage.writing, ("database",)),
     Check("space", storage.space, ("settings",)),
+    Check("database", storage.database, ("settings",)),
+    Check("writing", storage.writing, ("database", "space")),
     Check("vault", of_home.vault, ("database",)),
     Check("audit", of_home.audit_chain, ("database",)),
     Check("clock", of_home.clock, ("database",)),
@@ -37,17 +37,17 @@ def examine(home: Home, *, offline: bool) -> Iterator[Finding]:
     if not home.exists:
         yield Finding("home", State.FAILED, "no gateway is set up here", "gwctl init")
         return
-    broken: set[str] = set()
+    causes: dict[str, str] = {}
     for check in CHECKS:
         if offline and not check.offline:
             continue
-        if missing := [name for name in check.needs if name in broken]:
-            broken.add(check.name)
-            yield Finding(check.name, State.SKIPPED, f"needs the {' and the '.join(missing)}")
+        if cause := next((causes[name] for name in check.needs if name in causes), None):
+            causes[check.name] = cause
+            yield Finding(check.name, State.SKIPPED, f"needs the {cause}")
             continue
         try:
             yield from check.look(home)
         except (GatewayError, OSError) as error:
-            broken.add(check.name)
+            causes[check.name] = check.name
             hint = error.hint if isinstance(error, GatewayError) else None
             yield Finding(check.name, State.FAILED, str(error), hint if hint != "gwctl doctor" else None)

@@ -69,8 +69,7 @@ def space(home: Home) -> Iterator[Finding]:
             os.fsync(file.fileno())
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        yield Finding("space", State.FAILED, f"{path.parent} takes no file: {reason}", f"df -h {path.parent}")
-        return
+        raise Unavailable(f"{path.parent} takes no file: {reason}", hint=f"df -h {path.parent}") from None
     yield room(str(path.parent), shutil.disk_usage(path.parent).free)
 
 

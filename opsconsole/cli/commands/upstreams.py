@@ -14,7 +14,7 @@ from keyvault.domain.vault import Upstream
 from keyvault.errors import CheckFailed, NotFound, UsageError
 from keyvault.money import CURRENCY
 from keyvault.secrets import Secret
-from opsconsole.cli.arguments import Confirm, NewName, SecretFile, SecretStdin, UpstreamName, given_secret, parts
+from opsconsole.cli.arguments import Confirm, NewName, SecretFile, SecretStdin, UpstreamName, given_secret, listed
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
@@ -98,7 +98,7 @@ def create(
         ca_file=None if ca_file is None else str(ca_file),
         auth_header=auth_header,
         auth_scheme=auth_scheme,
-        dialects=None if dialects is None else _dialects(dialects),
+        dialects=_dialects(dialects),
     )
     session.changed(f"created upstream {upstream.name}; to see it answer: gwctl upstreams test {upstream.name}")
     session.show(_card(upstream))
@@ -240,12 +240,15 @@ def _credential(
     return given_secret(session.io, prompt=f"credential of {name}", from_stdin=from_stdin, file=file, missing=missing)
 
 
-def _dialects(text: str) -> list[Dialect]:
+def _dialects(text: str | None) -> list[Dialect] | None:
+    words = listed("--dialects", text, otherwise="leave the option out for the preset's")
+    if words is None:
+        return None
     known = [dialect.value for dialect in Dialect if dialect is not Dialect.OTHER]
-    for word in parts(text):
+    for word in words:
         if word not in known:
             raise UsageError(f"no such dialect: {word[:40]!a}", hint=f"some of {','.join(known)}")
-    return [Dialect(word) for word in parts(text)]
+    return [Dialect(word) for word in words]
 
 
 def _card(upstream: Upstream) -> Details:
