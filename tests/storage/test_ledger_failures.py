@@ -32,8 +32,8 @@ NOT_DELIVERED = (Outcome.FAILED, 0, 7_000, "not_delivered")
 
 
 @contextlib.asynccontextmanager
-async def running(database: Database, clock: Clock) -> AsyncIterator[Ledger]:
-    ledger = Ledger(database, clock, "w1")
+async def running(database: Database, clock: Clock, store: LedgerStore | None = None) -> AsyncIterator[Ledger]:
+    ledger = Ledger(database, clock, "w1", store)
     ledger.start(asyncio.get_running_loop())
     try:
         yield ledger
@@ -251,13 +251,13 @@ async def test_the_writer_recovers_by_itself_with_nothing_owed(
 async def test_an_attempt_fails_within_a_second_while_another_process_locks_the_file(
     clock: FrozenClock, tmp_path: Path
 ) -> None:
-    """P8. Two seconds here: a busy machine."""
+    """P8. Five seconds here, for a busy machine; another writer would wait for ten."""
     database = Database(f"sqlite:///{tmp_path / 'g.db'}")
     migrations.upgrade(database)
     async with running(database, clock) as ledger:
         with contextlib.closing(sqlite_module().connect(str(database.path), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(5):
                 with pytest.raises(Unavailable):
                     await ledger.open(attempt(clock.now_ms()))
         await until_written(ledger)
@@ -274,7 +274,7 @@ def test_reading_the_epochs_of_a_locked_file_does_not_hold_the_gateway_up(tmp_pa
         began = time.monotonic()
         with pytest.raises(Unavailable, match="locked"):
             epochs.reader(database)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 async def test_an_attempt_fails_in_time_while_another_session_locks_the_table(
@@ -282,15 +282,13 @@ async def test_an_attempt_fails_in_time_while_another_session_locks_the_table(
 ) -> None:
     database = Database(postgresql_url)
     migrations.upgrade(database)
-    ledger = Ledger(database, clock, "w1", LedgerStore(database, patience_ms=200))
-    ledger.start(asyncio.get_running_loop())
-    with psycopg.connect(postgresql_url) as other:
-        other.execute("LOCK TABLE open_attempts")
-        async with asyncio.timeout(3):
-            with pytest.raises(Unavailable, match="statement timeout"):
-                await ledger.open(attempt(clock.now_ms()))
-    await until_written(ledger)
-    await asyncio.to_thread(ledger.stop)
+    async with running(database, clock, LedgerStore(database, patience_ms=200)) as ledger:
+        with psycopg.connect(postgresql_url) as other:
+            other.execute("LOCK TABLE open_attempts")
+            async with asyncio.timeout(WAIT):
+                with pytest.raises(Unavailable, match="timeout"):
+                    await ledger.open(attempt(clock.now_ms()))
+        await until_written(ledger)
     database.close()
 
 
@@ -298,22 +296,20 @@ async def test_an_attempt_fails_in_time_while_the_server_is_frozen(clock: Frozen
     """A stopped server process keeps its connection and says nothing: no timeout of its own goes off."""
     database = Database(postgresql_url)
     migrations.upgrade(database)
-    ledger = Ledger(database, clock, "w1", LedgerStore(database, patience_ms=200))
-    ledger.start(asyncio.get_running_loop())
-    with psycopg.connect(postgresql_url, autocommit=True) as other:
-        before = _sessions(other)
-        await ledger.open(attempt(clock.now_ms(), entropy=1))
-        [session] = _sessions(other) - before
-        os.kill(session, signal.SIGSTOP)
-        try:
-            async with asyncio.timeout(5):
-                with pytest.raises(Unavailable):
-                    await ledger.open(attempt(clock.now_ms(), entropy=2))
-            await until_written(ledger)
-        finally:
-            os.kill(session, signal.SIGCONT)
-    await ledger.open(attempt(clock.now_ms(), entropy=3))
-    await asyncio.to_thread(ledger.stop)
+    async with running(database, clock, LedgerStore(database, patience_ms=200)) as ledger:
+        with psycopg.connect(postgresql_url, autocommit=True) as other:
+            before = _sessions(other)
+            await ledger.open(attempt(clock.now_ms(), entropy=1))
+            [session] = _sessions(other) - before
+            os.kill(session, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(WAIT):
+                    with pytest.raises(Unavailable):
+                        await ledger.open(attempt(clock.now_ms(), entropy=2))
+                await until_written(ledger)
+            finally:
+                os.kill(session, signal.SIGCONT)
+        await ledger.open(attempt(clock.now_ms(), entropy=3))
     database.close()
 
 
