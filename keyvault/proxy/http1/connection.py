@@ -146,11 +146,9 @@ class ServerConnection(asyncio.Protocol):
 
     def _hold(self) -> None:
         """Lets further requests wait. Reading never stops, or a client that leaves would not be noticed."""
-        bound = self._limits.max_head
-        if self._exchange is not None and self._exchange.finished:
-            # No pipelining: the client has its answer, and our handler is about to return.
-            bound += self._limits.max_body
-        if len(self._input) > bound:
+        # With the answer out and our handler about to return, what comes is the next request, not pipelining.
+        answered = self._exchange is not None and self._exchange.finished
+        if len(self._input) > self._limits.max_head + (self._limits.max_body if answered else 0):
             self._flooded = True
             self._outlet.keep_alive = False
             self._input = b""
