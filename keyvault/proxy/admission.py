@@ -199,7 +199,7 @@ def _refuse_state(call: Call) -> None:
     """What would reach, or leave behind, objects in the provider account that all keys share."""
     if call.body.background:
         raise Refusal(403, "background_not_allowed", "this key may not start background work", type="permission_error")
-    name = stored_reference(call.dialect, call.body, call.exchange.request.body)
+    name = stored_reference(call.dialect, call.body)
     if name is not None:
         raise Refusal(
             403,
