@@ -423,12 +423,16 @@ async def test_a_client_that_leaves_cancels_the_providers_call(tmp_path: Path) -
 
 
 async def test_a_client_that_leaves_before_the_answer_leaves_an_unknown_cost(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
     async def silent(seen: Seen, line: Line) -> None:
+        asked.set()
         await line.left()
 
     async with gateway(tmp_path, silent) as (gw, [provider]):
-        with contextlib.suppress(httpx.TimeoutException):
-            await gw.client.post("/v1/chat/completions", json={"model": "m"}, headers=gw.headers(), timeout=0.2)
+        request = asyncio.create_task(gw.chat())
+        await asked.wait()
+        request.cancel()
         await asyncio.wait_for(provider.lines[0].closed_by_client.wait(), 5)
         [row] = await gw.rows(1)
     assert (row["outcome"], row["cost_pico"], row["basis"]) == (Outcome.ABORTED, None, Basis.UNKNOWN)
@@ -517,7 +521,8 @@ async def test_lists_of_models_and_counts_of_tokens_are_known_to_cost_nothing(tm
     async with Provider(answer).running() as provider:
         add_upstream(home, "claude", provider.url, "anthropic")
         async with running(home) as gw:
-            await gw.client.get("/v1/models", headers=gw.headers())
+            listed = await gw.client.get("/v1/models", headers=gw.headers())
+            assert listed.status_code == 200, listed.text
             counted = await gw.client.post("/v1/messages/count_tokens", json={"model": "m"}, headers=gw.headers())
             rows = await gw.rows(2)
     assert counted.json() == {"input_tokens": 12}

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from keyvault.domain.outgoing import Proxies
 from keyvault.proxy.upstream.connection import UpstreamConnection
 from keyvault.proxy.upstream.connector import Connector, Resolver, resolve
 from keyvault.proxy.upstream.origin import Origin
-from keyvault.proxy.upstream.proxies import Proxies
 
 IDLE_EXPIRY: Final = 15.0
 MAX_IDLE: Final = 256
