@@ -50,7 +50,7 @@ class Secret:
 
 
 _CREDENTIAL: Final = re.compile(
-    r"(?i)(?:sk|pk|rk|gsk|xai|key|pplx|hf|r8|AIza)[-_][A-Za-z0-9_\-.]{12,}|AIza[A-Za-z0-9_-]{20,}|bearer\s+[A-Za-z0-9_\-.=+/]{12,}"
+    r"(?i)(?<![a-z0-9])(?:sk|pk|rk|gsk|xai|key|pplx|hf|r8)[-_][A-Za-z0-9_\-.]{12,}|AIza[A-Za-z0-9_-]{20,}|bearer\s+[A-Za-z0-9_\-.=+/]{12,}"
 )
 
 

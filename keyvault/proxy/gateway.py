@@ -32,7 +32,7 @@ from keyvault.settings import Settings
 
 
 @dataclass(slots=True)
-class Trip:
+class Attempt:
     """One attempt on its way: to which target, at which price, under which row of the ledger."""
 
     planned: Planned
@@ -98,19 +98,19 @@ class Gateway:
         if models.answer(call, self._tables.planner):
             return
         pending = deque(self._tables.planner.plan(call.model, call.dialect, call.pin))  # 4. Where
-        trip: Trip | None = self._prepare(call, pending.popleft(), number=1)
-        while trip is not None:
-            ending = await self._dispatch(call, trip)  # 6. On record, 7. Out, 8. Through
-            following = self._next(call, trip, ending, pending)
-            settled = self._settle(call, trip, ending, final=following is None)
+        attempt: Attempt | None = self._prepare(call, pending.popleft(), number=1)
+        while attempt is not None:
+            ending = await self._dispatch(call, attempt)  # 6. On record, 7. Out, 8. Through
+            following = self._next(call, attempt, ending, pending)
+            settled = self._settle(call, attempt, ending, final=following is None)
             if following is not None:
                 settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
             else:
                 await settled  # 9. Settled, before the answer ends
-                answers.deliver(call, trip.planned.target, trip.row.number, ending, trip.upstream.secrets)
-            trip = following
+                answers.deliver(call, attempt.planned.target, attempt.row.number, ending, attempt.upstream.secrets)
+            attempt = following
 
-    def _prepare(self, call: Call, planned: Planned, number: int, *, fresh: bool = False) -> Trip:
+    def _prepare(self, call: Call, planned: Planned, number: int, *, fresh: bool = False) -> Attempt:
         """The attempt's row with the most it can cost."""
         upstream, target = planned.upstream, planned.target
         now_ms = self._clock.now_ms()
@@ -132,49 +132,51 @@ class Gateway:
             bound_pico=bound,
             multiplier_ppm=call.caller.multiplier_ppm,
         )
-        return Trip(planned, self._tables.upstreams[upstream.name], price, row, self._time(), fresh)
+        return Attempt(planned, self._tables.upstreams[upstream.name], price, row, self._time(), fresh)
 
-    async def _dispatch(self, call: Call, trip: Trip) -> Ending:
+    async def _dispatch(self, call: Call, attempt: Attempt) -> Ending:
         """Send the request to one target and follow its answer until it is complete, broken or given up."""
         relay: Relay | None = None
-        message = self._message(call, trip)  # may refuse a header: before there is a row
+        message = self._message(call, attempt)  # may refuse a header: before there is a row
         try:
-            await self._ledger.open(trip.row)  # 6. On record, before it leaves
-            connection = await self._pool.acquire(trip.upstream.origin, fresh=trip.fresh)  # 7. Out
-            relay = self._relay(call, trip, connection)
+            await self._ledger.open(attempt.row)  # 6. On record, before it leaves
+            connection = await self._pool.acquire(attempt.upstream.origin, fresh=attempt.fresh)  # 7. Out
+            relay = self._relay(call, attempt, connection)
             connection.send(*message, relay)
             return await relay.ending  # 8. Through: event by event, without waking this coroutine
         except UpstreamFailure as failure:
             return Ending(failure=(failure.code, failure.text), sent=False)
         except asyncio.CancelledError:  # 10. Gone wrong: the client left, so the provider's call ends now
             ending = relay.stop() if relay else Ending(sent=False)
-            self._settle(call, trip, ending, final=True, left=True).add_done_callback(_seen)
+            self._settle(call, attempt, ending, final=True, left=True).add_done_callback(_seen)
             raise
         finally:
             if relay is not None:
                 self.relays.discard(relay)
 
-    def _relay(self, call: Call, trip: Trip, connection: UpstreamConnection) -> Relay:
-        target = trip.planned.target
+    def _relay(self, call: Call, attempt: Attempt, connection: UpstreamConnection) -> Relay:
+        target = attempt.planned.target
         relay = Relay(
             call.exchange,
             connection,
-            partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(trip.planned.upstream)),
+            partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(attempt.planned.upstream)),
             self._settings,
-            added=answers.added_headers(call, target, trip.row.number),
-            began=trip.began,
+            added=answers.added_headers(call, target, attempt.row.number),
+            began=attempt.began,
             deadline=call.started + self._settings.total_timeout,
-            secrets=trip.upstream.secrets,
+            secrets=attempt.upstream.secrets,
         )
         self.relays.add(relay)
         return relay
 
-    def _message(self, call: Call, trip: Trip) -> tuple[bytes, bytes]:
+    def _message(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
         """Head and body as they go to the provider."""
-        request, upstream = call.exchange.request, trip.upstream
-        body = call.body.rewritten(trip.planned.target.model, add_usage=call.wants_usage_added(trip.planned.upstream))
+        request, upstream = call.exchange.request, attempt.upstream
+        body = call.body.rewritten(
+            attempt.planned.target.model, add_usage=call.wants_usage_added(attempt.planned.upstream)
+        )
         opening = self._opening(call, upstream)
-        return opening + closing(request.method, f"{trip.row.request_id}-{trip.row.number}", len(body)), body
+        return opening + closing(request.method, f"{attempt.row.request_id}-{attempt.row.number}", len(body)), body
 
     @staticmethod
     def _opening(call: Call, upstream: ServingUpstream) -> bytes:
@@ -194,36 +196,36 @@ class Gateway:
         request.lasting["opening"] = (upstream, opening)
         return opening
 
-    def _next(self, call: Call, trip: Trip, ending: Ending, pending: deque[Planned]) -> Trip | None:
+    def _next(self, call: Call, attempt: Attempt, ending: Ending, pending: deque[Planned]) -> Attempt | None:
         """The attempt that follows; None when this ending is the client's answer."""
         in_time = self._time() - call.started < self._settings.total_timeout
         if ending.committed or not in_time:
             return None
-        number = trip.row.number + 1
-        if ending.stale_connection and not trip.fresh:
-            return self._prepare(call, trip.planned, number, fresh=True)
+        number = attempt.row.number + 1
+        if ending.stale_connection and not attempt.fresh:
+            return self._prepare(call, attempt.planned, number, fresh=True)
         if pending and ending.may_fail_over:
             return self._prepare(call, pending.popleft(), number)
         return None
 
     def _settle(
-        self, call: Call, trip: Trip, ending: Ending, *, final: bool, left: bool = False
+        self, call: Call, attempt: Attempt, ending: Ending, *, final: bool, left: bool = False
     ) -> asyncio.Future[None]:
         booked = settlement(
             call,
-            trip.row,
+            attempt.row,
             ending,
-            trip.price,
-            model=trip.planned.target.model,
-            began=trip.began,
+            attempt.price,
+            model=attempt.planned.target.model,
+            began=attempt.began,
             now=self._time(),
             final=final,
             left=left,
-            secrets=trip.upstream.secrets,
+            secrets=attempt.upstream.secrets,
         )
         call.cost_pico = booked.cost_pico
-        self._metrics.settled(trip.planned.target, booked)
-        self._tables.directory.used(call.caller, trip.row.started_ms, call.client, call.exchange.request.peer)
+        self._metrics.settled(attempt.planned.target, booked)
+        self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.exchange.request.peer)
         return self._ledger.settle(booked)
 
 

@@ -64,6 +64,11 @@ def test_what_looks_like_a_credential_is_scrubbed(text: str) -> None:
     assert "abcdefghijklmnop" not in scrubbed
 
 
+def test_ordinary_words_are_left_alone() -> None:
+    text = "a task-specific-adapter_model for the monkey-business-department failed"
+    assert scrub(text) == text
+
+
 def test_known_secrets_are_scrubbed_whatever_they_look_like() -> None:
     assert scrub("the word hunter2 in it", ["hunter2", ""]) == "the word [redacted] in it"
 
