@@ -137,11 +137,16 @@ class Relay:
         if not self.streaming:
             self._on_body(data)
             return
-        self._held_bytes += len(data)
         try:
-            self._on_events(self._framer.feed(data))
+            events = self._framer.feed(data)
         except OversizedEvent as error:
             self._give_up(error.code, error.message)
+            return
+        if self._committed and len(events) == 1:
+            self._on_event(events[0])
+        else:
+            self._held_bytes += len(data)
+            self._on_events(events)
 
     def on_end(self) -> None:
         if self.ending.done():
@@ -181,6 +186,14 @@ class Relay:
     def _give_up(self, code: str, text: str) -> None:
         self._connection.close()
         self._end((code, text))
+
+    def _on_event(self, event: bytes) -> None:
+        """Nearly every read of a stream is one event that passes: for it there is nothing to hold and to join."""
+        verdict = self._meter.feed(event)
+        if verdict is PASS:
+            self._exchange.send(event)
+        elif not self._ends_with(event, verdict):
+            self._send_held()
 
     def _on_events(self, events: list[bytes]) -> None:
         held = self._held
