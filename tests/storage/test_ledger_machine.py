@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,9 @@ class LedgerMachine(RuleBasedStateMachine):
         durable = self.wait(*(self.ledger.settle(each) for each in told))
         key = (one.request_id, one.number)
         if self.open.pop(key, None):
-            self.owed[key] = (outcome, final, cost)
+            delivered = durable or not final  # an answer that could not be booked was cut, and is not to be paid for
+            booked = Outcome.FAILED if outcome is Outcome.SERVED and not delivered else outcome
+            self.owed[key] = (booked, final, cost)
         self.now_durable(durable)
 
     @rule()
@@ -150,6 +153,9 @@ class LedgerMachine(RuleBasedStateMachine):
             for table in TABLES:
                 self._rename(f"{table}_gone", table)
             self.down = False
+            while not self.ledger.healthy:  # it tries again by itself, and writes first what it owes
+                time.sleep(0.005)
+            self.now_durable(True)
 
     def _rename(self, old: str, new: str) -> None:
         with self.database.write() as tx:
