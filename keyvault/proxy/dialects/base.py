@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 import msgspec
@@ -32,7 +33,7 @@ def identifier(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable() else None
 
 
-class Meter:
+class Meter(ABC):
     """State of one stream. Subclasses say what an event means."""
 
     __slots__ = ("_begun", "_complete", "_dialect", "_error", "_ordinary", "_produced", "_provider_id", "_usage")
@@ -56,8 +57,9 @@ class Meter:
             return PASS
         return self._inspect(event)
 
+    @abstractmethod
     def _inspect(self, event: bytes) -> Verdict:
-        raise NotImplementedError
+        """What an event is that does not begin as an ordinary one does."""
 
     def metered(self) -> Metered:
         basis = basis_of(self._usage)

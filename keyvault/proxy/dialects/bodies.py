@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Final
 
 import msgspec
@@ -34,9 +35,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     """The provider is to work on after its answer, which then says nothing of usage."""
 
+    @abstractmethod
     def rewritten(self, model: str | None, *, add_usage: bool = False) -> bytes:
         """The body for a target's `model` (None: leave it as it is), asking for a stream's usage where `add_usage`."""
-        raise NotImplementedError
 
 
 class OpaqueBody(Body, frozen=True, kw_only=True):
