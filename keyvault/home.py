@@ -19,6 +19,7 @@ from keyvault.errors import Conflict, NotFound
 from keyvault.settings import Paths, Settings
 
 if TYPE_CHECKING:
+    from keyvault.alerts import Alerts
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
@@ -163,6 +164,12 @@ class Home:
         from keyvault.metering.reports import Reports
 
         return Reports(self.database, self.clock)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        from keyvault.alerts import Alerts
+
+        return Alerts(self.database, self.clock)
 
     @cached_property
     def workers(self) -> Workers:

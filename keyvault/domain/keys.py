@@ -42,6 +42,7 @@ class GenerationState(StrEnum):
     """Never stored: what `grace` reads as once `valid_until` has passed."""
     ABANDONED = "abandoned"
     REVOKED = "revoked"
+    """What a usable generation of a revoked key reads as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ class Policy:
     """Answers tell target, attempts and cost."""
     pin: bool = False
     """May choose a target by `x-gateway-pin`."""
+    addresses: tuple[str, ...] = ()
+    """Networks such as `10.0.0.0/8` or `2001:db8::/32` it may call from; empty: from everywhere."""
+    isolation: bool = True
+    """With every endpoint open, sees only objects that its own project made."""
+    rotate_every_s: int | None = None
+    """A new secret is due after so many seconds; None: never by itself."""
 
     def allows_model(self, model: str) -> bool:
         return not self.models or any(fnmatch.fnmatchcase(model, glob) for glob in self.models)

@@ -190,10 +190,6 @@ class Keys:
             if key.state is KeyState.REVOKED:
                 return {}
             rows.set_state(tx, key.id, KeyState.REVOKED)
-            usable = (GenerationState.PENDING, GenerationState.ACTIVE, GenerationState.GRACE)
-            for generation in key.generations:
-                if generation.state in usable:
-                    rows.set_generation_state(tx, key.id, generation.number, GenerationState.REVOKED)
             return {"was": key.state.value}
 
         return self._change(name, "keys.revoke", change)

@@ -16,6 +16,7 @@ from keyvault.domain.keys import Customer, Project
 from keyvault.domain.names import fold
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import customers, keys, projects
+from keyvault.storage.seals import added, touch
 
 _PROJECTS = sa.select(projects, customers.c.name.label("customer")).join(customers)
 
@@ -30,7 +31,9 @@ def insert_customer(
         "tags": json.dumps(dict(tags), sort_keys=True),
         "created_ms": created_ms,
     }
-    return int(tx.execute(sa.insert(customers).values(row).returning(customers.c.id)).scalar_one())
+    customer_id = int(tx.execute(sa.insert(customers).values(row).returning(customers.c.id)).scalar_one())
+    added(tx, "customers", customer_id)
+    return customer_id
 
 
 def insert_project(tx: Transaction, customer_id: int, name: str, *, tags: Mapping[str, str], created_ms: int) -> int:
@@ -41,7 +44,9 @@ def insert_project(tx: Transaction, customer_id: int, name: str, *, tags: Mappin
         "tags": json.dumps(dict(tags), sort_keys=True),
         "created_ms": created_ms,
     }
-    return int(tx.execute(sa.insert(projects).values(row).returning(projects.c.id)).scalar_one())
+    project_id = int(tx.execute(sa.insert(projects).values(row).returning(projects.c.id)).scalar_one())
+    added(tx, "projects", project_id)
+    return project_id
 
 
 def find_customer(tx: Transaction, name: str) -> Customer | None:
@@ -78,6 +83,7 @@ def update_customer(
 ) -> None:
     """Set what is given."""
     changes = _changes(multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended)
+    touch(tx, "customers", customer_id)
     tx.execute(sa.update(customers).where(customers.c.id == customer_id).values(changes))
 
 
@@ -85,6 +91,7 @@ def update_project(
     tx: Transaction, project_id: int, *, tags: Mapping[str, str] | None = None, suspended: bool | None = None
 ) -> None:
     """Set what is given."""
+    touch(tx, "projects", project_id)
     tx.execute(sa.update(projects).where(projects.c.id == project_id).values(_changes(tags=tags, suspended=suspended)))
 
 

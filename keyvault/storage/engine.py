@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -23,6 +23,30 @@ from sqlalchemy import event, exc
 from keyvault.errors import ConfigurationError, Damaged, Unavailable
 
 Transaction = sa.Connection
+
+Touched = dict[tuple[str, int], Any]
+"""Table name and row id of what a transaction changes → the row as it was sealed before, None for a new one."""
+
+
+class Sealer(Protocol):
+    """Vouches for rows that a transaction changes; see `keyvault.storage.seals`."""
+
+    def open(self) -> None:
+        """Open what is needed to vouch, before a transaction begins. Raises `Locked`."""
+        ...
+
+    def seal(self, tx: Transaction, touched: Touched) -> None:
+        """At the end of a write transaction: check what rows were, seal what they are, and the audit entries made.
+
+        Raises `Tampered` for a row that had been changed by something else, `Locked` where a row gives access and the
+        vault is not open.
+        """
+        ...
+
+    def committed(self) -> None:
+        """After the commit of a transaction that was sealed."""
+        ...
+
 
 BUSY_TIMEOUT_MS: Final = 10_000
 STATEMENT_TIMEOUT_MS: Final = 30_000
@@ -68,6 +92,8 @@ class Database:
         self.durability = durability
         self.rehearsal = False
         """Write transactions do everything and then roll back: a preview that meets every check and every error."""
+        self.sealer: Sealer | None = None
+        """Vouches for the rows that matter; None where there is no vault, as in many tests."""
         if self.path is not None:
             self.engine = self._sqlite_engine()
         elif url.startswith(("postgresql://", "postgresql+psycopg://")):
@@ -92,14 +118,29 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """A transaction that commits at the end of the block and rolls back when it raises."""
         with self._translated(), self.engine.connect() as connection:
-            if self.is_sqlite:
-                connection.execution_options(gw_write=True)
+            touched: Touched | None = None if self.sealer is None else {}
+            connection.execution_options(gw_write=True, gw_touched=touched)
             with connection.begin() as transaction:
                 if not self.is_sqlite:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
                 yield connection
+                if touched and self.sealer is not None:
+                    self.sealer.seal(connection, touched)
                 if self.rehearsal:
                     transaction.rollback()
+        if touched and self.sealer is not None and not self.rehearsal:
+            self.sealer.committed()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """A write transaction that may give access or decide about money: opens what vouches for it first.
+
+        What only takes access away uses `write`, which works while the vault is locked.
+        """
+        if self.sealer is not None:
+            self.sealer.open()
+        with self.write() as tx:
+            yield tx
 
     def connect(self, timeout_ms: int) -> Any:
         """A driver's connection of its own, outside the pool, on which nothing waits longer for a lock."""
@@ -192,6 +233,12 @@ def configure_sqlite(connection: Any, durability: str, busy_timeout_ms: int) -> 
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
+
+
+def touched_rows(tx: Transaction) -> Touched | None:
+    """What a write transaction has touched so far; None where nobody seals."""
+    touched: Touched | None = tx.get_execution_options().get("gw_touched")
+    return touched
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from keyvault.domain.keys import Generation, GenerationState, Key, KeyState, Pol
 from keyvault.domain.names import fold
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import customers, key_generations, keys, projects
+from keyvault.storage.seals import added, touch
 
 _KEYS = (
     sa.select(keys, projects.c.name.label("project"), customers.c.name.label("customer"))
@@ -66,10 +67,13 @@ def insert(
         "expires_ms": expires_ms,
         "epoch": epoch,
     }
-    return int(tx.execute(sa.insert(keys).values(row).returning(keys.c.id)).scalar_one())
+    key_id = int(tx.execute(sa.insert(keys).values(row).returning(keys.c.id)).scalar_one())
+    added(tx, "keys", key_id)
+    return key_id
 
 
 def insert_generation(tx: Transaction, key_id: int, new: NewGeneration) -> None:
+    touch(tx, "keys", key_id)
     row = {name: getattr(new, name) for name in NewGeneration.__slots__}
     tx.execute(sa.insert(key_generations).values({**row, "key_id": key_id, "state": new.state.value}))
 
@@ -103,18 +107,22 @@ def stamp(tx: Transaction, key_id: int, epoch: int) -> None:
 
 
 def set_state(tx: Transaction, key_id: int, state: KeyState) -> None:
+    touch(tx, "keys", key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id).values(state=state.value))
 
 
 def set_policy(tx: Transaction, key_id: int, policy: Policy) -> None:
+    touch(tx, "keys", key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id).values(policy=dump_policy(policy)))
 
 
 def set_tags(tx: Transaction, key_id: int, tags: Mapping[str, str]) -> None:
+    touch(tx, "keys", key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id).values(tags=json.dumps(dict(tags), sort_keys=True)))
 
 
 def set_expiry(tx: Transaction, key_id: int, expires_ms: int | None) -> None:
+    touch(tx, "keys", key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id).values(expires_ms=expires_ms))
 
 
@@ -128,6 +136,7 @@ def set_generation_state(
     valid_until_ms: int | None = None,
 ) -> None:
     """Set the state and the times that are given."""
+    touch(tx, "keys", key_id)
     changes: dict[str, Any] = {"state": state.value}
     if activated_ms is not None:
         changes["activated_ms"] = activated_ms
@@ -143,6 +152,9 @@ def dump_policy(policy: Policy) -> str:
         "endpoints": list(policy.endpoints),
         "expose": policy.expose,
         "pin": policy.pin,
+        "addresses": list(policy.addresses),
+        "isolation": policy.isolation,
+        "rotate_every_s": policy.rotate_every_s,
     }
     return json.dumps(stored, sort_keys=True)
 
@@ -155,6 +167,9 @@ def load_policy(text: str) -> Policy:
         endpoints=tuple(stored.get("endpoints", usual.endpoints)),
         expose=stored.get("expose", usual.expose),
         pin=stored.get("pin", usual.pin),
+        addresses=tuple(stored.get("addresses", usual.addresses)),
+        isolation=stored.get("isolation", usual.isolation),
+        rotate_every_s=stored.get("rotate_every_s", usual.rotate_every_s),
     )
 
 
@@ -177,6 +192,8 @@ def _generations(tx: Transaction, wanted: sa.ColumnElement[bool]) -> Mapping[int
 
 
 def _key(row: sa.Row[Any], generations: tuple[Generation, ...]) -> Key:
+    if row.state == KeyState.REVOKED:
+        generations = tuple(_revoked(generation) for generation in generations)
     return Key(
         id=row.id,
         public_id=row.public_id,
@@ -192,6 +209,12 @@ def _key(row: sa.Row[Any], generations: tuple[Generation, ...]) -> Key:
         expires_at=_moment(row.expires_ms),
         generations=generations,
     )
+
+
+def _revoked(generation: Generation) -> Generation:
+    """Revoking a key changes one word, so that it can be sealed later; its generations read as revoked with it."""
+    usable = (GenerationState.PENDING, GenerationState.ACTIVE, GenerationState.GRACE)
+    return replace(generation, state=GenerationState.REVOKED) if generation.state in usable else generation
 
 
 def _generation(row: sa.Row[Any]) -> Generation:

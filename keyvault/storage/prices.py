@@ -18,6 +18,7 @@ from keyvault.domain.names import fold
 from keyvault.domain.prices import Price, Rates
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import meta, prices, upstreams
+from keyvault.storage.seals import added
 
 _CATALOGUE = "price_catalogue"
 
@@ -33,13 +34,16 @@ class Listed:
 def insert(tx: Transaction, item: Listed) -> int:
     """Append a version; its new id (the price's own is ignored)."""
     inserted = tx.execute(sa.insert(prices).values(_row(item)).returning(prices.c.id))
-    return int(inserted.scalar_one())
+    price_id = int(inserted.scalar_one())
+    added(tx, "prices", price_id)
+    return price_id
 
 
 def insert_all(tx: Transaction, items: Iterable[Listed]) -> None:
     rows = [_row(item) for item in items]
     if rows:
-        tx.execute(sa.insert(prices), rows)
+        ids = tx.execute(sa.insert(prices).returning(prices.c.id), rows).scalars().all()
+        added(tx, "prices", *ids)
 
 
 def own(tx: Transaction) -> list[Listed]:

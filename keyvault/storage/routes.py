@@ -11,6 +11,7 @@ from keyvault.clock import from_ms
 from keyvault.domain.routes import Revision, Route, Target
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import revisions
+from keyvault.storage.seals import added
 
 NO_ROUTES = Revision(number=0, created_at=from_ms(0), actor="", routes=())
 """What holds before the first change."""
@@ -41,6 +42,7 @@ def insert(tx: Transaction, revision: Revision, created_ms: int) -> None:
         "snapshot": json.dumps(snapshot, sort_keys=True),
     }
     tx.execute(sa.insert(revisions).values(row))
+    added(tx, "revisions", revision.number)
 
 
 def _revision(row: sa.Row[Any]) -> Revision:

@@ -46,6 +46,11 @@ def _count(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default="0")
 
 
+def _vouched() -> tuple[Column[int], Column[bytes]]:
+    """The columns of a row that the vault vouches for: its version, and a MAC over what `storage.seals` says counts."""
+    return Column("version", BigInteger, nullable=False, server_default="1"), Column("seal", LargeBinary)
+
+
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
 epochs = Table(
@@ -69,6 +74,7 @@ customers = Table(
     Column("multiplier_ppm", BigInteger, nullable=False, server_default="1000000"),
     Column("tags", Text, nullable=False, server_default="{}"),
     Column("created_ms", Ms, nullable=False),
+    *_vouched(),
 )
 
 projects = Table(
@@ -81,6 +87,7 @@ projects = Table(
     Column("suspended", SmallInteger, nullable=False, server_default="0"),
     Column("tags", Text, nullable=False, server_default="{}"),
     Column("created_ms", Ms, nullable=False),
+    *_vouched(),
     UniqueConstraint("customer_id", "folded"),
 )
 
@@ -99,6 +106,8 @@ keys = Table(
     Column("created_ms", Ms, nullable=False),
     Column("expires_ms", Ms),
     Column("epoch", BigInteger, nullable=False, index=True),
+    Column("deleted_ms", Ms),
+    *_vouched(),
 )
 """`epoch`: the value of `epochs.keys` at the last change of this key, its project or its customer."""
 
@@ -119,9 +128,29 @@ key_generations = Table(
     Column("last_used_ms", Ms),
     Column("last_client", Text),
     Column("last_address", Text),
+    Column("adopted", SmallInteger, nullable=False, server_default="0"),
     UniqueConstraint("key_id", "number"),
 )
-"""`grace_ms`: how long the generation before this one stays usable once this one is active."""
+"""`grace_ms`: how long the generation before this one stays usable once this one is active. `adopted`: a token of
+another gateway, in its own form."""
+
+gateway = Table(
+    "gateway",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("suspended", SmallInteger, nullable=False, server_default="0"),
+    *_vouched(),
+)
+"""One row (id 1): the switch that stops everybody."""
+
+unsealed = Table(
+    "unsealed",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("row_id", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Rows that took access away while the vault was locked, by table name; whoever opens it next seals them."""
 
 vault_slots = Table(
     "vault_slots",
@@ -173,11 +202,33 @@ upstreams = Table(
     Column("disabled", SmallInteger, nullable=False, server_default="0"),
     Column("allow_private", SmallInteger, nullable=False, server_default="0"),
     Column("ca_file", Text),
-    Column("record_id", Text),
     Column("verified_ms", Ms),
     Column("verified_note", Text, nullable=False, server_default=""),
     Column("created_ms", Ms, nullable=False),
+    *_vouched(),
 )
+
+credentials = Table(
+    "credentials",
+    metadata,
+    _id(),
+    Column("upstream_id", Id, ForeignKey("upstreams.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("weight", Integer, nullable=False, server_default="1"),
+    Column("record_id", Text, nullable=False, unique=True),
+    Column("created_ms", Ms, nullable=False),
+    Column("changed_ms", Ms, nullable=False),
+    Column("tested_ms", Ms),
+    Column("test_note", Text, nullable=False, server_default=""),
+    Column("aside_ms", Ms),
+    Column("aside_note", Text, nullable=False, server_default=""),
+    *_vouched(),
+    Index("ix_credentials_upstream", "upstream_id"),
+)
+"""The secrets of an upstream, each a sealed record. `state`: staged, tested, current, previous or retired;
+`changed_ms`: when it got there. Several accounts of one upstream differ by `label`; `aside_ms`: since when the provider
+refuses it."""
 
 revisions = Table(
     "revisions",
@@ -186,6 +237,7 @@ revisions = Table(
     Column("created_ms", Ms, nullable=False),
     Column("actor", Text, nullable=False),
     Column("snapshot", Text, nullable=False),
+    *_vouched(),
 )
 
 prices = Table(
@@ -201,6 +253,7 @@ prices = Table(
     Column("source", Text, nullable=False),
     Column("note", Text, nullable=False, server_default=""),
     Column("recorded_ms", Ms, nullable=False),
+    *_vouched(),
     Index("ix_prices_lookup", "upstream", "catalogue", "model", "from_ms"),
 )
 """Append-only. `upstream` is set for own prices, `catalogue` (+ `match`, a JSON clause) for catalogue prices."""
@@ -340,6 +393,60 @@ workers = Table(
     Column("state", Text, nullable=False),
 )
 
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+)
+"""What running workers must do now, such as cut streams. Ids sort by time."""
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("command_id", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("result", Text, nullable=False),
+    Column("at_ms", Ms, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _id(),
+    Column("kind", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_ms", Ms, nullable=False),
+    Column("last_ms", Ms, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),
+    Column("resolved_ms", Ms),
+    Index("ix_alerts_open", "kind", "scope", "resolved_ms"),
+)
+"""What an operator should know. One that is still open is counted again instead of added again."""
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("upstream", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("project_id", Id, nullable=False),
+    Column("key_id", Id, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("credential_id", Id),
+    Column("created_ms", Ms, nullable=False),
+    Column("model", Text),
+    Column("state", Text, nullable=False, server_default="stored"),
+    Column("checked_ms", Ms),
+    Index("ix_objects_state", "state", "checked_ms"),
+    sqlite_with_rowid=False,
+)
+"""Who owns what is stored at a provider. `state`: `stored`, or `pending` work that is metered when it is `settled`."""
+
 audit = Table(
     "audit",
     metadata,
@@ -351,4 +458,7 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("digest", LargeBinary, nullable=False),
+    Column("command", Text, nullable=False, server_default=""),
+    Column("mac", LargeBinary),
 )
+"""`mac`: over the digest, under the audit key; NULL until somebody who can open the vault has sealed the entry."""

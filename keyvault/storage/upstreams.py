@@ -13,7 +13,19 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import fold
 from keyvault.domain.vault import Upstream
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import upstreams
+from keyvault.storage.schema import credentials, upstreams
+from keyvault.storage.seals import added, touch
+
+_CREDENTIALS_OF = sa.select(credentials.c.id).where(credentials.c.upstream_id == sa.bindparam("of"))
+_WITH_RECORD = sa.select(
+    upstreams,
+    sa.select(credentials.c.record_id)
+    .where((credentials.c.upstream_id == upstreams.c.id) & (credentials.c.state == "current"))
+    .order_by(credentials.c.id)
+    .limit(1)
+    .scalar_subquery()
+    .label("record_id"),
+)
 
 
 def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
@@ -32,10 +44,20 @@ def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
         "disabled": int(upstream.disabled),
         "allow_private": int(upstream.allow_private),
         "ca_file": upstream.ca_file,
-        "record_id": record_id,
         "created_ms": to_ms(upstream.created_at),
     }
-    tx.execute(sa.insert(upstreams).values(values))
+    upstream_id = tx.execute(sa.insert(upstreams).values(values).returning(upstreams.c.id)).scalar_one()
+    added(tx, "upstreams", upstream_id)
+    credential = {
+        "upstream_id": upstream_id,
+        "label": "main",
+        "state": "current",
+        "record_id": record_id,
+        "created_ms": to_ms(upstream.created_at),
+        "changed_ms": to_ms(upstream.created_at),
+    }
+    credential_id = tx.execute(sa.insert(credentials).values(credential).returning(credentials.c.id)).scalar_one()
+    added(tx, "credentials", credential_id)
 
 
 def all_upstreams(tx: Transaction) -> list[Upstream]:
@@ -45,17 +67,18 @@ def all_upstreams(tx: Transaction) -> list[Upstream]:
 
 def all_with_records(tx: Transaction) -> list[tuple[Upstream, str | None]]:
     """All upstreams with the ids of their sealed records, by name."""
-    rows = tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))
+    rows = tx.execute(_WITH_RECORD.order_by(upstreams.c.folded))
     return [(_upstream(row), row.record_id) for row in rows]
 
 
 def find(tx: Transaction, name: str) -> tuple[Upstream, str | None] | None:
     """An upstream and the id of its sealed record, by name without regard to case."""
-    row = tx.execute(sa.select(upstreams).where(upstreams.c.folded == fold(name))).first()
+    row = tx.execute(_WITH_RECORD.where(upstreams.c.folded == fold(name))).first()
     return None if row is None else (_upstream(row), row.record_id)
 
 
 def set_disabled(tx: Transaction, upstream_id: int, disabled: bool) -> None:
+    touch(tx, "upstreams", upstream_id)
     tx.execute(sa.update(upstreams).where(upstreams.c.id == upstream_id).values(disabled=int(disabled)))
 
 
@@ -65,6 +88,9 @@ def set_verified(tx: Transaction, upstream_id: int, at: datetime, note: str) -> 
 
 
 def delete(tx: Transaction, upstream_id: int) -> None:
+    touch(tx, "upstreams", upstream_id)
+    touch(tx, "credentials", *tx.execute(_CREDENTIALS_OF, {"of": upstream_id}).scalars())
+    tx.execute(sa.delete(credentials).where(credentials.c.upstream_id == upstream_id))
     tx.execute(sa.delete(upstreams).where(upstreams.c.id == upstream_id))
 
 

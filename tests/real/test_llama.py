@@ -79,7 +79,9 @@ def test_the_counts_of_a_streamed_chat_are_what_the_server_reports(gateway: Gate
 def test_a_client_that_did_not_ask_for_usage_gets_none_and_is_counted_all_the_same(
     gateway: Gateway, client: openai.OpenAI
 ) -> None:
-    stream = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=12, stream=True)
+    stream = client.chat.completions.create(
+        model=MODEL, messages=HELLO, max_tokens=12, stream=True, extra_body={"ignore_eos": True}
+    )
     assert [event.usage for event in stream if event.usage] == []
     row = newest(gateway)
     assert counts(row)[:2] == ("served", "provider")

@@ -1,0 +1,22 @@
+"""What an operator should know about without having asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that went wrong and may still be. Raised again while open, it is counted, not repeated."""
+
+    id: int
+    kind: str
+    """A stable word, such as `rotation_failed`."""
+    scope: str
+    """What it is about, such as `key:ci-bot`."""
+    text: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    resolved_at: datetime | None = None

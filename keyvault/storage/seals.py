@@ -1,0 +1,201 @@
+"""Rows that matter without being secret: what counts in each, its version, and the seal somebody put on it.
+
+Nothing here knows a key. A repository calls `touch` before it changes such a row; at the end of the transaction the
+database's sealer, where there is one, checks what the row was and seals what it became (`keyvault.vault.seals`). A row
+that takes access away needs no seal: revoking and suspending work while the vault is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from keyvault.domain.keys import KeyState
+from keyvault.storage.engine import Transaction, touched_rows
+from keyvault.storage.schema import (
+    credentials,
+    customers,
+    gateway,
+    key_generations,
+    keys,
+    prices,
+    projects,
+    revisions,
+    unsealed,
+    upstreams,
+)
+
+IN_ORDER: Final = 500
+"""Rows read by one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """How one table's rows are vouched for."""
+
+    table: sa.Table
+    counts: tuple[str, ...]
+    """The columns whose change must not go unseen."""
+    identity: str = "id"
+    switch: str | None = None
+    """The column that may take access away, from its most open value on."""
+    steps: tuple[Any, ...] = ()
+    """The values of the switch: the first gives access, every other denies it."""
+    parts: tuple[sa.Table, str, tuple[str, ...]] | None = None
+    """A table of rows below each row, its reference to it, and what counts there, ordered by the first."""
+
+
+_KEY_STEPS = (KeyState.ACTIVE, KeyState.SUSPENDED, KeyState.DELETED, KeyState.REVOKED)
+
+VOUCHED: Final[Mapping[str, Vouched]] = {
+    "customers": Vouched(customers, ("name", "multiplier_ppm", "suspended"), switch="suspended", steps=(0, 1)),
+    "projects": Vouched(projects, ("customer_id", "name", "suspended"), switch="suspended", steps=(0, 1)),
+    "keys": Vouched(
+        keys,
+        ("public_id", "name", "project_id", "env", "state", "policy", "tags", "expires_ms"),
+        switch="state",
+        steps=tuple(state.value for state in _KEY_STEPS),
+        parts=(
+            key_generations,
+            "key_id",
+            ("number", "mac", "pepper_version", "state", "valid_until_ms", "grace_ms", "adopted"),
+        ),
+    ),
+    "gateway": Vouched(gateway, ("suspended",), switch="suspended", steps=(0, 1)),
+    "upstreams": Vouched(
+        upstreams,
+        ("name", "provider", "base_url", "stream_usage", "catalogue", "disabled"),
+        switch="disabled",
+        steps=(0, 1),
+    ),
+    "credentials": Vouched(
+        credentials,
+        ("upstream_id", "label", "state", "weight", "record_id"),
+    ),
+    "revisions": Vouched(revisions, ("created_ms", "snapshot"), identity="number"),
+    "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
+}
+"""By table name. Last-used times, notes and epochs are left out: they change by themselves and decide nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """What counts in one row, as it is stored."""
+
+    name: str
+    """The table's."""
+    id: int
+    version: int
+    fields: tuple[tuple[str, Any], ...]
+    """Column → value, in the order of `Vouched.counts`, then a tuple of tuples for the rows below it."""
+    seal: bytes | None
+
+    @property
+    def denies(self) -> bool:
+        """Whether it takes access away, so that nobody needs to vouch for it."""
+        steps = VOUCHED[self.name].steps
+        return bool(steps) and self._step != steps[0]
+
+    def opener(self) -> Iterator[SealedRow]:
+        """The same row as it may have been before it took access away, most open first. Empty unless it `denies`."""
+        vouched = VOUCHED[self.name]
+        for step in vouched.steps:
+            if self.denies and step != self._step:
+                fields = tuple((n, step if n == vouched.switch else v) for n, v in self.fields)
+                yield replace(self, fields=fields)
+
+    @property
+    def _step(self) -> Any:
+        return dict(self.fields)[VOUCHED[self.name].switch or ""]
+
+
+def touch(tx: Transaction, name: str, *ids: int) -> None:
+    """Say that rows of a table are about to change. Call it before they do; costs nothing where nobody seals."""
+    touched = touched_rows(tx)
+    if touched is None:
+        return
+    missing = [row_id for row_id in ids if (name, row_id) not in touched]
+    for row in read(tx, name, missing) if missing else ():
+        touched[name, row.id] = row
+
+
+def added(tx: Transaction, name: str, *ids: int) -> None:
+    """Say that rows were added to a table in this transaction."""
+    touched = touched_rows(tx)
+    if touched is not None:
+        touched.update({(name, row_id): None for row_id in ids})
+
+
+def read(tx: Transaction, name: str, ids: Collection[int] | None = None) -> list[SealedRow]:
+    """What counts in some rows of a table, or in all of them, by id."""
+    if ids is None:
+        return _read(tx, VOUCHED[name], None)
+    ordered = sorted(ids)
+    chunks = [ordered[i : i + IN_ORDER] for i in range(0, len(ordered), IN_ORDER)]
+    return [row for chunk in chunks for row in _read(tx, VOUCHED[name], chunk)]
+
+
+def write(tx: Transaction, rows: Iterable[SealedRow]) -> None:
+    """Store the version and the seal of each row, and take it off the list of unsealed ones."""
+    for row in rows:
+        vouched = VOUCHED[row.name]
+        identity = vouched.table.c[vouched.identity]
+        values = {"version": row.version, "seal": row.seal}
+        tx.execute(sa.update(vouched.table).where(identity == row.id).values(values))
+        tx.execute(sa.delete(unsealed).where((unsealed.c.name == row.name) & (unsealed.c.row_id == row.id)))
+
+
+def seals(tx: Transaction) -> Iterator[tuple[str, int, bytes | None]]:
+    """Table name, id and seal of every row that is vouched for, in a fixed order."""
+    for name, vouched in VOUCHED.items():
+        identity = vouched.table.c[vouched.identity]
+        for row in tx.execute(sa.select(identity, vouched.table.c.seal).order_by(identity)):
+            yield name, row[0], None if row[1] is None else bytes(row[1])
+
+
+def note_unsealed(tx: Transaction, name: str, row_id: int) -> None:
+    """Remember a row that denies access and could not be sealed, for whoever opens the vault next."""
+    one = (unsealed.c.name == name) & (unsealed.c.row_id == row_id)
+    if tx.execute(sa.select(unsealed.c.row_id).where(one)).first() is None:
+        tx.execute(sa.insert(unsealed).values(name=name, row_id=row_id))
+
+
+def unsealed_rows(tx: Transaction) -> list[tuple[str, int]]:
+    rows = tx.execute(sa.select(unsealed.c.name, unsealed.c.row_id).order_by(unsealed.c.name, unsealed.c.row_id))
+    return [(row[0], row[1]) for row in rows if row[0] in VOUCHED]
+
+
+def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> list[SealedRow]:
+    table, identity = vouched.table, vouched.table.c[vouched.identity]
+    columns = [table.c[name] for name in vouched.counts]
+    query = sa.select(identity.label("row_id"), table.c.version, table.c.seal, *columns).order_by(identity)
+    if ids is not None:
+        query = query.where(identity.in_(ids))
+    parts = _parts(tx, vouched, ids)
+    found = []
+    for row in tx.execute(query):
+        values = row._mapping
+        fields = [(name, values[name]) for name in vouched.counts]
+        if vouched.parts is not None:
+            fields.append((vouched.parts[0].name, tuple(parts.get(row.row_id, ()))))
+        seal = None if row.seal is None else bytes(row.seal)
+        found.append(SealedRow(table.name, row.row_id, row.version, tuple(fields), seal))
+    return found
+
+
+def _parts(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> dict[int, list[tuple[Any, ...]]]:
+    if vouched.parts is None:
+        return {}
+    table, reference, counts = vouched.parts
+    query = sa.select(table.c[reference], *(table.c[name] for name in counts)).order_by(
+        table.c[reference], table.c[counts[0]]
+    )
+    if ids is not None:
+        query = query.where(table.c[reference].in_(ids))
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for row in tx.execute(query):
+        found.setdefault(row[0], []).append(tuple(bytes(v) if isinstance(v, memoryview) else v for v in row[1:]))
+    return found

@@ -1,0 +1,77 @@
+"""The noun `keys`, and how its verbs show a key."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keyvault.domain.keys import Generation, GenerationState, Key
+from opsconsole.cli.output import Column, Details, Listing, Row
+from opsconsole.cli.session import Session
+from opsconsole.cli.verbs import Noun
+
+keys = Noun(
+    "keys",
+    "Keys that applications call the gateway with.",
+    examples="gwctl keys create ci-bot\ngwctl keys rotate ci-bot --grace 24h\ngwctl keys list",
+)
+
+ONLY_FOR_PROGRAMS = frozenset({"id"})
+
+
+def key_changed(session: Session, key: Key, what: str) -> None:
+    """Say what happened to a key, and show it."""
+    session.changed(f"{what} key {key.name}")
+    session.show(Details(key_row(key, session.home.clock.now()), omit=ONLY_FOR_PROGRAMS))
+
+
+def show_key(session: Session, key: Key) -> None:
+    """A key and its generations."""
+    now = session.home.clock.now()
+    columns = [
+        Column("generation"),
+        Column("state"),
+        Column("masked", "SECRET"),
+        Column("valid_until"),
+        Column("last_used_at", "LAST USED"),
+        Column("last_client", "BY"),
+        Column("last_address", "FROM"),
+    ]
+    generations = Listing("generations", [_generation(g, now) for g in key.generations], columns, key="generation")
+    session.show(Details(key_row(key, now), omit=ONLY_FOR_PROGRAMS, inner=[generations]))
+
+
+def key_row(key: Key, now: datetime) -> Row:
+    """A key for people and programs, without its secret."""
+    current = key.generation_in(GenerationState.ACTIVE, now) or (key.generations[0] if key.generations else None)
+    used = [g.last_used_at for g in key.generations if g.last_used_at is not None]
+    return {
+        "id": key.public_id,
+        "name": key.name,
+        "state": key.state_at(now).value,
+        "customer": key.customer,
+        "project": f"{key.customer}/{key.project}",
+        "env": key.env,
+        "masked": current.masked if current else None,
+        "models": key.policy.models,
+        "endpoints": key.policy.endpoints,
+        "expose": key.policy.expose,
+        "pin": key.policy.pin,
+        "tags": key.tags,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": max(used, default=None),
+    }
+
+
+def _generation(generation: Generation, now: datetime) -> Row:
+    return {
+        "generation": generation.number,
+        "state": generation.state_at(now).value,
+        "masked": generation.masked,
+        "created_at": generation.created_at,
+        "activated_at": generation.activated_at,
+        "valid_until": generation.valid_until,
+        "last_used_at": generation.last_used_at,
+        "last_client": generation.last_client,
+        "last_address": generation.last_address,
+    }
