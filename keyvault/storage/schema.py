@@ -219,6 +219,7 @@ credentials = Table(
     Column("record_id", Text, nullable=False, unique=True),
     Column("created_ms", Ms, nullable=False),
     Column("changed_ms", Ms, nullable=False),
+    Column("until_ms", Ms),
     Column("tested_ms", Ms),
     Column("test_note", Text, nullable=False, server_default=""),
     Column("aside_ms", Ms),
@@ -227,7 +228,7 @@ credentials = Table(
     Index("ix_credentials_upstream", "upstream_id"),
 )
 """The secrets of an upstream, each a sealed record. `state`: staged, tested, current, previous or retired;
-`changed_ms`: when it got there. Several accounts of one upstream differ by `label`; `aside_ms`: since when the provider
+`changed_ms`: when it got there; `until_ms`: how long a previous one stays usable. Several accounts of one upstream differ by `label`; `aside_ms`: since when the provider
 refuses it."""
 
 revisions = Table(

@@ -73,7 +73,7 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
     ),
     "credentials": Vouched(
         credentials,
-        ("upstream_id", "label", "state", "weight", "record_id"),
+        ("upstream_id", "label", "state", "weight", "record_id", "until_ms"),
     ),
     "revisions": Vouched(revisions, ("created_ms", "snapshot"), identity="number"),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),

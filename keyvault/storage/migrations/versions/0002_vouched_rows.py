@@ -63,6 +63,7 @@ def _create_vault_tables() -> None:
         sa.Column("record_id", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("changed_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
         sa.Column("tested_ms", sa.BigInteger(), nullable=True),
         sa.Column("test_note", sa.Text(), server_default="", nullable=False),
         sa.Column("aside_ms", sa.BigInteger(), nullable=True),
