@@ -110,6 +110,11 @@ class Keys:
         with self._database.read() as tx:
             return _existing(tx, name)
 
+    def find_by_public_id(self, public_id: str) -> Key | None:
+        """The key that a token names, None where it is not of this gateway."""
+        with self._database.read() as tx:
+            return rows.find_by_public_id(tx, public_id)
+
     def update(
         self,
         name: str,

@@ -38,6 +38,7 @@ class NewGeneration:
     created_ms: int
     activated_ms: int | None = None
     grace_ms: int | None = None
+    adopted: bool = False
 
 
 def insert(
@@ -75,7 +76,8 @@ def insert(
 def insert_generation(tx: Transaction, key_id: int, new: NewGeneration) -> None:
     touch(tx, "keys", key_id)
     row = {name: getattr(new, name) for name in NewGeneration.__slots__}
-    tx.execute(sa.insert(key_generations).values({**row, "key_id": key_id, "state": new.state.value}))
+    row |= {"key_id": key_id, "state": new.state.value, "adopted": int(new.adopted)}
+    tx.execute(sa.insert(key_generations).values(row))
 
 
 def find(tx: Transaction, name: str) -> Key | None:
@@ -85,6 +87,11 @@ def find(tx: Transaction, name: str) -> Key | None:
 
 def find_by_id(tx: Transaction, key_id: int) -> Key | None:
     return next(iter(_load(tx, keys.c.id == key_id)), None)
+
+
+def find_by_public_id(tx: Transaction, public_id: str) -> Key | None:
+    """The key that a token names."""
+    return next(iter(_load(tx, keys.c.public_id == public_id)), None)
 
 
 def list_keys(tx: Transaction, *, customer: str | None = None, project_id: int | None = None) -> list[Key]:
@@ -229,6 +236,7 @@ def _generation(row: sa.Row[Any]) -> Generation:
         last_client=row.last_client,
         last_address=row.last_address,
         grace=None if row.grace_ms is None else timedelta(milliseconds=row.grace_ms),
+        adopted=bool(row.adopted),
     )
 
 
