@@ -132,7 +132,8 @@ class Refusal(GatewayError):
     """What the proxy answers instead of the provider, in the shape of the request's dialect.
 
     `status` is the HTTP status, `type` the class of error SDKs switch on, `code` the precise reason, `param` the field
-    of the request it is about. `retry_after_seconds` becomes the `Retry-After` header.
+    of the request it is about. `retry_after_seconds` becomes the `Retry-After` header. `hold_seconds`: how long the
+    answer is held back; its connection is closed behind it.
     """
 
     def __init__(
@@ -151,3 +152,4 @@ class Refusal(GatewayError):
         self.error_code = code
         self.retry_after_seconds = retry_after_seconds
         self.param = param
+        self.hold_seconds = 0.0

@@ -37,13 +37,13 @@ def mint(env: str, key_public_id: str, entropy: bytes) -> str:
     if len(entropy) != SECRET_BYTES:
         raise ValueError(f"a token needs {SECRET_BYTES} bytes of entropy")
     text = f"sk-gw_{env}_{key_public_id}_{_base62(int.from_bytes(entropy, 'big'), _SECRET_LENGTH)}"
-    return text + _checksum(text.encode()).decode()
+    return text + checksum(text.encode()).decode()
 
 
 def parse(token: bytes) -> str | None:
     """The public id in a well-formed token with a right checksum, else None. Any bytes may be given."""
     match = _FORM.fullmatch(token)
-    if match is None or _checksum(token[:-_CRC_LENGTH]) != token[-_CRC_LENGTH:]:
+    if match is None or checksum(token[:-_CRC_LENGTH]) != token[-_CRC_LENGTH:]:
         return None
     return match[1].decode()
 
@@ -58,7 +58,7 @@ def mask(token: str) -> str:
     return f"{token[:14]}…{token[-4:]}"
 
 
-def _checksum(data: bytes) -> bytes:
+def checksum(data: bytes) -> bytes:
     """CRC32 as six base62 digits, two at a time: this runs at every request."""
     rest, low = divmod(crc32(data), _BASE_PAIR)
     high, middle = divmod(rest, _BASE_PAIR)

@@ -20,6 +20,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy import admission, answers, models
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.meter import stream_meter
+from keyvault.proxy.door import Door
 from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.metrics import Metrics
@@ -42,6 +43,8 @@ class Attempt:
     began: float
     fresh: bool
     """Do not take a kept connection: the last one was dead."""
+    second: bool
+    """It goes with another credential, since the provider refused the first."""
 
 
 class Gateway:
@@ -57,6 +60,7 @@ class Gateway:
         self._clock = clock
         self._metrics = metrics
         self._time = asyncio.get_running_loop().time
+        self._door = Door()
         self.relays: set[Relay] = set()
         """The answers under way; the server's sweep calls `check` on each."""
 
@@ -70,7 +74,11 @@ class Gateway:
             self._tables.refresh()
         except Unavailable as error:
             raise answers.unavailable(error) from None
-        call.caller = admission.who(exchange.request, self._tables.directory, self._clock.now_ms())
+        try:
+            call.caller = admission.who(exchange.request, self._tables.directory, self._clock.now_ms())
+        except Refusal as refusal:
+            refusal.hold_seconds = self._door.turned_away(exchange.request.peer, self._time())
+            raise
         admission.check_path(call)
 
     async def serve(self, exchange: Exchange) -> None:
@@ -110,8 +118,17 @@ class Gateway:
                 answers.deliver(call, attempt.planned.target, attempt.row.number, ending, attempt.upstream.secrets)
             attempt = following
 
-    def _prepare(self, call: Call, planned: Planned, number: int, *, fresh: bool = False) -> Attempt:
-        """The attempt's row with the most it can cost."""
+    def _prepare(
+        self,
+        call: Call,
+        planned: Planned,
+        number: int,
+        *,
+        serving: ServingUpstream | None = None,
+        fresh: bool = False,
+        second: bool = False,
+    ) -> Attempt:
+        """The attempt's row with the most it can cost. `serving`: the credential it must go with."""
         upstream, target = planned.upstream, planned.target
         now_ms = self._clock.now_ms()
         price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
@@ -132,7 +149,15 @@ class Gateway:
             bound_pico=bound,
             multiplier_ppm=call.caller.multiplier_ppm,
         )
-        return Attempt(planned, self._tables.upstreams[upstream.name], price, row, self._time(), fresh)
+        serving = serving or self._choose(call, upstream.name)
+        return Attempt(planned, serving, price, row, self._time(), fresh, second)
+
+    def _choose(self, call: Call, upstream: str) -> ServingUpstream:
+        """Whose turn it is, unless the request depends on what one account keeps."""
+        chooser = self._tables.upstreams[upstream]
+        if call.credential_id is None:
+            return chooser.choose()
+        return chooser.by_id(call.credential_id) or chooser.choose()
 
     async def _dispatch(self, call: Call, attempt: Attempt) -> Ending:
         """Send the request to one target and follow its answer until it is complete, broken or given up."""
@@ -203,10 +228,23 @@ class Gateway:
             return None
         number = attempt.row.number + 1
         if ending.stale_connection and not attempt.fresh:
-            return self._prepare(call, attempt.planned, number, fresh=True)
-        if pending and ending.may_fail_over:
-            return self._prepare(call, pending.popleft(), number)
+            return self._prepare(call, attempt.planned, number, serving=attempt.upstream, fresh=True)
+        if ending.refuses_credential and (other := self._other_credential(call, attempt)) is not None:
+            return self._prepare(call, attempt.planned, number, serving=other, second=True)
+        while pending and ending.may_fail_over:
+            planned = pending.popleft()
+            if planned.upstream.name in self._tables.upstreams:  # not deleted in the meantime
+                return self._prepare(call, planned, number)
         return None
+
+    def _other_credential(self, call: Call, attempt: Attempt) -> ServingUpstream | None:
+        """Another credential of the same upstream for a request whose first was refused; the first is looked into."""
+        refused = attempt.upstream
+        self._tables.doubted[refused.credential_id] = refused
+        chooser = self._tables.upstreams.get(attempt.planned.upstream.name)
+        if chooser is None or attempt.second or call.credential_id is not None:
+            return None
+        return chooser.instead_of(refused.credential_id)
 
     def _settle(
         self, call: Call, attempt: Attempt, ending: Ending, *, final: bool, left: bool = False

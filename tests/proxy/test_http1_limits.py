@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from keyvault.proxy.http1 import BodyBudget, Exchange, Limits
+from keyvault.errors import Refusal
+from keyvault.proxy.http1 import BodyBudget, Exchange, Limits, ServerConnection
 from keyvault.settings import Settings
 from tests.proxy.wire import Wire, settled
 
@@ -355,3 +356,37 @@ async def test_what_comes_behind_an_answer_is_bounded_too() -> None:
     await wire.send()
     assert wire.statuses == [200]
     assert wire.transport.ended
+
+
+async def test_an_answer_that_is_held_back_is_given_when_its_time_has_come_and_then_the_connection_closes() -> None:
+    wire = Wire(LIMITS)
+
+    def turn_away(exchange: Exchange) -> None:
+        refusal = Refusal(401, "invalid_api_key", "no")
+        refusal.hold_seconds = 3.0
+        raise refusal
+
+    wire.handler.on_admit = turn_away
+    assert await wire.send(GET, GET, b"x" * 1000) == b""
+    wire.connection.check(after(2))
+    assert not wire.transport.written
+    wire.connection.check(after(4))
+    await settled()
+    assert wire.statuses == [401]
+    assert b"connection: close" in wire.transport.written
+    assert not wire.handler.served
+
+
+async def test_a_client_that_leaves_while_its_answer_is_held_back_is_forgotten() -> None:
+    connections: set[ServerConnection] = set()
+    wire = Wire(LIMITS, connections=connections)
+
+    def turn_away(exchange: Exchange) -> None:
+        refusal = Refusal(401, "invalid_api_key", "no")
+        refusal.hold_seconds = 3.0
+        raise refusal
+
+    wire.handler.on_admit = turn_away
+    await wire.send(GET)
+    wire.transport.lose(None)
+    assert not connections

@@ -55,6 +55,8 @@ class ServerConnection(asyncio.Protocol):
         """Bytes of the body budget taken by the body that is being served."""
         self._flooded = False
         """More was pipelined than is held; the surplus is dropped."""
+        self._held_back: Refusal | None = None
+        """Decided, but said only once the deadline is over."""
         self._deadline = _NEVER
         self._body_since = 0.0
         self._outlet: Outlet
@@ -110,6 +112,8 @@ class ServerConnection(asyncio.Protocol):
             return
         elif self._outlet.done:
             self._outlet.abort()
+        elif self._held_back is not None:
+            self._refuse(self._held_back)
         elif self._state is _State.HEAD and self._head is None:
             self._close()
         else:
@@ -132,7 +136,7 @@ class ServerConnection(asyncio.Protocol):
         """Works through the input as far as it goes now."""
         try:
             while self._input:
-                if self._outlet.done or self._flooded:
+                if self._outlet.done or self._flooded or self._held_back is not None:
                     self._input = b""
                 elif self._state is _State.BODY:
                     self._read_body()
@@ -196,7 +200,8 @@ class ServerConnection(asyncio.Protocol):
         try:
             self._handler.admit(exchange)
         except Refusal as refusal:
-            if exchange.request.expects_continue or not 0 <= exchange.request.body_length <= self._limits.drainable:
+            length = exchange.request.body_length
+            if refusal.hold_seconds or exchange.request.expects_continue or not 0 <= length <= self._limits.drainable:
                 raise
             self._handler.refuse(exchange, refusal)
 
@@ -260,8 +265,13 @@ class ServerConnection(asyncio.Protocol):
             self._deadline = self._loop.time() + self._limits.keep_alive_timeout
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers what cannot be read on, and closes."""
+        """Answers what cannot be read on, and closes; a refusal that is held back comes up again from `check`."""
         self._outlet.keep_alive = False
+        if refusal.hold_seconds:
+            self._deadline = self._loop.time() + refusal.hold_seconds
+            self._held_back, refusal.hold_seconds = refusal, 0.0
+            return
+        self._held_back = None
         exchange = self._exchange
         if exchange is None:
             request = self._head.request if self._head is not None else Request(peer=self._peer)
