@@ -6,14 +6,14 @@ put aside; PostgreSQL only when asked (`gwctl db migrate`). Alembic is imported 
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
 from keyvault.errors import ConfigurationError, FormatTooNew
-from keyvault.storage.engine import Database, sqlite_module
+from keyvault.storage.engine import Database, Transaction, sqlite_module
 
 HEAD: Final = "0002"
 """The newest revision in `versions/`; a test compares the two."""
@@ -41,26 +41,31 @@ def ensure(database: Database) -> None:
     upgrade(database)
 
 
-def upgrade(database: Database) -> None:
-    """Apply every missing step in one transaction."""
+def upgrade(database: Database, to: str = "head") -> None:
+    """Apply every missing step in one transaction; `to`: only as far as this revision."""
+    with database.write() as tx:
+        apply(tx, to)
+
+
+def apply(tx: Transaction, to: str = "head") -> None:
+    """Apply every missing step in a transaction that is open."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    with database.write() as tx:
-        config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+    config.attributes["connection"] = tx
+    command.upgrade(config, to)
 
 
 def _put_aside(database: Database, found: str) -> None:
     """Copy the database file, consistently, to `….schema-NNNN.bak` beside it."""
     assert database.path is not None
     copy = database.path.with_suffix(f".schema-{found}.bak")
+    os.close(os.open(copy, os.O_CREAT | os.O_CLOEXEC, 0o600))
     source, target = sqlite_module().connect(str(database.path)), sqlite_module().connect(str(copy))
     try:
         source.backup(target)
     finally:
         source.close()
         target.close()
-    shutil.copymode(database.path, copy)
