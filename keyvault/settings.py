@@ -58,6 +58,10 @@ class Paths:
         return self.config / "unlock.key"
 
     @property
+    def journal_file(self) -> Path:
+        return self.state / "journal.jsonl"
+
+    @property
     def lock_file(self) -> Path:
         return self.state / "serve.lock"
 
@@ -96,6 +100,21 @@ class Settings:
     default_upstream: str = _setting(
         "serve.default_upstream", "", "serves requests that name no known model; empty: the only upstream"
     )
+    trusted_proxies: tuple[str, ...] = _setting(
+        "serve.trusted_proxies", (), "networks of the proxies in front, whose X-Forwarded-For is believed"
+    )
+    environments: tuple[str, ...] = _setting(
+        "serve.environments", ("live", "test"), "whose keys are known here", words=("live", "test")
+    )
+    key_models: tuple[str, ...] = _setting("keys.models", (), "a new key's models, such as gpt-5*; empty: all")
+    key_endpoints: tuple[str, ...] = _setting("keys.endpoints", ("default",), "a new key's endpoints")
+    key_addresses: tuple[str, ...] = _setting("keys.addresses", (), "networks a new key may call from; empty: any")
+    key_expires: str = _setting("keys.expires", "", "after how long a new key expires, such as 90d; empty: never")
+    key_env: str = _setting("keys.env", "live", "a new key's environment", words=("live", "test"))
+    key_rotate_every: str = _setting(
+        "keys.rotate_every", "", "when a new key's secret is due for rotation, such as 30d; empty: never by itself"
+    )
+    key_grace: str = _setting("keys.grace", "24h", "how long the old secret works on after a rotation")
     max_body: int = _setting("limits.body", 64 * MEGABYTE, "largest request body")
     max_bodies: int = _setting("limits.bodies", 512 * MEGABYTE, "all request bodies held at once")
     max_head: int = _setting("limits.head", 64 * 1024, "largest request head")
@@ -197,6 +216,8 @@ def _flatten(tree: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _from_toml(value: Any, default: Any, where: str) -> Any:
+    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not type(default):
@@ -208,14 +229,17 @@ def _from_text(text: str, default: Any, where: str) -> Any:
     try:
         if isinstance(default, bool):
             return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+        if isinstance(default, tuple):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
         return _positive(type(default)(text), where)
     except (ValueError, KeyError):
         raise ConfigurationError(f"{where}: expected {_kind(default)}, got {text[:40]!a}") from None
 
 
 def _check_word(value: Any, words: tuple[str, ...], where: str) -> None:
-    if words and value not in words:
-        raise ConfigurationError(f"{where}: no such choice: {value[:40]!a}", hint=f"one of {', '.join(words)}")
+    for word in value if isinstance(value, tuple) else (value,):
+        if words and word not in words:
+            raise ConfigurationError(f"{where}: no such choice: {word[:40]!a}", hint=f"one of {', '.join(words)}")
 
 
 def _positive(value: Any, where: str) -> Any:
@@ -225,6 +249,5 @@ def _positive(value: Any, where: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(
-        type(value), type(value).__name__
-    )
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list of texts"}
+    return kinds.get(type(value), type(value).__name__)

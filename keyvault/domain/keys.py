@@ -9,18 +9,20 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
 from keyvault.domain.endpoints import Dialect
+from keyvault.domain.networks import admits, check_networks
 from keyvault.errors import UsageError
 
 DEFAULT_PROJECT: Final = "default/default"
 ENVIRONMENTS: Final = ("live", "test")
 PPM: Final = 1_000_000
+LONGEST_ROTATION_S: Final = 3650 * 86_400
 
 _MODEL_GLOB = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,200}\Z")
 
@@ -99,9 +101,42 @@ class Policy:
             return False
         return "default" in self.endpoints or dialect.value in self.endpoints
 
+    def allows_address(self, address: str) -> bool:
+        return not self.addresses or admits(self.addresses, address)
+
+
+class Unchanged(Enum):
+    """Says that a value which may be None is left as it is."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """What of a policy becomes another; what is `UNCHANGED` stays."""
+
+    models: tuple[str, ...] | Unchanged = UNCHANGED
+    endpoints: tuple[str, ...] | Unchanged = UNCHANGED
+    expose: bool | Unchanged = UNCHANGED
+    pin: bool | Unchanged = UNCHANGED
+    addresses: tuple[str, ...] | Unchanged = UNCHANGED
+    isolation: bool | Unchanged = UNCHANGED
+    rotate_every_s: int | Unchanged | None = UNCHANGED
+
+    def applied(self, policy: Policy) -> Policy:
+        """The checked policy that comes of `policy`. Raises `UsageError`."""
+        given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not UNCHANGED}
+        return check_policy(replace(policy, **given))
+
 
 def check_policy(policy: Policy) -> Policy:
-    """`policy` if each model glob is printable and each endpoint known, else `UsageError`."""
+    """`policy`, written in one way, if globs are printable, endpoints known and addresses networks, else `UsageError`.
+
+    A glob that matches every model makes a list of models no restriction.
+    """
     for glob in policy.models:
         if not _MODEL_GLOB.match(glob):
             raise UsageError(f"not a pattern of model names: {glob[:70]!a}", hint="write it like gpt-5* or claude-*")
@@ -109,7 +144,13 @@ def check_policy(policy: Policy) -> Policy:
     for endpoint in policy.endpoints:
         if endpoint not in known:
             raise UsageError(f"no such endpoint: {endpoint[:70]!a}", hint=f"one of {', '.join(known)}")
-    return policy
+    if not policy.endpoints:
+        raise UsageError("a key needs an endpoint", hint=f"one of {', '.join(known)}")
+    if policy.rotate_every_s is not None and not 0 < policy.rotate_every_s <= LONGEST_ROTATION_S:
+        raise UsageError("a key is rotated every 1s to 3650d", hint="--rotate-every 30d")
+    models = () if "*" in policy.models else tuple(dict.fromkeys(policy.models))
+    endpoints = tuple(dict.fromkeys(policy.endpoints))
+    return replace(policy, models=models, endpoints=endpoints, addresses=check_networks(policy.addresses))
 
 
 def multiplier_ppm(multiplier: Decimal) -> int:
@@ -133,6 +174,8 @@ class Generation:
     last_address: str | None = None
     grace: timedelta | None = None
     """How long the generation before this one stays usable once this one is active."""
+    adopted: bool = False
+    """A token of another gateway, in its own form: due for rotation."""
 
     def state_at(self, now: datetime) -> GenerationState:
         """The state as it counts at `now`: a grace that has passed shows."""

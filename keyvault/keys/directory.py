@@ -9,14 +9,15 @@ also makes a pending generation active at its first use.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from keyvault.clock import Clock, from_ms
-from keyvault.domain.keys import Caller, GenerationState, KeyState
+from keyvault.domain.keys import ENVIRONMENTS, Caller, GenerationState, KeyState
 from keyvault.keys import rotation, token
+from keyvault.keys.moving import Moves
 from keyvault.secrets import scrub
 from keyvault.storage import callers as rows
-from keyvault.storage import epochs
+from keyvault.storage import epochs, peppers
 from keyvault.storage import keys as key_rows
 from keyvault.storage.callers import UsableToken, Use
 from keyvault.storage.engine import Database, Transaction
@@ -34,15 +35,28 @@ class Directory:
     """
 
     def __init__(
-        self, database: Database, peppers: Callable[[], Mapping[int, bytes]], *, clock: Clock | None = None
+        self,
+        database: Database,
+        peppers: Callable[[], Mapping[int, bytes]],
+        *,
+        clock: Clock | None = None,
+        environments: Collection[str] = ENVIRONMENTS,
     ) -> None:
-        """`peppers` opens the vault and gives every pepper by version; it is asked again when a new version appears."""
+        """`peppers` opens the vault and gives every pepper by version; it is asked again when a new version appears.
+
+        Keys of other `environments` are not known here.
+        """
         self._database = database
         self._read_peppers = peppers
         self._clock = clock or Clock()
         self._peppers: dict[int, bytes] = {}
+        """By version, newest first."""
+        self._moves = Moves()
         self._by_mac: dict[bytes, UsableToken] = {}
         self._macs_of_key: dict[int, frozenset[bytes]] = {}
+        self._adopted: set[bytes] = set()
+        """The MACs of tokens that have another form than ours."""
+        self._environments = environments
         self._uses: dict[tuple[int, int], Use] = {}
         self.epoch = -1
         """The change epoch of keys that the directory has seen."""
@@ -53,7 +67,7 @@ class Directory:
 
     def load(self) -> None:
         """Read everything. Raises `Locked` when the vault cannot be opened."""
-        self._peppers = dict(self._read_peppers())
+        self._load_peppers()
         with self._database.read() as tx:
             epoch = epochs.current(tx)[0]
             changed = rows.changed_since(tx, -1)
@@ -73,6 +87,9 @@ class Directory:
             # The epoch is read first: a change between the two statements is read now and once more next time.
             epoch = epochs.current(tx)[0]
             changed = rows.changed_since(tx, self.epoch)
+            versions = peppers.versions(tx)
+        if versions and set(versions) != self._peppers.keys():
+            self._load_peppers()
         self._take(changed)
         self.epoch = epoch
 
@@ -83,12 +100,16 @@ class Directory:
 
     def find(self, presented: bytes) -> UsableToken | None:
         """The token, whether or not its time is over; holds as long as `epoch` stays the same."""
-        if token.parse(presented) is None:
+        if token.parse(presented) is None and not self._adopted:
             return None
-        for pepper in self._peppers.values():
+        newest: tuple[bytes, int] | None = None
+        for version, pepper in self._peppers.items():
             mac = token.mac(pepper, presented)
             found = self._by_mac.get(mac)
+            newest = newest or (mac, version)
             if found is not None and hmac.compare_digest(found.mac, mac):
+                if version != newest[1]:
+                    self._moves.note(found, *newest)
                 return found
         return None
 
@@ -97,10 +118,12 @@ class Directory:
         self._uses[caller.key_id, caller.generation] = Use(caller.key_id, caller.generation, now_ms, client, address)
 
     def flush(self) -> None:
-        """Write the uses noted since the last time, and activate generations used for the first time.
+        """Write the uses noted since the last time, activate generations used for the first time, and store tokens
+        that were used under the newest pepper.
 
         What cannot be written now, because storage is down, is kept for the next time.
         """
+        self._moves.store(self._database)
         uses = self._drain()
         if not uses:
             return
@@ -117,14 +140,19 @@ class Directory:
     def _take(self, changed: Mapping[int, list[UsableToken]]) -> None:
         """Put in what is usable before taking out what is not, so that no token misses a moment."""
         if any(t.pepper_version not in self._peppers for tokens in changed.values() for t in tokens):
-            self._peppers = dict(self._read_peppers())
+            self._load_peppers()
         for key_id, tokens in changed.items():
             before = self._macs_of_key.get(key_id, frozenset())
-            after = {t.mac: t for t in tokens}
+            after = {t.mac: t for t in tokens if t.caller.env in self._environments}
             self._by_mac.update(after)
+            self._adopted.update(mac for mac, t in after.items() if t.adopted)
             for mac in before - after.keys():
                 del self._by_mac[mac]
+                self._adopted.discard(mac)
             self._macs_of_key[key_id] = frozenset(after)
+
+    def _load_peppers(self) -> None:
+        self._peppers = dict(sorted(self._read_peppers().items(), reverse=True))
 
     def _drain(self) -> list[Use]:
         """Take the noted uses one by one: the event loop may add others meanwhile."""

@@ -8,36 +8,35 @@ access away works while it is locked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from keyvault import audit
-from keyvault.clock import Clock, rfc3339, to_ms
-from keyvault.domain.keys import DEFAULT_PROJECT, ENVIRONMENTS, GenerationState, Key, KeyState, Policy, check_policy
-from keyvault.domain.names import check_name, check_tags, not_found, split_project
-from keyvault.errors import Conflict, UsageError
-from keyvault.keys import rotation, token
+from keyvault.clock import Clock
+from keyvault.domain.keys import (
+    DEFAULT_PROJECT,
+    UNCHANGED,
+    Generation,
+    GenerationState,
+    Key,
+    KeyState,
+    Policy,
+    PolicyChange,
+    Project,
+    Unchanged,
+)
+from keyvault.domain.names import check_tags, not_found, split_project
+from keyvault.keys import rotation
+from keyvault.keys.adoption import check_adoptable
 from keyvault.keys.customers import NO_TAGS, existing_project, project_made
-from keyvault.keys.minting import MintingVault, current_pepper, mint_next
+from keyvault.keys.making import DEFAULT_POLICY, KeyChange, NewKey, by_id, change_key, check_future, insert_key
+from keyvault.keys.minting import MintingVault, adopt_key, all_peppers, current_pepper, mint_next
 from keyvault.keys.rotation import Rotation
 from keyvault.secrets import Secret
 from keyvault.storage import customers, epochs
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Database, Transaction
-
-DEFAULT_POLICY: Final = Policy()
-LONGEST_GRACE: Final = timedelta(days=365)
-
-
-class Unchanged(Enum):
-    """Says that a value which may be None is left as it is."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +70,33 @@ class Keys:
 
         Raises `Conflict` for a name in use, `NotFound` for an unknown project unless `create_missing`.
         """
-        check_wanted(name, project, env, policy, expires_at, tags, self._clock.now())
+        split_project(project)
+        new = NewKey(name, env, policy, expires_at, tags).checked(self._clock.now())
         pepper = current_pepper(self._vault)
-        with self._database.write() as tx:
-            if existing := rows.find(tx, name):
-                raise Conflict(f"key {existing.name} exists already", hint=f"gwctl keys rotate {existing.name}")
-            if create_missing:
-                owner = project_made(tx, self._clock, project)
-            else:
-                owner = existing_project(tx, project, otherwise=f"gwctl projects create {project}, or add --create")
-            key_id = rows.insert(
-                tx,
-                public_id=token.public_id(self._clock.random_bytes(token.PUBLIC_ID_BYTES)),
-                name=name,
-                project_id=owner.id,
-                env=env,
-                policy=policy,
-                tags=dict(tags),
-                created_ms=self._clock.now_ms(),
-                expires_ms=None if expires_at is None else to_ms(expires_at),
-                epoch=epochs.bump(tx, "keys"),
-            )
-            secret = mint_next(tx, self._clock, pepper, _by_id(tx, key_id), grace=None)
-            audit.record(tx, self._clock, "keys.create", f"key:{name}", project=owner.path, env=env)
-            return Minted(_by_id(tx, key_id), secret)
+        with self._database.change() as tx:
+            key = insert_key(tx, self._clock, new, self._owner(tx, project, create_missing))
+            secret = mint_next(tx, self._clock, pepper, key, grace=None)
+            return Minted(by_id(tx, key.id), secret)
+
+    def adopt(
+        self, new: NewKey, secret: Secret, *, project: str = DEFAULT_PROJECT, create_missing: bool = False, force: bool
+    ) -> Key:
+        """Take over a token of another gateway: a key that it opens at once, due for rotation.
+
+        Raises `UsageError` for a token that may not be adopted, `Conflict` for a token or a name in use.
+        """
+        check_adoptable(secret, force=force)
+        split_project(project)
+        new = new.checked(self._clock.now())
+        peppers = all_peppers(self._vault)
+        with self._database.change() as tx:
+            owner = self._owner(tx, project, create_missing)
+            return adopt_key(tx, self._clock, peppers, new, owner, secret)
+
+    def _owner(self, tx: Transaction, project: str, create_missing: bool) -> Project:
+        if create_missing:
+            return project_made(tx, self._clock, project)
+        return existing_project(tx, project, otherwise=f"gwctl projects create {project}, or add --create")
 
     def list(self, *, customer: str | None = None, project: str | None = None) -> Sequence[Key]:
         """All keys by name, or those of a customer or of a project such as `acme/web`."""
@@ -119,74 +121,67 @@ class Keys:
         self,
         name: str,
         *,
-        policy: Policy | None = None,
+        policy: PolicyChange | Policy | None = None,
         expires_at: datetime | Unchanged | None = UNCHANGED,
         tags: Mapping[str, str] | None = None,
     ) -> Key:
-        """Set what is given; `tags` replace all tags, `expires_at=None` removes the expiry."""
-        if policy is not None:
-            check_policy(policy)
+        """Set what is given; `tags` replace all tags, `expires_at=None` removes the expiry.
+
+        What a `PolicyChange` leaves out is as it is on record at that moment, whoever changed it last.
+        """
+        change = KeyChange(_policy_change(policy), expires_at, UNCHANGED if tags is None else check_tags(tags))
+        change.policy.applied(DEFAULT_POLICY)
         if not isinstance(expires_at, Unchanged):
-            _check_future(expires_at, self._clock.now())
-        tags = None if tags is None else check_tags(tags)
-
-        def change(tx: Transaction, key: Key) -> dict[str, Any]:
-            rotation.refuse_ended(key)
-            changed: dict[str, Any] = {}
-            if policy is not None:
-                rows.set_policy(tx, key.id, policy)
-                changed["policy"] = rows.dump_policy(policy)
-            if not isinstance(expires_at, Unchanged):
-                rows.set_expiry(tx, key.id, None if expires_at is None else to_ms(expires_at))
-                changed["expires_at"] = rfc3339(expires_at)
-            if tags is not None:
-                rows.set_tags(tx, key.id, tags)
-                changed["tags"] = tags
-            return changed
-
-        return self._change(name, "keys.update", change)
+            check_future(expires_at, self._clock.now())
+        with self._database.change() as tx:
+            return change_key(tx, self._clock, _existing(tx, name), change)
 
     def rotate(
-        self, name: str, grace: timedelta, *, if_older_than: timedelta | None = None, end_grace: bool = False
+        self,
+        name: str,
+        grace: timedelta,
+        *,
+        if_older_than: timedelta | None = None,
+        end_grace: bool = False,
+        dead: Generation | None = None,
     ) -> Rotation:
         """Mint the next generation, pending until it is used or acknowledged; the old one then has `grace` left.
 
-        With `if_older_than`, nothing changes while the newest usable generation is younger. Raises `Conflict` while
-        another generation is pending or in grace, unless `end_grace` drops it.
+        With `if_older_than`, nothing changes while the newest usable generation is younger. Raises `UnderWay` while
+        another generation is pending or in grace, unless `end_grace` drops it; a `dead` pending one is dropped anyhow.
+        This is one step of a rotation; `Rotations` is all of it, delivery included.
         """
-        if not timedelta() <= grace <= LONGEST_GRACE:
-            raise UsageError("grace must be between 0s and 365d", hint="--grace 24h")
+        rotation.check_grace(grace)
         pepper = current_pepper(self._vault)
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             key, now = _existing(tx, name), self._clock.now()
             rotation.check_can_rotate(key, now)
-            if if_older_than is not None and (young := rotation.unchanged(key, now, if_older_than)):
+            if if_older_than is not None and (young := rotation.unchanged(key, now, if_older_than, dead=dead)):
                 return young
-            rotation.make_room(tx, self._clock, key, end_grace=end_grace)
+            rotation.make_room(tx, self._clock, key, end_grace=end_grace, dead=dead)
             previous = key.generation_in(GenerationState.ACTIVE, now)
             secret = mint_next(tx, self._clock, pepper, key, grace=grace)
             rows.stamp(tx, key.id, epochs.bump(tx, "keys"))
-            key = _by_id(tx, key.id)
+            key = by_id(tx, key.id)
             number = key.generations[0].number
-            audit.record(
-                tx, self._clock, "keys.rotate", f"key:{key.name}", generation=number, grace_s=grace.total_seconds()
-            )
+            told = {"id": key.public_id, "generation": number, "grace_s": grace.total_seconds()}
+            audit.record(tx, self._clock, "keys.rotate", f"key:{key.name}", **told)
         return Rotation(True, key, secret, number, previous.number if previous else None, None)
 
     def acknowledge(self, name: str, generation: int) -> Key:
         """Say that a generation's secret was delivered: if pending, it is active now and the old one's grace starts."""
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             key = _existing(tx, name)
             rotation.refuse_ended(key)
             rotation.activate(tx, self._clock, key, generation, self._clock.now(), by="delivery")
-            return _by_id(tx, key.id)
+            return by_id(tx, key.id)
 
     def abandon(self, name: str, generation: int) -> Key:
-        """Drop a pending generation whose delivery failed; the old one stays as it is."""
-        with self._database.write() as tx:
+        """Drop a pending generation whose delivery failed, unless it was used; the old one stays as it is."""
+        with self._database.change() as tx:
             key = _existing(tx, name)
             rotation.abandon(tx, self._clock, key, generation)
-            return _by_id(tx, key.id)
+            return by_id(tx, key.id)
 
     def revoke(self, name: str) -> Key:
         """End a key and all its generations for good. Revoking twice changes nothing."""
@@ -224,7 +219,7 @@ class Keys:
             if detail := change(tx, key):
                 rows.stamp(tx, key.id, epochs.bump(tx, "keys"))
                 audit.record(tx, self._clock, action, f"key:{key.name}", **detail)
-            return _by_id(tx, key.id)
+            return by_id(tx, key.id)
 
 
 def check_wanted(
@@ -237,28 +232,19 @@ def check_wanted(
     now: datetime,
 ) -> None:
     """Raises `UsageError` where no key could be made of this, whatever is on record."""
-    check_name("key", name)
     split_project(project)
-    check_policy(policy)
-    check_tags(tags)
-    if env not in ENVIRONMENTS:
-        raise UsageError(f"no such environment: {env[:20]!a}", hint="live or test")
-    _check_future(expires_at, now)
+    NewKey(name, env, policy, expires_at, tags).checked(now)
 
 
-def _check_future(expires_at: datetime | None, now: datetime) -> None:
-    if expires_at is not None and expires_at <= now:
-        raise UsageError(f"already past: {rfc3339(expires_at)}", hint="--expires 90d")
+def _policy_change(policy: PolicyChange | Policy | None) -> PolicyChange:
+    """A whole policy replaces every part."""
+    if isinstance(policy, Policy):
+        return PolicyChange(**{part.name: getattr(policy, part.name) for part in fields(policy)})
+    return policy or PolicyChange()
 
 
 def _existing(tx: Transaction, name: str) -> Key:
     key = rows.find(tx, name)
     if key is None:
         raise not_found("key", name, rows.names(tx), otherwise="gwctl keys list")
-    return key
-
-
-def _by_id(tx: Transaction, key_id: int) -> Key:
-    key = rows.find_by_id(tx, key_id)
-    assert key is not None
     return key

@@ -36,6 +36,7 @@ _CHANGED = (
         key_generations.c.pepper_version,
         key_generations.c.state.label("generation_state"),
         key_generations.c.valid_until_ms,
+        key_generations.c.adopted,
     )
     .join(projects, keys.c.project_id == projects.c.id)
     .join(customers, projects.c.customer_id == customers.c.id)
@@ -63,6 +64,8 @@ class UsableToken:
     until_ms: int | None
     """The first millisecond at which it is refused; None: no end."""
     caller: Caller
+    adopted: bool = False
+    """In the form of another gateway."""
 
     def caller_at(self, now_ms: int) -> Caller | None:
         """The caller, until the token's time is over."""
@@ -122,4 +125,5 @@ def _token(row: sa.Row[Any], policy: Policy) -> UsableToken:
             multiplier_ppm=row.multiplier_ppm,
             tags=json.loads(row.tags),
         ),
+        adopted=bool(row.adopted),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -92,6 +92,18 @@ def find_by_id(tx: Transaction, key_id: int) -> Key | None:
 def find_by_public_id(tx: Transaction, public_id: str) -> Key | None:
     """The key that a token names."""
     return next(iter(_load(tx, keys.c.public_id == public_id)), None)
+
+
+def find_by_mac(tx: Transaction, macs: Iterable[bytes]) -> Key | None:
+    """The key one of whose generations, usable or not, has one of these MACs."""
+    holders = sa.select(key_generations.c.key_id).where(key_generations.c.mac.in_(list(macs)))
+    return next(iter(_load(tx, keys.c.id.in_(holders))), None)
+
+
+def generation_with(tx: Transaction, key_id: int, macs: Iterable[bytes]) -> int | None:
+    """The number of a key's generation that has one of these MACs."""
+    one = (key_generations.c.key_id == key_id) & key_generations.c.mac.in_(list(macs))
+    return tx.execute(sa.select(key_generations.c.number).where(one)).scalar()
 
 
 def list_keys(tx: Transaction, *, customer: str | None = None, project_id: int | None = None) -> list[Key]:

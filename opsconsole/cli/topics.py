@@ -77,7 +77,7 @@ def _settings() -> str:
 
     head = (
         "In config.toml, `serve.listen` is `listen` in the table [serve]; in the environment GWCTL_SERVE_LISTEN,\n"
-        "which comes first. Sizes are bytes, times seconds.\n\n"
+        "which comes first; a list is then written with commas. Sizes are bytes, times seconds.\n\n"
     )
     return head + "".join(f"{name} = {_toml(default)}\n    {text}\n" for name, default, text in Settings.documented())
 
@@ -85,6 +85,8 @@ def _settings() -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

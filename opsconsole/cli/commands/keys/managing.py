@@ -143,7 +143,7 @@ def update(
     pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="May choose a target.")] = None,
 ) -> None:
     """Change what a key may do; what is not given stays. `--models '*'` allows every model."""
-    from keyvault.keys.lifecycle import UNCHANGED
+    from keyvault.domain.keys import UNCHANGED
 
     something(models, endpoints, expires, tag, None if expose is None else True, None if pin is None else True)
     wanted_models = listed("--models", models, otherwise="leave the option out to keep them, or --models '*' for all")
