@@ -228,8 +228,8 @@ credentials = Table(
     Index("ix_credentials_upstream", "upstream_id"),
 )
 """The secrets of an upstream, each a sealed record. `state`: staged, tested, current, previous or retired;
-`changed_ms`: when it got there; `until_ms`: how long a previous one stays usable. Several accounts of one upstream differ by `label`; `aside_ms`: since when the provider
-refuses it."""
+`changed_ms`: when it got there; `until_ms`: how long a previous one stays usable. Several accounts of one upstream
+differ by `label`; `aside_ms`: since when the provider refuses it."""
 
 revisions = Table(
     "revisions",
@@ -432,9 +432,10 @@ alerts = Table(
 objects = Table(
     "objects",
     metadata,
-    Column("upstream", Text, primary_key=True),
     Column("object_id", Text, primary_key=True),
+    Column("upstream", Text, primary_key=True),
     Column("kind", Text, nullable=False),
+    Column("parent", Text),
     Column("project_id", Id, nullable=False),
     Column("key_id", Id, nullable=False),
     Column("generation", Integer, nullable=False),
@@ -442,11 +443,13 @@ objects = Table(
     Column("created_ms", Ms, nullable=False),
     Column("model", Text),
     Column("state", Text, nullable=False, server_default="stored"),
-    Column("checked_ms", Ms),
-    Index("ix_objects_state", "state", "checked_ms"),
+    Column("due_ms", Ms),
+    Index("ix_objects_state", "state", "due_ms"),
+    Index("ix_objects_project", "project_id", "kind", "created_ms"),
     sqlite_with_rowid=False,
 )
-"""Who owns what is stored at a provider. `state`: `stored`, or `pending` work that is metered when it is `settled`."""
+"""Who owns what is stored at a provider. `parent`: the object it lies below. `state`: `stored`, or `pending` work that
+is metered when it is `settled`; `due_ms`: when to ask about it next."""
 
 audit = Table(
     "audit",

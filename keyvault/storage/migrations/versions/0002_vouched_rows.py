@@ -110,9 +110,10 @@ def _create_operation_tables() -> None:
     op.create_index("ix_alerts_open", "alerts", ["kind", "scope", "resolved_ms"], unique=False)
     op.create_table(
         "objects",
-        sa.Column("upstream", sa.Text(), nullable=False),
         sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("upstream", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("parent", sa.Text(), nullable=True),
         sa.Column("project_id", ID, nullable=False),
         sa.Column("key_id", ID, nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
@@ -120,11 +121,12 @@ def _create_operation_tables() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("model", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="stored", nullable=False),
-        sa.Column("checked_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("upstream", "object_id", name="pk_objects"),
+        sa.Column("due_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("object_id", "upstream", name="pk_objects"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_objects_state", "objects", ["state", "checked_ms"], unique=False)
+    op.create_index("ix_objects_state", "objects", ["state", "due_ms"], unique=False)
+    op.create_index("ix_objects_project", "objects", ["project_id", "kind", "created_ms"], unique=False)
 
 
 def _move_credentials() -> None:
