@@ -109,6 +109,13 @@ class Tampered(SealError):
     code = "tampered"
 
 
+class RolledBack(SealError):
+    """The database is older than what was seen of it before: a backup was put back."""
+
+    code = "rolled_back"
+    exit_code = Exit.CONFLICT
+
+
 class WrongKey(SealError):
     """The unlock secret or key does not belong to this vault or slot."""
 

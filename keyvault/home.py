@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
+    from keyvault.keys.rotating import Rotations
     from keyvault.metering.prices import Prices
     from keyvault.metering.reports import Reports
     from keyvault.routing.routes import Routes
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
+    from keyvault.vault.peppers import Peppers
     from keyvault.vault.results import InitResult
+    from keyvault.vault.rewrap import DataKeys
+    from keyvault.vault.seals import Seals
     from keyvault.vault.unlock import Prompt
     from keyvault.vault.upstreams import Upstreams
     from keyvault.vault.vault import Vault
@@ -70,6 +74,7 @@ class Home:
             if path is not None and not path.exists():
                 raise self._database_missing(path, NotFound)
             self._database = self._open_database()
+            self._database.sealer = self.seals
         return self._database
 
     def initialise(self, unlock: SlotKind, *, passphrase: Secret | None = None, recovery: bool = False) -> InitResult:
@@ -87,7 +92,26 @@ class Home:
             self._database = self._open_database()
             self.customers.ensure_default()
             self.prices.fill_from_catalogue()
-            return self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
+            made = self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
+            self._database.sealer = self.seals
+            self.seals.committed()
+            return made
+
+    def elsewhere(self, root: Path) -> Home:
+        """A home below `root` that unlocks as this one does: for looking into a backup without touching what is here."""
+        environ = {**self.environ, "GWCTL_HOME": str(root), "GWCTL_DATABASE_URL": ""}
+        if os.path.lexists(self.paths.key_file):
+            environ.setdefault("GWCTL_KEY_FILE", str(self.paths.key_file))
+        return Home(environ, self.clock, prompt=self._prompt)
+
+    def unmigrated(self) -> Database:
+        """The database whatever its schema, for whoever is about to migrate it. The caller closes it."""
+        from keyvault.storage.engine import Database
+
+        path = self._database_file()
+        if path is not None and not path.exists():
+            raise self._database_missing(path, NotFound)
+        return Database(self.settings.database_url, durability=self.settings.durability)
 
     def refuse_existing(self) -> None:
         """Raises `Conflict` where a gateway is set up already, even if its database is gone."""
@@ -127,7 +151,28 @@ class Home:
     def vault(self) -> Vault:
         from keyvault.vault.vault import Vault
 
-        return Vault(self.database, self.clock, self.paths, self.environ, prompt=self._prompt)
+        return Vault(self.database, self.clock, self.paths, self.environ, prompt=self._prompt, check=self.seals.check)
+
+    @cached_property
+    def seals(self) -> Seals:
+        from keyvault.journal import Journal
+        from keyvault.vault.seals import Seals
+
+        return Seals(self.database, lambda: self.vault, Journal(self.paths.journal_file))
+
+    @cached_property
+    def data_keys(self) -> DataKeys:
+        from keyvault.keys.locks import Locks
+        from keyvault.vault.rewrap import DataKeys
+
+        lock = Locks(self.database, self.paths.state / "locks").data_keys
+        return DataKeys(self.database, self.clock, self.vault, lock)
+
+    @cached_property
+    def peppers(self) -> Peppers:
+        from keyvault.vault.peppers import Peppers
+
+        return Peppers(self.database, self.clock, self.vault)
 
     @cached_property
     def upstreams(self) -> Upstreams:
@@ -146,6 +191,14 @@ class Home:
         from keyvault.keys.lifecycle import Keys
 
         return Keys(self.database, self.vault, self.clock)
+
+    @cached_property
+    def rotations(self) -> Rotations:
+        from keyvault.keys.locks import Locks
+        from keyvault.keys.rotating import Rotations
+
+        locks = Locks(self.database, self.paths.state / "rotations")
+        return Rotations(self.database, self.keys, self.vault, self.clock, self.alerts, locks)
 
     @cached_property
     def routes(self) -> Routes:

@@ -67,7 +67,7 @@ class Paths:
 
     def make(self) -> None:
         for directory in (self.config, self.data, self.state):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(directory)
 
     @classmethod
     def find(cls, environ: Mapping[str, str] = os.environ) -> Paths:
@@ -180,6 +180,15 @@ class Settings:
     def documented(cls) -> list[tuple[str, Any, str]]:
         """(name, default, help) of every setting, in order."""
         return [(f.metadata["name"], f.default, f.metadata["help"]) for f in fields(cls) if "name" in f.metadata]
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory, and those above it that are missing, for this user alone: `mkdir -p` makes those as open as the
+    umask lets it."""
+    if directory.exists():
+        return
+    _make_private(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def variable_of(setting: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from keyvault.errors import Damaged
 from keyvault.storage import migrations
-from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, Transaction, sqlite_module
+from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, Transaction, sqlite_module, sqlite_path
 from keyvault.storage.schema import metadata
 
 ROWS_AT_ONCE: Final = 1000
@@ -47,12 +48,16 @@ def check(path: Path) -> None:
         raise Damaged(f"the database in the backup is damaged: {' '.join(str(found[0]).split())}")
 
 
-def put_in_place(path: Path, database: Database, aside: str) -> str | None:
-    """Make the SQLite file `path` the database. What was there is kept under a name that ends with `aside`; that name,
-    None where nothing was there. Nobody may be using the database: see `storage.exclusive`."""
-    if database.path is not None:
-        return _replace_file(path, database.path, aside)
-    return _replace_tables(path, database, aside)
+def put_in_place(path: Path, url: str, aside: str) -> str | None:
+    """Make the SQLite file `path` the database at `url`. What was there is kept under a name that ends with `aside`;
+    that name, None where nothing was there. Nobody may be using the database: see `storage.exclusive`."""
+    if (present := sqlite_path(url)) is not None:
+        return _replace_file(path, present, aside)
+    database = Database(url)
+    try:
+        return _replace_tables(path, database, aside)
+    finally:
+        database.close()
 
 
 def _copy_file(database: Database, path: Path) -> None:
@@ -81,17 +86,21 @@ def _copy_rows(source: Transaction, target: Transaction) -> None:
 
 
 def _replace_file(path: Path, present: Path, aside: str) -> str | None:
-    """Two renames; the present file's write-ahead log goes first, for it would be read into the new one."""
-    kept = present.with_name(f"{present.name}.{aside}")
+    """One rename, once the content lies beside; the write-ahead log of the present file goes first, for it would be
+    read into the new one."""
+    kept, fresh = present.with_name(f"{present.name}.{aside}"), present.with_name(f".{present.name}.new")
     there = present.exists()
+    fresh.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    shutil.copyfile(path, fresh)
+    _sync(fresh)
     if there:
         _settle(present)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{present}{suffix}").rename(f"{kept}{suffix}")
         os.link(present, kept)
-    _sync(path)
-    path.replace(present)
+    fresh.replace(present)
     _sync(present.parent)
     return str(kept) if there else None
 

@@ -124,6 +124,19 @@ class Nouns(Ours, TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def with_usual_verb(verb: str) -> type[Nouns]:
+    """A group that takes words which name none of its verbs as said of this one: `gwctl backup FILE`."""
+
+    class Usual(Nouns):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            first = next((word for word in args if not word.startswith("-")), None)
+            if first is not None and first not in self.list_commands(ctx):
+                args = [verb, *args]
+            return super().parse_args(ctx, args)
+
+    return Usual
+
+
 def unknown_command(path: str, typed: str, known: list[str]) -> UsageError:
     """The error for a word that is no command, naming the nearest one."""
     near = difflib.get_close_matches(typed, known, n=1)

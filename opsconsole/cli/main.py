@@ -46,6 +46,11 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "usage": "Requests, tokens, cost and charge.",
         "vault": "How the vault opens.",
     },
+    "Keep": {
+        "backup": "The whole home in one file, verified.",
+        "restore": "Put a backup in place, without reviving what was denied.",
+        "db": "The database's schema.",
+    },
     "More": {
         "completion": "Print a completion script for bash, zsh or fish.",
         "help": "Topics: environment, formats, exit-codes, settings, headers.",

@@ -25,10 +25,10 @@ Body = Callable[..., None]
 class Noun:
     """The verbs of one noun."""
 
-    def __init__(self, name: str, summary: str, *, examples: str) -> None:
+    def __init__(self, name: str, summary: str, *, examples: str, group: type[Nouns] = Nouns) -> None:
         self.app = typer.Typer(
             name=name,
-            cls=Nouns,
+            cls=group,
             help=summary,
             epilog=_lines(examples),
             rich_markup_mode=None,

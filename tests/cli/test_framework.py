@@ -41,7 +41,9 @@ PROMISED = {
     "routes": "set list show delete history",
     "prices": "update set list show",
     "usage": "show tail request",
-    "": "init serve console demo doctor completion help version",
+    "backup": "create verify",
+    "db": "status migrate",
+    "": "init serve console demo doctor restore completion help version",
 }
 
 

@@ -30,13 +30,19 @@ def revision(database: Database) -> str | None:
 def ensure(database: Database) -> None:
     """Check, and on SQLite upgrade, the schema at start. Raises `FormatTooNew` or `ConfigurationError`."""
     found = revision(database)
+    if found is not None and found < HEAD and not database.is_sqlite:
+        raise ConfigurationError(f"the database has schema {found}, this program needs {HEAD}", hint="gwctl db migrate")
+    migrate(database)
+
+
+def migrate(database: Database) -> None:
+    """Bring either database to this program's schema, SQLite after a copy was put aside. Raises `FormatTooNew`."""
+    found = revision(database)
     if found == HEAD:
         return
     if found is not None and found > HEAD:
         raise FormatTooNew(f"the database was written by a newer version (schema {found}, this program knows {HEAD})")
-    if found is not None and not database.is_sqlite:
-        raise ConfigurationError(f"the database has schema {found}, this program needs {HEAD}", hint="gwctl db migrate")
-    if found is not None:
+    if found is not None and database.is_sqlite and not database.rehearsal:
         _put_aside(database, found)
     upgrade(database)
 

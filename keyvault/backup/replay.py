@@ -1,0 +1,205 @@
+"""What happened after a backup, done again as far as it took access away; what the backup cannot vouch for is stopped.
+
+One row of `STEPS` for each kind of audit entry. A denial (revoke, suspend, delete, disable) is repeated. A key that
+changed in any other way is suspended: the backup holds a secret or a policy that was replaced, and nobody can tell
+whether for a reason. What only gave something (a new key, a route, a price) is lost, and listed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from keyvault import audit
+from keyvault.audit import Entry
+from keyvault.clock import to_ms
+from keyvault.domain.keys import GenerationState, Key, KeyState
+from keyvault.domain.names import split_project
+from keyvault.errors import Tampered
+from keyvault.storage import audit as audit_rows
+from keyvault.storage import customers, epochs, upstreams
+from keyvault.storage import keys as key_rows
+from keyvault.storage.engine import Transaction
+
+
+class Result(StrEnum):
+    """What a restore did about a change that the backup does not know."""
+
+    REPEATED = "repeated"
+    """It took access away, and does so again."""
+    SUSPENDED = "suspended"
+    """The backup cannot vouch for it; somebody must look and resume it."""
+    LOST = "lost"
+    """Not in the backup, and not brought back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change."""
+
+    scope: str
+    action: str
+    result: Result
+    why: str
+
+
+Step = Callable[[Transaction, Entry], Outcome | None]
+"""Does one entry again in an open transaction; None where there is nothing to tell."""
+
+
+def put_back(tx: Transaction, entries: Iterable[Entry]) -> None:
+    """Append the entries that a restored audit log lacks. Raises `Tampered` where one does not follow from the last."""
+    seq, digest = audit_rows.last(tx)
+    for entry in entries:
+        row = {
+            "seq": entry.seq,
+            "at_ms": to_ms(entry.at),
+            "actor": entry.actor,
+            "action": entry.action,
+            "scope": entry.scope,
+            "detail": json.dumps(dict(entry.detail), sort_keys=True, separators=(",", ":")),
+            "command": entry.command,
+            "previous": digest,
+            "digest": entry.digest,
+        }
+        if entry.seq != seq + 1 or audit.digest(digest, row) != entry.digest:
+            raise Tampered(f"the journal was changed: its entry {entry.seq} does not follow from the one before it")
+        audit_rows.insert(tx, row)
+        seq, digest = entry.seq, entry.digest
+
+
+def replay(tx: Transaction, entries: Iterable[Entry]) -> list[Outcome]:
+    """Do again what took access away, in order, and suspend what cannot be vouched for."""
+    found = [STEPS.get(entry.action, _OTHERS.get(_noun(entry), _lost))(tx, entry) for entry in entries]
+    epochs.bump(tx, "keys")
+    epochs.bump(tx, "upstreams")
+    return [outcome for outcome in found if outcome is not None]
+
+
+def _noun(entry: Entry) -> str:
+    return entry.action.partition(".")[0]
+
+
+def _told(entry: Entry, result: Result, why: str) -> Outcome:
+    return Outcome(entry.scope, entry.action, result, why)
+
+
+def _lost(_tx: Transaction, entry: Entry) -> Outcome:
+    return _told(entry, Result.LOST, "it is not in the backup")
+
+
+def _nothing(_tx: Transaction, _entry: Entry) -> None:
+    """It changed nothing that counts."""
+
+
+# Keys
+
+
+def _key(tx: Transaction, entry: Entry) -> Key | None:
+    """By its id, for names are given again; entries of before ids were written have the name alone."""
+    public_id = entry.detail.get("id")
+    if public_id is not None:
+        return key_rows.find_by_public_id(tx, str(public_id))
+    return key_rows.find(tx, entry.scope.partition(":")[2])
+
+
+def _gone(entry: Entry) -> Outcome:
+    return _told(entry, Result.LOST, "the key is not in the backup; its secret is refused")
+
+
+def _end_key(state: KeyState) -> Step:
+    def step(tx: Transaction, entry: Entry) -> Outcome:
+        key = _key(tx, entry)
+        if key is None:
+            return _gone(entry)
+        if key.state not in _FOLLOWS[state]:
+            key_rows.set_state(tx, key.id, state)
+        return _told(entry, Result.REPEATED, f"{state.value} after the backup")
+
+    return step
+
+
+_FOLLOWS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
+    KeyState.SUSPENDED: frozenset({KeyState.SUSPENDED, KeyState.DELETED, KeyState.REVOKED}),
+    KeyState.DELETED: frozenset({KeyState.DELETED, KeyState.REVOKED}),
+    KeyState.REVOKED: frozenset({KeyState.REVOKED}),
+}
+"""What a key may be already so that a denial leaves it as it is."""
+
+
+def _end_grace(tx: Transaction, entry: Entry) -> Outcome:
+    """The old secret was ended early. It may be the active one of the backup: then the key is suspended."""
+    key = _key(tx, entry)
+    if key is None:
+        return _gone(entry)
+    old = [g for g in key.generations if g.state is GenerationState.GRACE]
+    for generation in old:
+        key_rows.set_generation_state(
+            tx, key.id, generation.number, GenerationState.GRACE, valid_until_ms=to_ms(entry.at)
+        )
+    if not old:
+        return _suspended_key(tx, entry)
+    return _told(entry, Result.REPEATED, "the old secret was ended after the backup")
+
+
+def _suspended_key(tx: Transaction, entry: Entry) -> Outcome:
+    key = _key(tx, entry)
+    if key is None:
+        return _gone(entry)
+    if key.state is KeyState.ACTIVE:
+        key_rows.set_state(tx, key.id, KeyState.SUSPENDED)
+    verb = entry.action.partition(".")[2]
+    return _told(entry, Result.SUSPENDED, f"changed after the backup ({verb})")
+
+
+# Whoever pays, and the gateway itself
+
+
+def _customer(tx: Transaction, entry: Entry) -> Outcome:
+    customer = customers.find_customer(tx, entry.scope.partition(":")[2])
+    denied, money = bool(entry.detail.get("suspended")), "multiplier_ppm" in entry.detail
+    if customer is None or not (denied or money):
+        return _lost(tx, entry)
+    customers.update_customer(tx, customer.id, suspended=True)
+    if denied:
+        return _told(entry, Result.REPEATED, "suspended after the backup")
+    return _told(entry, Result.SUSPENDED, "its multiplier was changed after the backup")
+
+
+def _project(tx: Transaction, entry: Entry) -> Outcome:
+    project = customers.find_project(tx, *split_project(entry.scope.partition(":")[2]))
+    if project is None or not entry.detail.get("suspended"):
+        return _lost(tx, entry)
+    customers.update_project(tx, project.id, suspended=True)
+    return _told(entry, Result.REPEATED, "suspended after the backup")
+
+
+# Upstreams
+
+
+def _disabled_upstream(tx: Transaction, entry: Entry) -> Outcome:
+    found = upstreams.find(tx, entry.scope.partition(":")[2])
+    if found is None:
+        return _lost(tx, entry)
+    upstreams.set_disabled(tx, found.id, True)
+    return _told(entry, Result.REPEATED, "disabled or deleted after the backup")
+
+
+STEPS: Final[Mapping[str, Step]] = {
+    "keys.revoke": _end_key(KeyState.REVOKED),
+    "keys.delete": _end_key(KeyState.DELETED),
+    "keys.suspend": _end_key(KeyState.SUSPENDED),
+    "keys.end-grace": _end_grace,
+    "customers.update": _customer,
+    "projects.update": _project,
+    "upstreams.disable": _disabled_upstream,
+    "upstreams.delete": _disabled_upstream,
+    "upstreams.test": _nothing,
+}
+"""By action."""
+
+_OTHERS: Final[Mapping[str, Step]] = {"keys": _suspended_key}
+"""By noun, for the actions that have no step of their own."""
