@@ -16,10 +16,12 @@ from keyvault.keys.directory import Caller, Directory, UsableToken
 from keyvault.proxy.dialects.body import Body, read_body
 from keyvault.proxy.dialects.references import stored_reference
 from keyvault.proxy.http1 import Exchange, Request
+from keyvault.proxy.relay import Relay
 
 PREFIX: Final = "/v1"
 USAGE_ON_REQUEST: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
 MAX_TOKEN_BYTES: Final = 200
+RETRY_SUSPENDED_SECONDS: Final = 30
 _PATH_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@!$&'()*+,;=%")
 _STRAY_CREDENTIALS: Final = frozenset({"key", "api_key", "api-key", "api_base", "base_url", "access_token"})
 
@@ -28,27 +30,37 @@ class Call:
     """One request as the story follows it: who, then what."""
 
     __slots__ = (
+        "address",
+        "as_of",
         "body",
         "caller",
         "cost_pico",
+        "credential_id",
         "dialect",
         "endpoint",
         "exchange",
         "path",
         "pin",
+        "relay",
         "request_id",
         "started",
+        "withdrawn",
     )
 
     def __init__(self, exchange: Exchange, request_id: str) -> None:
         request = exchange.request
+        self.address = request.peer
         self.exchange = exchange
         self.request_id = request_id
         self.started = request.started
         self.path = request.path[len(PREFIX) :] if request.path.startswith(PREFIX + "/") else ""
         self.endpoint: Endpoint | None = ENDPOINTS.get(self.path) if request.method == "POST" else None
         self.dialect = self.endpoint.dialect if self.endpoint else Dialect.OTHER
+        self.as_of = -1  # the change epoch of keys by which `caller` was found
+        self.relay: Relay | None = None  # of the attempt under way
+        self.withdrawn: Refusal | None = None  # what the caller gets since its access was taken away
         self.cost_pico: int | None = None
+        self.credential_id: int | None = None  # the credential that made what the request refers to
         self.caller: Caller
         self.body: Body
         self.pin: Target | None = None
@@ -103,16 +115,22 @@ def who(request: Request, directory: Directory, now_ms: int) -> Caller:
         presented = _token(request)
         found = directory.find(presented) if presented else None
         if found is None:
-            raise _no_such_key()
+            raise no_such_key()
         known = request.lasting["token"] = (directory.epoch, found)
     caller = known[1].caller_at(now_ms)
     if caller is None:
-        raise _no_such_key()
+        raise no_such_key()
     return caller
 
 
-def _no_such_key() -> Refusal:
+def no_such_key() -> Refusal:
     return Refusal(401, "invalid_api_key", "incorrect API key provided", type="authentication_error")
+
+
+def everybody_suspended() -> Refusal:
+    """The operator's switch: no word about the caller's key, which works again afterwards."""
+    text = "the gateway was suspended by its operator"
+    return Refusal(503, "gateway_suspended", text, type="api_error", retry_after_seconds=RETRY_SUSPENDED_SECONDS)
 
 
 def _token(request: Request) -> bytes | None:
@@ -126,6 +144,15 @@ def _token(request: Request) -> bytes | None:
         if scheme.lower() != b"bearer":
             return None
     return token if len(token) <= MAX_TOKEN_BYTES else None
+
+
+def check_address(call: Call) -> None:
+    """Refuse a caller from where its key may not be used; most keys have no such list."""
+    policy = call.caller.policy
+    if policy.addresses and not policy.allows_address(call.address):
+        raise Refusal(
+            403, "address_not_allowed", f"this key may not be used from {call.address[:45]}", type="permission_error"
+        )
 
 
 def check_path(call: Call) -> None:

@@ -25,6 +25,8 @@ def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: 
     if ending.committed:
         _finish(call, ending, secrets)
         return
+    if call.withdrawn is not None:
+        raise call.withdrawn
     if ending.failure is not None and not ending.told:
         raise gave_nothing(*ending.failure, may_know=call.caller.policy.expose)
     assert ending.status is not None
@@ -54,7 +56,7 @@ def _finish(call: Call, ending: Ending, secrets: tuple[str, ...]) -> None:
         call.exchange.finish(scrub(ending.body, secrets))
     elif ending.metered is not None:
         code, text = ending.failure
-        text = text if call.caller.policy.expose else "the provider's answer broke off"
+        text = text if call.caller.policy.expose or ending.cut else "the provider's answer broke off"
         call.exchange.finish(stream_error(call.dialect, code, text, call.request_id))
     else:
         call.exchange.abort()  # a large answer cut short: nothing but a broken connection says so

@@ -21,12 +21,14 @@ from keyvault.proxy import admission, answers, models
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.meter import stream_meter
 from keyvault.proxy.door import Door
+from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.metrics import Metrics
-from keyvault.proxy.relay import Ending, Relay
+from keyvault.proxy.relay import WITHDRAWN, Ending, Relay
 from keyvault.proxy.settlement import settlement
 from keyvault.proxy.tables import ServingUpstream, Tables
+from keyvault.proxy.underway import Underway
 from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
 from keyvault.routing.planner import Planned
 from keyvault.settings import Settings
@@ -61,6 +63,8 @@ class Gateway:
         self._metrics = metrics
         self._time = asyncio.get_running_loop().time
         self._door = Door()
+        self._address_of = client_address(settings.trusted_proxies)
+        self.underway = Underway()
         self.relays: set[Relay] = set()
         """The answers under way; the server's sweep calls `check` on each."""
 
@@ -70,21 +74,32 @@ class Gateway:
     def admit(self, exchange: Exchange) -> None:
         """1. Head and 2. Who: at the head of a request, before its body is read. Raises `Refusal`."""
         call = exchange.caller = Call(exchange, self._clock.ulid())
+        call.address = self._address_of(exchange.request)
+        self._identify(call)
+
+    def _identify(self, call: Call) -> None:
+        """Whose call it is and whether they may call here, as of now. Raises `Refusal`."""
+        tables = self._tables
         try:
-            self._tables.refresh()
+            tables.refresh()
         except Unavailable as error:
             raise answers.unavailable(error) from None
+        call.as_of = tables.directory.epoch
         try:
-            call.caller = admission.who(exchange.request, self._tables.directory, self._clock.now_ms())
+            call.caller = admission.who(call.exchange.request, tables.directory, tables.time.now_ms())
         except Refusal as refusal:
-            refusal.hold_seconds = self._door.turned_away(exchange.request.peer, self._time())
+            refusal.hold_seconds = self._door.turned_away(call.address, self._time())
             raise
+        if tables.suspended:
+            raise admission.everybody_suspended()
+        admission.check_address(call)
         admission.check_path(call)
 
     async def serve(self, exchange: Exchange) -> None:
         """3 to 10, with the whole body there. Cancelled when the client leaves."""
         call: Call = exchange.caller
         self._metrics.in_flight += 1
+        self.underway.add(call)
         try:
             await self._serve(call)
         except Refusal as refusal:
@@ -92,6 +107,7 @@ class Gateway:
         except Unavailable as error:
             self.refuse(exchange, answers.unavailable(error))
         finally:
+            self.underway.discard(call)
             self._metrics.in_flight -= 1
 
     def refuse(self, exchange: Exchange, refusal: Refusal) -> None:
@@ -101,6 +117,8 @@ class Gateway:
         answers.refuse(exchange, refusal, call.request_id if call else self._clock.ulid())
 
     async def _serve(self, call: Call) -> None:
+        if call.as_of != self._tables.directory.epoch:  # the body took its time, and some key has changed
+            self._identify(call)
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         if models.answer(call, self._tables.planner):
@@ -166,7 +184,10 @@ class Gateway:
         try:
             await self._ledger.open(attempt.row)  # 6. On record, before it leaves
             connection = await self._pool.acquire(attempt.upstream.origin, fresh=attempt.fresh)  # 7. Out
-            relay = self._relay(call, attempt, connection)
+            if call.withdrawn is not None:
+                connection.close()
+                return Ending(failure=WITHDRAWN, sent=False, cut=True)
+            relay = call.relay = self._relay(call, attempt, connection)
             connection.send(*message, relay)
             return await relay.ending  # 8. Through: event by event, without waking this coroutine
         except UpstreamFailure as failure:
@@ -224,7 +245,7 @@ class Gateway:
     def _next(self, call: Call, attempt: Attempt, ending: Ending, pending: deque[Planned]) -> Attempt | None:
         """The attempt that follows; None when this ending is the client's answer."""
         in_time = self._time() - call.started < self._settings.total_timeout
-        if ending.committed or not in_time:
+        if ending.committed or not in_time or call.withdrawn is not None:
             return None
         number = attempt.row.number + 1
         if ending.stale_connection and not attempt.fresh:
@@ -263,7 +284,7 @@ class Gateway:
         )
         call.cost_pico = booked.cost_pico
         self._metrics.settled(attempt.planned.target, booked)
-        self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.exchange.request.peer)
+        self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.address)
         return self._ledger.settle(booked)
 
 

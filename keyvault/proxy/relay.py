@@ -10,10 +10,12 @@ is no task switch per event.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from keyvault.proxy.dialects.errors import read_error
 from keyvault.proxy.dialects.meter import PASS, Metered, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
 from keyvault.proxy.headers import Headers, to_client
@@ -28,6 +30,12 @@ HOLD_BACK_BYTES: Final = 256 * 1024
 """How much of them is held; beyond it the client takes them, at its own pace."""
 
 FAIL_OVER_STATUSES: Final = frozenset({401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+
+_NO_CREDENTIAL: Final = re.compile(r"(?i)api_?key|invalid_(key|token)|authenticat|credential|deactivated|revoked")
+"""In the error code of a 403: it is about the account's key, not about what the key may do."""
+
+WITHDRAWN: Final = ("access_withdrawn", "the access of this key was withdrawn")
+"""Error code and text of an answer that was cut."""
 
 TAIL_BYTES: Final = 64 * 1024
 """How much of the end of a large answer is kept, to find its usage in."""
@@ -53,6 +61,8 @@ class Ending:
     """The request may have reached the provider."""
     cancelled: bool = False
     """The answer was given up on before its end."""
+    cut: bool = False
+    """The operator took the caller's access away meanwhile."""
     first_content_at: float | None = None
     stale_connection: bool = False
     """A kept connection was dead before it carried anything: worth one more try."""
@@ -61,6 +71,13 @@ class Ending:
     def refused(self) -> bool:
         """The provider answered, but not with what was asked for: an error, or a redirect, which is never followed."""
         return self.status is not None and not 200 <= self.status < 300
+
+    @property
+    def refuses_credential(self) -> bool:
+        """Whether the provider says of the credential that it is none: only its own test can tell for sure."""
+        if self.status == 401:
+            return True
+        return self.status == 403 and _NO_CREDENTIAL.search(read_error(self.body)[0]) is not None
 
     @property
     def may_fail_over(self) -> bool:
@@ -182,6 +199,12 @@ class Relay:
         """Cancel the provider's call and say what was produced until now: the client has left, or time is up."""
         self._connection.close()
         return replace(self._ending(None), cancelled=True)
+
+    def cut(self) -> None:
+        """End the answer where it is: its caller's access was withdrawn."""
+        if not self.ending.done():
+            self._connection.close()
+            self.ending.set_result(replace(self._ending(WITHDRAWN), cut=True))
 
     def _give_up(self, code: str, text: str) -> None:
         self._connection.close()

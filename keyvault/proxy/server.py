@@ -27,12 +27,15 @@ from keyvault.home import Home
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy.admin import Admin
 from keyvault.proxy.exclusive import only_server
+from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.http1 import BodyBudget, Handler, Limits, ServerConnection
 from keyvault.proxy.logs import configure
 from keyvault.proxy.metrics import Exposition, Metrics
 from keyvault.proxy.tables import Tables
+from keyvault.proxy.timekeeper import remembering
 from keyvault.proxy.upstream import Pool
+from keyvault.proxy.watch import Watch, within
 from keyvault.settings import Settings
 from keyvault.vault.hygiene import harden_process
 
@@ -42,7 +45,6 @@ Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """Something that runs until its event is set."""
 
 SWEEP_SECONDS: Final = 0.25
-HOUSEKEEPING_SECONDS: Final = 1.0
 GARBAGE_THRESHOLDS: Final = (700, 10, 10)
 """Small bites, so that no request waits for a long one; whoever starts us may have set it for a short life."""
 GC_THRESHOLDS: Final = (10_000, 20, 20)
@@ -51,7 +53,7 @@ CUT_SECONDS: Final = 2.0
 """For the tasks of cut connections to book what they had."""
 
 
-def run(home: Home, *, listen: str, admin: str, ready: Callable[[str], None]) -> None:
+def run(home: Home, *, listen: str, admin: str, ready: Callable[[str], None], accept_clock: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. `ready` gets one line once connections are accepted."""
     import uvloop
 
@@ -59,15 +61,15 @@ def run(home: Home, *, listen: str, admin: str, ready: Callable[[str], None]) ->
     harden_process()
     _raise_file_limit()
     with only_server(home):
-        uvloop.run(_main(home, listen, admin, ready))
+        uvloop.run(_main(home, listen, admin, ready, accept_clock))
 
 
-async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None]) -> None:
+async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None], accept_clock: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(home, listen, admin) as (url, admin_url):
+    async with serving(home, listen, admin, accept_clock=accept_clock) as (url, admin_url):
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again and again
         gc.set_threshold(*GC_THRESHOLDS)
@@ -79,11 +81,12 @@ async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None
 
 
 @contextlib.asynccontextmanager
-async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[str, str]]:
+async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = False) -> AsyncIterator[tuple[str, str]]:
     """Serve while the block runs; yields the URLs of the gateway and of its admin listener."""
     settings = home.settings
     tls = client_tls(settings)
-    tables = Tables(home)
+    client_address(settings.trusted_proxies)  # a bad list is an error before anything is started
+    tables = Tables(home, accept_clock=accept_clock)
     worker = home.workers.register(listen, admin, version("opsconsole"))
     ledger = Ledger(home.database, home.clock, worker)
     if lost := ledger.recover():
@@ -106,8 +109,16 @@ async def serving(home: Home, listen: str, admin: str) -> AsyncIterator[tuple[st
         admin_url = await operators.open(*loopback(admin))
         await asyncio.to_thread(home.workers.bound, worker, _address(url), _address(admin_url))
         sweep = partial(_sweep, clients, operators, pool, gateway)
-        keep_house = partial(_keep_house, home, worker, tables, gateway, metrics)
-        async with _beside(broken, sweep, keep_house):
+        watch = Watch(
+            home.workers,
+            worker,
+            tables,
+            gateway,
+            metrics,
+            chores=[tables.directory.flush, remembering(home, tables.time)],
+            commands={"cut": gateway.underway.cut},
+        )
+        async with _beside(broken, sweep, watch.follow, watch.keep_house):
             try:
                 yield url, admin_url
             finally:
@@ -174,43 +185,13 @@ class Listener:
 async def _sweep(clients: Listener, operators: Listener, pool: Pool, gateway: Gateway, stopping: asyncio.Event) -> None:
     """All timeouts, a few times a second, instead of a timer for each."""
     loop = asyncio.get_running_loop()
-    while not await _within(SWEEP_SECONDS, stopping):
+    while not await within(SWEEP_SECONDS, stopping):
         now = loop.time()
         clients.check(now)
         operators.check(now)
         pool.check(now)
         for relay in tuple(gateway.relays):
             relay.check(now)
-
-
-async def _keep_house(
-    home: Home, worker: str, tables: Tables, gateway: Gateway, metrics: Metrics, stopping: asyncio.Event
-) -> None:
-    """Once a second, off the hot path: last-used times, activations, the heartbeat."""
-    while not await _within(HOUSEKEEPING_SECONDS, stopping):
-        state = {
-            "in_flight": metrics.in_flight,
-            "open_streams": gateway.open_streams(),
-            "requests_total": metrics.requests_total,
-        }
-        try:
-            await asyncio.to_thread(_beat, home, worker, tables, state)
-        except GatewayError as error:
-            log.error("housekeeping failed, will be tried again", reason=error.message)
-
-
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Whether the event comes within that time."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
-
-
-def _beat(home: Home, worker: str, tables: Tables, state: dict[str, Any]) -> None:
-    tables.directory.flush()
-    home.workers.beat(worker, state)
 
 
 def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger) -> None:

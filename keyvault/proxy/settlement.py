@@ -44,7 +44,7 @@ def settlement(
     metered = _metered(call, ending, secrets)
     error = ending.failure or (metered and metered.error)
     failed = error is not None or ending.refused
-    outcome = Outcome.ABORTED if left else Outcome.FAILED if failed else Outcome.SERVED
+    outcome = Outcome.ABORTED if left or ending.cut else Outcome.FAILED if failed else Outcome.SERVED
     usage, basis = _counts(call, model, ending, metered)
     cost_pico = _cost(ending, usage, price)
     code, text = error or (None, None)

@@ -14,46 +14,41 @@ from dataclasses import replace
 import structlog
 
 from keyvault.domain.vault import Compartment, Upstream
-from keyvault.errors import GatewayError
 from keyvault.home import Home
 from keyvault.keys.directory import Directory
 from keyvault.metering.prices import PriceBook
-from keyvault.proxy.upstream import Origin
+from keyvault.proxy import timekeeper
+from keyvault.proxy.choosing import Chooser, ServingUpstream
+from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.planner import Planner
-from keyvault.storage import epochs
+from keyvault.storage import epochs, switch
 from keyvault.storage.epochs import Epochs
-from keyvault.vault.upstreams import OpenUpstream
+
+__all__ = ["ServingUpstream", "Tables"]
 
 log = structlog.get_logger()
-
-
-class ServingUpstream:
-    """An upstream with its credential open, and the parts of its requests that never change."""
-
-    __slots__ = ("auth", "extra", "host", "origin", "secrets")
-
-    def __init__(self, opened: OpenUpstream) -> None:
-        upstream = opened.upstream
-        self.origin = Origin.parse(opened.base_url, allow_private=upstream.allow_private, ca_file=upstream.ca_file)
-        self.host = self.origin.host_header
-        self.auth = opened.auth_headers()
-        self.extra = upstream.extra_headers
-        self.secrets = (opened.secret.reveal(),) if opened.secret else ()
 
 
 class Tables:
     """The proxy's memory. `refresh` is called before each request, from the event loop's thread only."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, accept_clock: bool = False) -> None:
+        """`accept_clock`: somebody has looked at the clock; see `Timekeeper`."""
         self._home = home
         self._loop = asyncio.get_running_loop()
         self._looked = False
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
-        self.directory = Directory(home.database, vault.peppers, clock=home.clock)
-        self.upstreams: Mapping[str, ServingUpstream] = {}
+        self.directory = Directory(
+            home.database, vault.peppers, clock=home.clock, environments=home.settings.environments
+        )
+        self.upstreams: Mapping[str, Chooser] = {}
+        self.doubted: dict[int, ServingUpstream] = {}
+        """Credentials that a provider has refused and nobody has looked into yet, by id."""
         self._seen = self._reader.read()
         self.directory.load()
+        self._renew_switch()
+        self.time = Timekeeper(home.clock, timekeeper.seen(home), self.directory.endings, accept=accept_clock)
         self._renew_upstreams()
         self._renew_planner()
         self._renew_prices()
@@ -71,6 +66,11 @@ class Tables:
         self._looked = True
         self._loop.call_soon(self._look_again)
 
+    @property
+    def applied(self) -> Mapping[str, int]:
+        """Aggregate → the change epoch that the tables are as of."""
+        return dict(zip(epochs.AGGREGATES, self._seen, strict=True))
+
     def _look_again(self) -> None:
         self._looked = False
 
@@ -78,6 +78,7 @@ class Tables:
         keys, upstreams, routes, prices = found
         if keys != self._seen[0]:
             self.directory.refresh(keys)
+            self._renew_switch()
         if upstreams != self._seen[1]:
             self._renew_upstreams()
         if (upstreams, routes) != self._seen[1:3]:
@@ -90,16 +91,23 @@ class Tables:
         self._reader.close()
 
     def _renew_upstreams(self) -> None:
-        serving: dict[str, ServingUpstream] = {}
+        serving: dict[str, Chooser] = {}
         known: list[Upstream] = []
-        for upstream, opened in self._home.upstreams.open_all():
-            if isinstance(opened, GatewayError):
-                log.error("upstream out of service", upstream=upstream.name, reason=opened.code, detail=opened.message)
-                known.append(replace(upstream, disabled=True))
+        for opened in self._home.upstreams.open_all():
+            name = opened.upstream.name
+            for problem in opened.problems:
+                log.error("credential out of service", upstream=name, reason=problem.code, detail=problem.message)
+            if opened.credentials:
+                serving[name] = Chooser(opened)
+                known.append(opened.upstream)
             else:
-                serving[upstream.name] = ServingUpstream(opened)
-                known.append(upstream)
+                known.append(replace(opened.upstream, disabled=True))
         self.upstreams, self._known = serving, known
+
+    def _renew_switch(self) -> None:
+        with self._home.database.read() as tx:
+            self.suspended = switch.suspended(tx)
+            """Whether the operator stopped everybody."""
 
     def _renew_planner(self) -> None:
         routes, default = self._home.routes.current().routes, self._home.settings.default_upstream

@@ -18,8 +18,9 @@ from keyvault.storage.engine import Database, Transaction, sqlite_module
 from keyvault.storage.schema import epochs
 
 Aggregate = Literal["keys", "upstreams", "routes", "prices"]
+AGGREGATES: Final[tuple[Aggregate, ...]] = ("keys", "upstreams", "routes", "prices")
 Epochs = tuple[int, int, int, int]
-"""The epochs of (keys, upstreams, routes, prices)."""
+"""The epochs of `AGGREGATES`, in that order."""
 
 POLL_SECONDS: Final = 0.25
 BUSY_TIMEOUT_MS: Final = 200

@@ -37,6 +37,8 @@ ANTHROPIC_TYPES: Final = {
 """`error.type` by status; else 4xx is `invalid_request_error`, 5xx `api_error`: docs.claude.com/en/api/errors."""
 
 _TIMEOUTS: Final = "_timeout"
+_STREAM_TYPES: Final = {"access_withdrawn": "permission_error"}
+"""`error.type` of what ends a stream, where it is nobody's failure."""
 
 
 def render(family: Family, refusal: Refusal, request_id: str) -> bytes:
@@ -48,10 +50,10 @@ def render(family: Family, refusal: Refusal, request_id: str) -> bytes:
 
 def stream_error(dialect: Dialect, code: str, message: str, request_id: str = "") -> bytes:
     """The event that tells a client in mid-stream that no more will come. Nothing may follow it."""
-    kind = "timeout_error" if code.endswith(_TIMEOUTS) else "api_error"
+    kind = "timeout_error" if code.endswith(_TIMEOUTS) else _STREAM_TYPES.get(code, "api_error")
     if dialect is Dialect.MESSAGES:
         return b"event: error\ndata: %b\n\n" % _encode(_anthropic(kind, code, message, request_id))
-    error = _openai("server_error", code, message, None)
+    error = _openai(_STREAM_TYPES.get(code, "server_error"), code, message, None)
     if dialect is Dialect.RESPONSES:
         # The documented event is flat; the SDK raises on a field `error`, which the real API sends too.
         flat = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0, "error": error}

@@ -1,0 +1,121 @@
+"""What a serving worker does beside serving: it follows the database, obeys commands, keeps house and tells of itself.
+
+Every change is taken over within `LOOK_SECONDS`, whether or not a request comes, and told in the heartbeat at once, so
+that whoever revoked a key can wait until nobody admits it any more. A chore that fails is tried again in a second and
+stops neither the others nor the heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from keyvault.domain.workers import Command
+from keyvault.errors import GatewayError
+from keyvault.proxy.gateway import Gateway
+from keyvault.proxy.metrics import Metrics
+from keyvault.proxy.tables import Tables
+from keyvault.workers import Workers
+
+log = structlog.get_logger()
+
+LOOK_SECONDS: Final = 0.05
+HOUSEKEEPING_SECONDS: Final = 1.0
+
+Chore = Callable[[], object]
+"""Something short that is done each second, in a thread of its own. May raise `GatewayError`."""
+
+
+class Obeys(Protocol):
+    """Does what a command asks for, on the event loop, and says what came of it."""
+
+    def __call__(self, payload: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+
+class Watch:
+    """One worker's eye on the database."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        worker: str,
+        tables: Tables,
+        gateway: Gateway,
+        metrics: Metrics,
+        *,
+        chores: Sequence[Chore],
+        commands: Mapping[str, Obeys],
+    ) -> None:
+        self._workers = workers
+        self._worker = worker
+        self._tables = tables
+        self._gateway = gateway
+        self._metrics = metrics
+        self._chores = chores
+        self._commands = commands
+        self._beating = asyncio.Lock()
+
+    async def follow(self, stopping: asyncio.Event) -> None:
+        """Take changes over as they come, and do what they order."""
+        told: Mapping[str, int] = {}
+        while not await within(LOOK_SECONDS, stopping):
+            try:
+                self._tables.refresh()
+                if self._tables.applied != told:
+                    applied = self._tables.applied
+                    await self._obey()
+                    await self.beat()
+                    told = applied
+            except GatewayError as error:
+                log.error("cannot follow the database, will be tried again", reason=error.message)
+                await within(HOUSEKEEPING_SECONDS, stopping)
+
+    async def keep_house(self, stopping: asyncio.Event) -> None:
+        """Once a second, off the hot path: the chores, then the heartbeat."""
+        while not await within(HOUSEKEEPING_SECONDS, stopping):
+            for chore in self._chores:
+                await self._do(chore)
+            try:
+                await self.beat()
+            except GatewayError as error:
+                log.error("no heartbeat, will be tried again", reason=error.message)
+
+    async def beat(self) -> None:
+        """Tell what is under way and which changes are acted by; one at a time, so that no older word comes last."""
+        async with self._beating:
+            state = {
+                "in_flight": self._metrics.in_flight,
+                "open_streams": self._gateway.open_streams(),
+                "requests_total": self._metrics.requests_total,
+                "applied": self._tables.applied,
+            }
+            await asyncio.to_thread(self._workers.beat, self._worker, state)
+
+    async def _obey(self) -> None:
+        """Do what was ordered since the last time. The tables are newer than the orders: who was revoked is known."""
+        pending = await asyncio.to_thread(self._workers.pending, self._worker)
+        if pending:
+            results = {command.id: self._result(command) for command in pending}
+            await asyncio.to_thread(self._workers.acknowledge, self._worker, results)
+
+    def _result(self, command: Command) -> Mapping[str, Any]:
+        obey = self._commands.get(command.kind)
+        return obey(command.payload) if obey else {"error": "unknown command"}
+
+    async def _do(self, chore: Chore) -> None:
+        try:
+            await asyncio.to_thread(chore)
+        except GatewayError as error:
+            log.error("housekeeping failed, will be tried again", reason=error.message)
+
+
+async def within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether the event comes within that time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
