@@ -30,7 +30,16 @@ from keyvault.domain.names import check_tags, not_found, split_project
 from keyvault.keys import rotation
 from keyvault.keys.adoption import check_adoptable
 from keyvault.keys.customers import NO_TAGS, existing_project, project_made
-from keyvault.keys.making import DEFAULT_POLICY, KeyChange, NewKey, by_id, change_key, check_future, insert_key
+from keyvault.keys.making import (
+    DEFAULT_POLICY,
+    KeyChange,
+    NewKey,
+    by_id,
+    change_key,
+    check_future,
+    existing_key,
+    insert_key,
+)
 from keyvault.keys.minting import MintingVault, adopt_key, all_peppers, current_pepper, mint_next
 from keyvault.keys.rotation import Rotation
 from keyvault.secrets import Secret
@@ -110,7 +119,7 @@ class Keys:
     def get(self, name: str) -> Key:
         """Raises `NotFound`, with the nearest name as a hint."""
         with self._database.read() as tx:
-            return _existing(tx, name)
+            return existing_key(tx, name)
 
     def find_by_public_id(self, public_id: str) -> Key | None:
         """The key that a token names, None where it is not of this gateway."""
@@ -134,7 +143,7 @@ class Keys:
         if not isinstance(expires_at, Unchanged):
             check_future(expires_at, self._clock.now())
         with self._database.change() as tx:
-            return change_key(tx, self._clock, _existing(tx, name), change)
+            return change_key(tx, self._clock, existing_key(tx, name), change)
 
     def rotate(
         self,
@@ -154,7 +163,7 @@ class Keys:
         rotation.check_grace(grace)
         pepper = current_pepper(self._vault)
         with self._database.change() as tx:
-            key, now = _existing(tx, name), self._clock.now()
+            key, now = existing_key(tx, name), self._clock.now()
             rotation.check_can_rotate(key, now)
             if if_older_than is not None and (young := rotation.unchanged(key, now, if_older_than, dead=dead)):
                 return young
@@ -171,7 +180,7 @@ class Keys:
     def acknowledge(self, name: str, generation: int) -> Key:
         """Say that a generation's secret was delivered: if pending, it is active now and the old one's grace starts."""
         with self._database.change() as tx:
-            key = _existing(tx, name)
+            key = existing_key(tx, name)
             rotation.refuse_ended(key)
             rotation.activate(tx, self._clock, key, generation, self._clock.now(), by="delivery")
             return by_id(tx, key.id)
@@ -179,7 +188,7 @@ class Keys:
     def abandon(self, name: str, generation: int) -> Key:
         """Drop a pending generation whose delivery failed, unless it was used; the old one stays as it is."""
         with self._database.change() as tx:
-            key = _existing(tx, name)
+            key = existing_key(tx, name)
             rotation.abandon(tx, self._clock, key, generation)
             return by_id(tx, key.id)
 
@@ -212,13 +221,16 @@ class Keys:
 
         return self._change(name, action, change)
 
-    def _change(self, name: str, action: str, change: Callable[[Transaction, Key], dict[str, Any]]) -> Key:
-        """Change a key and tell everyone; `change` returns what the audit entry says, nothing where nothing changed."""
-        with self._database.write() as tx:
-            key = _existing(tx, name)
+    def _change(
+        self, name: str, action: str, change: Callable[[Transaction, Key], dict[str, Any]], *, grants: bool = False
+    ) -> Key:
+        """Change a key and tell everyone; `change` returns what the audit entry says, nothing where nothing changed.
+        What `grants` access needs the vault."""
+        with self._database.change() if grants else self._database.write() as tx:
+            key = existing_key(tx, name)
             if detail := change(tx, key):
                 rows.stamp(tx, key.id, epochs.bump(tx, "keys"))
-                audit.record(tx, self._clock, action, f"key:{key.name}", **detail)
+                audit.record(tx, self._clock, action, f"key:{key.name}", id=key.public_id, **detail)
             return by_id(tx, key.id)
 
 
@@ -241,10 +253,3 @@ def _policy_change(policy: PolicyChange | Policy | None) -> PolicyChange:
     if isinstance(policy, Policy):
         return PolicyChange(**{part.name: getattr(policy, part.name) for part in fields(policy)})
     return policy or PolicyChange()
-
-
-def _existing(tx: Transaction, name: str) -> Key:
-    key = rows.find(tx, name)
-    if key is None:
-        raise not_found("key", name, rows.names(tx), otherwise="gwctl keys list")
-    return key

@@ -8,12 +8,12 @@ a generation has lost it never gets back, not even from a clock that goes back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from keyvault import audit
-from keyvault.clock import Clock, to_ms
+from keyvault.clock import Clock, rfc3339, to_ms
 from keyvault.domain.keys import Generation, GenerationState, Key, KeyState
 from keyvault.domain.names import short_duration
 from keyvault.errors import Conflict, NotFound, UsageError
@@ -21,7 +21,6 @@ from keyvault.secrets import Secret
 from keyvault.storage import epochs
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Transaction
-
 
 LONGEST_GRACE: Final = timedelta(days=365)
 
@@ -149,6 +148,26 @@ def abandon(tx: Transaction, clock: Clock, key: Key, number: int) -> None:
 def grace_end(key: Key, old: Generation, grace: timedelta, start: datetime) -> datetime:
     """When the grace of `old` ends if it starts at `start`: never past an end that the key or `old` already has."""
     return min(end for end in (start + grace, old.valid_until, key.expires_at) if end is not None)
+
+
+def extended(key: Key, old: Generation, until: datetime | timedelta, now: datetime) -> datetime:
+    """The new end of a grace, not past the key's own. Raises `UsageError` for an end that is no extension."""
+    assert old.valid_until is not None
+    end = old.valid_until + until if isinstance(until, timedelta) else until
+    if key.expires_at is not None:
+        end = min(end, key.expires_at)
+    if end <= old.valid_until:
+        ends = "the key ends then" if old.valid_until == key.expires_at else f"gwctl keys end-grace {key.name}"
+        raise UsageError(f"the old secret works until {rfc3339(old.valid_until)} already", hint=ends)
+    if end - now > LONGEST_GRACE:
+        raise UsageError("grace must be between 0s and 365d", hint="--by 24h")
+    return end
+
+
+def told(done: Rotation, key: Key, now: datetime) -> Rotation:
+    """A rotation as it stands once the new generation is active."""
+    old = key.generation_in(GenerationState.GRACE, now)
+    return replace(done, key=key, previous_valid_until=old.valid_until if old else None)
 
 
 def _overlap(key: Key, pending: Generation | None, grace: Generation | None) -> UnderWay:
