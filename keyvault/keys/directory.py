@@ -93,6 +93,11 @@ class Directory:
         self._take(changed)
         self.epoch = epoch
 
+    def endings(self, after_ms: int, until_ms: int) -> int:
+        """How many usable tokens end after one moment and up to another."""
+        ends = [token.until_ms for token in tuple(self._by_mac.values()) if token.until_ms is not None]
+        return sum(after_ms < end <= until_ms for end in ends)
+
     def authenticate(self, presented: bytes, now_ms: int) -> Caller | None:
         """The caller a token belongs to at `now_ms`, or None. Any bytes may be given."""
         found = self.find(presented)

@@ -5,14 +5,25 @@ Everything here is either public or encrypted; opening it is the business of `ke
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.vault import Compartment, DataKey, Slot, SlotKind, SlotScope
-from keyvault.storage.engine import Transaction
+from keyvault.storage.engine import Transaction, touched_rows
 from keyvault.storage.schema import meta, sealed_records, vault_generations, vault_slots
+
+PRIMARY: Final = "primary"
+DECRYPT_ONLY: Final = "decrypt-only"
+DESTROYED: Final = "destroyed"
+"""States of a generation: it seals new records, it only opens older ones, it is gone."""
+
+
+_WRITTEN_GENERATION = sa.func.substr(sealed_records.c.blob, 6, 4, type_=sa.LargeBinary)
+"""What a record itself says of its generation: the column beside it is only for showing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,10 @@ def fact(tx: Transaction, name: str) -> str | None:
 def set_fact(tx: Transaction, name: str, value: str) -> None:
     if tx.execute(sa.update(meta).where(meta.c.name == name).values(value=value)).rowcount == 0:
         tx.execute(sa.insert(meta).values(name=name, value=value))
+
+
+def drop_fact(tx: Transaction, name: str) -> None:
+    tx.execute(sa.delete(meta).where(meta.c.name == name))
 
 
 def slots(tx: Transaction) -> list[StoredSlot]:
@@ -107,6 +122,23 @@ def insert_data_key(tx: Transaction, stored: StoredDataKey) -> None:
     )
 
 
+def primary(tx: Transaction, compartment: Compartment) -> int | None:
+    """The generation that seals new records of a compartment."""
+    one = (vault_generations.c.compartment == compartment.value) & (vault_generations.c.state == PRIMARY)
+    number = tx.execute(sa.select(sa.func.max(vault_generations.c.number)).where(one)).scalar_one()
+    return None if number is None else int(number)
+
+
+def set_data_key_state(tx: Transaction, number: int, state: str) -> None:
+    tx.execute(sa.update(vault_generations).where(vault_generations.c.number == number).values(state=state))
+
+
+def destroy_data_key(tx: Transaction, number: int) -> None:
+    """Leave of a generation only that it was."""
+    gone = {"state": DESTROYED, "wrapped": b""}
+    tx.execute(sa.update(vault_generations).where(vault_generations.c.number == number).values(gone))
+
+
 def record(tx: Transaction, record_id: str) -> SealedRecord | None:
     row = tx.execute(sa.select(sealed_records).where(sealed_records.c.id == record_id)).first()
     return None if row is None else _record(row)
@@ -120,6 +152,7 @@ def records(tx: Transaction, purpose: str) -> list[SealedRecord]:
 
 def put_record(tx: Transaction, sealed: SealedRecord, updated_ms: int) -> None:
     """Insert a record, or replace the one with its id."""
+    _touch(tx, sealed.id)
     values = {
         "purpose": sealed.purpose,
         "generation": sealed.generation,
@@ -132,14 +165,68 @@ def put_record(tx: Transaction, sealed: SealedRecord, updated_ms: int) -> None:
         tx.execute(sa.insert(sealed_records).values(id=sealed.id, **values))
 
 
+def not_under(
+    tx: Transaction, purposes: Iterable[str], generation: int, *, after: str, limit: int
+) -> list[SealedRecord]:
+    """Records that are not sealed under a generation, by id, from the one behind `after` on."""
+    query = (
+        sa.select(sealed_records)
+        .where(_not_under(purposes, generation) & (sealed_records.c.id > after))
+        .order_by(sealed_records.c.id)
+        .limit(limit)
+    )
+    return [_record(row) for row in tx.execute(query)]
+
+
+def count_not_under(tx: Transaction, purposes: Iterable[str], generation: int) -> int:
+    query = sa.select(sa.func.count()).select_from(sealed_records).where(_not_under(purposes, generation))
+    return int(tx.execute(query).scalar_one())
+
+
+def generations_in_use(tx: Transaction, purposes: Collection[str]) -> set[int]:
+    """Every generation that a record of these purposes names."""
+    query = sa.select(_WRITTEN_GENERATION).where(sealed_records.c.purpose.in_(purposes)).distinct()
+    return {int.from_bytes(bytes(written), "big") for written in tx.execute(query).scalars()}
+
+
+def exchange(tx: Transaction, old: SealedRecord, new: SealedRecord) -> bool:
+    """Put a record in the place of an old one if that is still there byte for byte; whether it was."""
+    _touch(tx, old.id)
+    same = (
+        (sealed_records.c.id == old.id)
+        & (sealed_records.c.version == old.version)
+        & (sealed_records.c.blob == old.blob)
+    )
+    values = {"generation": new.generation, "blob": new.blob}
+    return tx.execute(sa.update(sealed_records).where(same).values(values)).rowcount == 1
+
+
 def delete_record(tx: Transaction, record_id: str) -> None:
+    _touch(tx, record_id)
     tx.execute(sa.delete(sealed_records).where(sealed_records.c.id == record_id))
+
+
+def every_record(tx: Transaction) -> list[tuple[str, str, int, int, bytes]]:
+    """Id, purpose, generation, version and blob of all sealed records."""
+    columns = (sealed_records.c[name] for name in ("id", "purpose", "generation", "version", "blob"))
+    return [(row[0], row[1], row[2], row[3], bytes(row[4])) for row in tx.execute(sa.select(*columns))]
 
 
 def count_records(tx: Transaction) -> dict[str, int]:
     """How many records there are of each purpose."""
     query = sa.select(sealed_records.c.purpose, sa.func.count()).group_by(sealed_records.c.purpose)
     return {str(purpose): int(count) for purpose, count in tx.execute(query)}
+
+
+def _not_under(purposes: Iterable[str], generation: int) -> sa.ColumnElement[bool]:
+    return sealed_records.c.purpose.in_(list(purposes)) & (generation.to_bytes(4, "big") != _WRITTEN_GENERATION)
+
+
+def _touch(tx: Transaction, record_id: str) -> None:
+    """Remember what a record was before it changes, for the manifest."""
+    touched = touched_rows(tx)
+    if touched is not None and ("sealed_records", record_id) not in touched:
+        touched["sealed_records", record_id] = record(tx, record_id)
 
 
 def _record(row: sa.Row[tuple[object, ...]]) -> SealedRecord:

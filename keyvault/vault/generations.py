@@ -13,11 +13,9 @@ from typing import Final
 
 from keyvault.domain.vault import Compartment, DataKey, SlotScope
 from keyvault.errors import Locked, Tampered, WrongKey
-from keyvault.storage.vault import StoredDataKey
+from keyvault.storage.vault import DESTROYED, PRIMARY, StoredDataKey
 from keyvault.vault.sealing import derive, open_sealed, pae, seal
 
-PRIMARY: Final = "primary"
-DESTROYED: Final = "destroyed"
 _PURPOSE: Final = "data-key"
 _ROOT_GENERATION: Final = 0
 

@@ -6,6 +6,7 @@ exchanged raises `Tampered`. Data keys made by another process while this one ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from keyvault.clock import Clock
@@ -13,13 +14,15 @@ from keyvault.domain.vault import Compartment, SlotScope
 from keyvault.errors import Locked, Tampered, UnknownGeneration, WrongKey
 from keyvault.storage import vault as rows
 from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.peppers import PEPPER
 from keyvault.storage.vault import SealedRecord
 from keyvault.vault.generations import Access, DataKeys, open_data_keys
 from keyvault.vault.sealing import open_sealed, pae, seal
 
+__all__ = ["COMPARTMENT_OF", "PEPPER", "UPSTREAM_SECRET", "OpenVault"]
+
 UPSTREAM_SECRET: Final = "upstream-secret"
-PEPPER: Final = "pepper"
-COMPARTMENT_OF: Final = {UPSTREAM_SECRET: Compartment.UPSTREAM, PEPPER: Compartment.KEYS}
+COMPARTMENT_OF: Final[Mapping[str, Compartment]] = {UPSTREAM_SECRET: Compartment.UPSTREAM, PEPPER: Compartment.KEYS}
 """Purpose of a record → which data keys seal it."""
 
 
@@ -59,22 +62,19 @@ class OpenVault:
         self, tx: Transaction, record_id: str, purpose: str, identity: tuple[str, ...], plaintext: bytes, version: int
     ) -> None:
         """Write a record. `identity` is what it belongs to; the same must be given to open it."""
-        compartment = COMPARTMENT_OF[purpose]
-        self.require(compartment)
-        generation = self._keys.primary.get(compartment)
-        if generation is None:
-            raise Tampered(f"the vault has no data key for its {compartment.value} compartment")
-        ad = self._associated(record_id, identity, version)
-        blob = seal(self._keys.by_number[generation], generation, purpose, ad, plaintext)
-        rows.put_record(tx, SealedRecord(record_id, purpose, generation, version, blob), self._clock.now_ms())
+        self.require(COMPARTMENT_OF[purpose])
+        generation = self._primary(tx, COMPARTMENT_OF[purpose])
+        sealed = self._sealed(record_id, purpose, identity, plaintext, version, generation)
+        rows.put_record(tx, sealed, self._clock.now_ms())
 
     def open(self, tx: Transaction, record_id: str, identity: tuple[str, ...]) -> bytes:
         """The plaintext of a record. Raises `Tampered`, `Locked`, `UnknownGeneration` or `FormatTooNew`."""
-        sealed = rows.record(tx, record_id)
-        if sealed is None or sealed.purpose not in COMPARTMENT_OF:
-            raise Tampered(f"sealed record {record_id} is missing or was changed", hint="gwctl doctor")
-        self.require(COMPARTMENT_OF[sealed.purpose])
-        return self._open(tx, sealed, identity)
+        return self._open(tx, self._read(tx, record_id), identity)
+
+    def resealed(self, sealed: SealedRecord, identity: tuple[str, ...], generation: int) -> SealedRecord:
+        """The same record under another generation, which must be loaded; its version stays. Raises as `open` does."""
+        plaintext = self._plaintext(sealed, identity)
+        return self._sealed(sealed.id, sealed.purpose, identity, plaintext, sealed.version, generation)
 
     def pepper(self) -> tuple[int, bytes]:
         """Version and value of the pepper that new downstream tokens use."""
@@ -89,14 +89,41 @@ class OpenVault:
             raise Tampered("the vault's pepper is missing", hint="restore the database from a backup")
         return found
 
+    def _read(self, tx: Transaction, record_id: str) -> SealedRecord:
+        sealed = rows.record(tx, record_id)
+        if sealed is None or sealed.purpose not in COMPARTMENT_OF:
+            raise Tampered(f"sealed record {record_id} is missing or was changed", hint="gwctl doctor")
+        self.require(COMPARTMENT_OF[sealed.purpose])
+        return sealed
+
+    def _primary(self, tx: Transaction, compartment: Compartment) -> int:
+        """The generation that seals now: one that was rotated out meanwhile may be destroyed any moment."""
+        generation = rows.primary(tx, compartment)
+        if generation is None:
+            raise Tampered(f"the vault has no data key for its {compartment.value} compartment")
+        if generation not in self._keys.by_number:
+            self._keys = open_data_keys(self._access, rows.data_keys(tx))
+        return generation
+
+    def _sealed(
+        self, record_id: str, purpose: str, identity: tuple[str, ...], plaintext: bytes, version: int, generation: int
+    ) -> SealedRecord:
+        ad = self._associated(record_id, identity, version)
+        blob = seal(self._keys.by_number[generation], generation, purpose, ad, plaintext)
+        return SealedRecord(record_id, purpose, generation, version, blob)
+
     def _open(self, tx: Transaction, sealed: SealedRecord, identity: tuple[str, ...]) -> bytes:
+        """Where a rotation was quicker than this reader, the data keys and the record are read once more."""
+        try:
+            return self._plaintext(sealed, identity)
+        except UnknownGeneration:
+            self._keys = open_data_keys(self._access, rows.data_keys(tx))
+            return self._plaintext(self._read(tx, sealed.id), identity)
+
+    def _plaintext(self, sealed: SealedRecord, identity: tuple[str, ...]) -> bytes:
         ad = self._associated(sealed.id, identity, sealed.version)
         try:
-            try:
-                return open_sealed(self._keys.by_number, sealed.purpose, ad, sealed.blob)
-            except UnknownGeneration:
-                self._keys = open_data_keys(self._access, rows.data_keys(tx))
-                return open_sealed(self._keys.by_number, sealed.purpose, ad, sealed.blob)
+            return open_sealed(self._keys.by_number, sealed.purpose, ad, sealed.blob)
         except (Tampered, WrongKey, UnknownGeneration) as error:
             # The data keys have been authenticated, so a record they do not fit is a changed record.
             kind = type(error) if isinstance(error, UnknownGeneration) else Tampered

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from keyvault.domain.vault import DataKey, Slot
+from keyvault.domain.vault import Compartment, DataKey, Slot
 from keyvault.secrets import Secret
+from keyvault.storage.peppers import StoredPepper, Straggler
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,15 @@ class VaultStatus:
     data_keys: tuple[DataKey, ...]
     records: Mapping[str, int]
     """Sealed records by purpose."""
+    peppers: tuple[StoredPepper, ...]
+    """Oldest first."""
+    last_done: Mapping[str, datetime | None]
+    """Duty → when it was last done, None: never. The duties are those of `keyvault.vault.history`."""
+
+    @property
+    def old_pepper_tokens(self) -> int:
+        """Usable tokens that have not moved to the newest pepper yet."""
+        return sum(pepper.tokens for pepper in self.peppers[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +63,28 @@ class SourceReport:
     outcome: str
     """`used`, `absent`, `refused` or `not asked`."""
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeyRotation:
+    """What a rotation of one compartment's data key did. When nothing `changed`, `reason` says why."""
+
+    compartment: Compartment
+    generation: int
+    """What seals new records now."""
+    changed: bool
+    resumed: bool = False
+    """It finished what an earlier rotation began."""
+    rewrapped: int = 0
+    destroyed: tuple[int, ...] = ()
+    left: tuple[str, ...] = ()
+    """Ids of records that do not open: they are as they were, and so is the generation they name."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedPepper:
+    """Peppers that were destroyed, and the tokens that stopped working with them."""
+
+    destroyed: tuple[int, ...]
+    lost: tuple[Straggler, ...]
