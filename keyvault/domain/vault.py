@@ -1,4 +1,4 @@
-"""What the vault holds, without its secrets: slots, generations, upstreams."""
+"""What the vault holds, without its secrets: slots, generations, upstreams and the states of their credentials."""
 
 from __future__ import annotations
 
@@ -83,3 +83,54 @@ class Upstream:
     verified_note: str = ""
     extra_headers: dict[str, str] = field(default_factory=dict)
     """Sent with each request unless the client sent its own, e.g. `anthropic-version`."""
+
+
+class CredentialState(StrEnum):
+    """The life of a credential, in this order; an undone rotation lets `current` and `previous` change places."""
+
+    STAGED = "staged"
+    """Sealed, and not yet seen to work: no traffic."""
+    TESTED = "tested"
+    """A real call with it was answered well; still no traffic."""
+    CURRENT = "current"
+    PREVIOUS = "previous"
+    """Replaced, and usable until its overlap is over."""
+    RETIRED = "retired"
+    """Its secret is destroyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One secret of an upstream, without the secret."""
+
+    id: int
+    upstream_id: int
+    label: str
+    """Which account of the upstream; each label has at most one staged, one current and one previous credential."""
+    state: CredentialState
+    weight: int
+    """Its share of the upstream's requests, among the current credentials."""
+    record_id: str
+    """Its sealed record."""
+    created_at: datetime
+    changed_at: datetime
+    """When it got into its state."""
+    until: datetime | None = None
+    """When a previous one is retired."""
+    tested_at: datetime | None = None
+    test_note: str = ""
+    """What came of its last test."""
+    aside_at: datetime | None = None
+    """Since when it gets no traffic because the provider refuses it."""
+    aside_note: str = ""
+
+    def state_at(self, now: datetime) -> CredentialState:
+        """Its state, with an overlap that is over counted as over."""
+        if self.state is CredentialState.PREVIOUS and self.until is not None and self.until <= now:
+            return CredentialState.RETIRED
+        return self.state
+
+    @property
+    def is_staged(self) -> bool:
+        """It waits for its promotion."""
+        return self.state in (CredentialState.STAGED, CredentialState.TESTED)

@@ -1,8 +1,9 @@
-"""The upstreams table: what may be shown of each provider account. The credential is a sealed record."""
+"""The upstreams table: what may be shown of each provider account. Its credentials are in `storage.credentials`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,22 +14,11 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import fold
 from keyvault.domain.vault import Upstream
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import credentials, upstreams
+from keyvault.storage.schema import upstreams
 from keyvault.storage.seals import added, touch
 
-_CREDENTIALS_OF = sa.select(credentials.c.id).where(credentials.c.upstream_id == sa.bindparam("of"))
-_WITH_RECORD = sa.select(
-    upstreams,
-    sa.select(credentials.c.record_id)
-    .where((credentials.c.upstream_id == upstreams.c.id) & (credentials.c.state == "current"))
-    .order_by(credentials.c.id)
-    .limit(1)
-    .scalar_subquery()
-    .label("record_id"),
-)
 
-
-def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
+def insert(tx: Transaction, upstream: Upstream) -> Upstream:
     """Store an upstream; its `id` is ignored, the database gives one."""
     values = {
         "name": upstream.name,
@@ -48,33 +38,18 @@ def insert(tx: Transaction, upstream: Upstream, record_id: str) -> None:
     }
     upstream_id = tx.execute(sa.insert(upstreams).values(values).returning(upstreams.c.id)).scalar_one()
     added(tx, "upstreams", upstream_id)
-    credential = {
-        "upstream_id": upstream_id,
-        "label": "main",
-        "state": "current",
-        "record_id": record_id,
-        "created_ms": to_ms(upstream.created_at),
-        "changed_ms": to_ms(upstream.created_at),
-    }
-    credential_id = tx.execute(sa.insert(credentials).values(credential).returning(credentials.c.id)).scalar_one()
-    added(tx, "credentials", credential_id)
+    return replace(upstream, id=upstream_id)
 
 
 def all_upstreams(tx: Transaction) -> list[Upstream]:
     """All upstreams, by name."""
-    return [upstream for upstream, _ in all_with_records(tx)]
+    return [_upstream(row) for row in tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))]
 
 
-def all_with_records(tx: Transaction) -> list[tuple[Upstream, str | None]]:
-    """All upstreams with the ids of their sealed records, by name."""
-    rows = tx.execute(_WITH_RECORD.order_by(upstreams.c.folded))
-    return [(_upstream(row), row.record_id) for row in rows]
-
-
-def find(tx: Transaction, name: str) -> tuple[Upstream, str | None] | None:
-    """An upstream and the id of its sealed record, by name without regard to case."""
-    row = tx.execute(_WITH_RECORD.where(upstreams.c.folded == fold(name))).first()
-    return None if row is None else (_upstream(row), row.record_id)
+def find(tx: Transaction, name: str) -> Upstream | None:
+    """An upstream by name, without regard to case."""
+    row = tx.execute(sa.select(upstreams).where(upstreams.c.folded == fold(name))).first()
+    return None if row is None else _upstream(row)
 
 
 def set_disabled(tx: Transaction, upstream_id: int, disabled: bool) -> None:
@@ -88,9 +63,8 @@ def set_verified(tx: Transaction, upstream_id: int, at: datetime, note: str) -> 
 
 
 def delete(tx: Transaction, upstream_id: int) -> None:
+    """Delete an upstream that has no credentials any more."""
     touch(tx, "upstreams", upstream_id)
-    touch(tx, "credentials", *tx.execute(_CREDENTIALS_OF, {"of": upstream_id}).scalars())
-    tx.execute(sa.delete(credentials).where(credentials.c.upstream_id == upstream_id))
     tx.execute(sa.delete(upstreams).where(upstreams.c.id == upstream_id))
 
 

@@ -1,7 +1,7 @@
-"""The sealed credential of an upstream: the secret together with all that decides where and how it is sent.
+"""The sealed record of a credential: the secret together with all that decides where and how it is sent.
 
 The database's plain columns are for showing. Whoever edits one of them, exchanges records or moves one to another
-upstream gets `Tampered` from here, and nothing is sent.
+upstream or another credential gets `Tampered` from here, and nothing is sent.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from keyvault.domain.vault import Upstream
+from keyvault.domain.vault import Credential, Upstream
 from keyvault.errors import Tampered
 from keyvault.secrets import Secret
+from keyvault.storage import credentials as rows
+from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Transaction
 from keyvault.vault.open_vault import UPSTREAM_SECRET, OpenVault
 
 PADDING_BYTES: Final = 64
 """Sealed records are padded to a multiple of this, so that their length tells little about the secret's."""
 
+FIRST_LABEL: Final = "main"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenUpstream:
-    """An upstream with its credential, as the sealed record says."""
+    """An upstream with one of its credentials, as the sealed record says."""
 
     upstream: Upstream
+    credential: Credential
     secret: Secret | None = field(repr=False)
     base_url: str
     auth_header: str
@@ -39,36 +44,53 @@ class OpenUpstream:
 
 
 def seal_credential(
-    tx: Transaction, opened: OpenVault, upstream: Upstream, record_id: str, secret: Secret | None
+    tx: Transaction, opened: OpenVault, upstream: Upstream, credential: Credential, secret: Secret | None
 ) -> None:
-    """Write the first version of an upstream's sealed record; `secret` is None where none is needed."""
-    opened.seal(tx, record_id, UPSTREAM_SECRET, _identity(upstream), _plaintext(upstream, secret), version=1)
+    """Write a credential's sealed record; `secret` is None where the upstream needs none."""
+    content = {**_sealed_with(upstream, credential), "secret": secret.reveal() if secret else None}
+    opened.seal(tx, credential.record_id, UPSTREAM_SECRET, _identity(upstream), _padded(content), version=1)
 
 
-def open_credential(tx: Transaction, opened: OpenVault, upstream: Upstream, record_id: str | None) -> OpenUpstream:
-    """The upstream with its secret. Raises `Tampered` naming the upstream."""
-    changed = Tampered(
+def open_credential(tx: Transaction, opened: OpenVault, upstream: Upstream, credential: Credential) -> OpenUpstream:
+    """The upstream with this secret. Raises `Tampered` naming the upstream."""
+    changed = changed_upstream(upstream)
+    try:
+        sealed = json.loads(opened.open(tx, credential.record_id, _identity(upstream)))
+    except Tampered:
+        raise changed from None
+    if not _fits(sealed, _sealed_with(upstream, credential)):
+        raise changed
+    secret = None if sealed["secret"] is None else Secret(sealed["secret"])
+    return OpenUpstream(upstream, credential, secret, sealed["origin"], sealed["auth_header"], sealed["auth_scheme"])
+
+
+def changed_upstream(upstream: Upstream) -> Tampered:
+    return Tampered(
         f"upstream {upstream.name} was changed by something else than gwctl; nothing is sent to it",
         hint=f"gwctl upstreams delete {upstream.name}, then create it again",
     )
-    if record_id is None:
-        raise changed
-    try:
-        sealed = json.loads(opened.open(tx, record_id, _identity(upstream)))
-    except Tampered:
-        raise changed from None
-    if {name: sealed.get(name) for name in _sealed_with(upstream)} != _sealed_with(upstream):
-        raise changed
-    secret = None if sealed["secret"] is None else Secret(sealed["secret"])
-    return OpenUpstream(upstream, secret, sealed["origin"], sealed["auth_header"], sealed["auth_scheme"])
+
+
+def destroy_secret(tx: Transaction, credential: Credential) -> None:
+    """Delete the sealed record of a credential; on disk it is overwritten."""
+    vault_rows.delete_record(tx, credential.record_id)
+
+
+def record_identity(tx: Transaction, record_id: str) -> tuple[str, str]:
+    """What `OpenVault.open` and `seal` take as the identity of a sealed credential, for whoever seals records anew
+    without knowing what they are. Raises `Tampered` for a record that belongs to no credential."""
+    found = rows.upstream_of_record(tx, record_id)
+    if found is None:
+        raise Tampered(f"sealed record {record_id} belongs to no credential", hint="gwctl doctor")
+    return found
 
 
 def _identity(upstream: Upstream) -> tuple[str, str]:
     return upstream.provider, upstream.base_url
 
 
-def _sealed_with(upstream: Upstream) -> dict[str, Any]:
-    """All that decides where and how a credential is sent, and whose it is."""
+def _sealed_with(upstream: Upstream, credential: Credential) -> dict[str, Any]:
+    """All that decides where and how a credential is sent, whose it is, and which of them."""
     return {
         "upstream": upstream.name,
         "origin": upstream.base_url,
@@ -78,11 +100,20 @@ def _sealed_with(upstream: Upstream) -> dict[str, Any]:
         "extra_headers": upstream.extra_headers,
         "allow_private": upstream.allow_private,
         "ca_file": upstream.ca_file,
+        "credential": credential.id,
+        "label": credential.label,
     }
 
 
-def _plaintext(upstream: Upstream, secret: Secret | None) -> bytes:
+def _fits(sealed: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Whether a record says what the rows say. A record from before an upstream could have several credentials names
+    none: it is the first one's."""
+    if "label" not in sealed:
+        sealed = {**sealed, "label": FIRST_LABEL, "credential": expected["credential"]}
+    return {name: sealed.get(name) for name in expected} == expected
+
+
+def _padded(content: dict[str, Any]) -> bytes:
     """Canonical JSON, padded with spaces (which JSON ignores)."""
-    content = {**_sealed_with(upstream), "secret": secret.reveal() if secret else None}
     text = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     return text.ljust(-(-len(text) // PADDING_BYTES) * PADDING_BYTES)

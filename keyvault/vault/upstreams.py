@@ -1,31 +1,57 @@
-"""Upstreams: named provider accounts. Creating and opening need the vault unlocked; stopping and removing do not."""
+"""Upstreams: named provider accounts. Everything but looking at them and stopping them needs the vault unlocked.
+
+What becomes of an upstream's credentials once it exists is told in `keyvault.vault.lifecycle`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import check_name, not_found
 from keyvault.domain.providers import preset
-from keyvault.domain.vault import Compartment, Upstream
+from keyvault.domain.vault import Compartment, Credential, CredentialState, Upstream
 from keyvault.errors import Conflict, GatewayError
 from keyvault.secrets import Secret
-from keyvault.storage import epochs
+from keyvault.storage import credentials, epochs
 from keyvault.storage import upstreams as rows
-from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Database, Transaction
-from keyvault.vault.credentials import OpenUpstream, open_credential, seal_credential
+from keyvault.vault.credentials import (
+    FIRST_LABEL,
+    OpenUpstream,
+    changed_upstream,
+    destroy_secret,
+    open_credential,
+    seal_credential,
+)
 from keyvault.vault.open_vault import OpenVault
 from keyvault.vault.upstream_rules import check_headers, check_secret, choose_base_url, choose_ca_file
 from keyvault.vault.vault import Vault
 
-__all__ = ["OpenUpstream", "Upstreams"]
+__all__ = ["OpenUpstream", "Opened", "Upstreams"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An upstream with what could be opened of its credentials, and why the others could not."""
+
+    upstream: Upstream
+    credentials: Sequence[OpenUpstream]
+    """The current ones and the previous ones whose overlap is not over, oldest first."""
+    all: Sequence[Credential]
+    """Retired and staged ones too."""
+    problems: Sequence[GatewayError] = ()
+
+
+_SERVING: Final = (CredentialState.CURRENT, CredentialState.PREVIOUS)
 
 
 class Upstreams:
-    """Creates, lists, opens and removes upstreams. Only `create` and `open` need the vault unlocked."""
+    """Creates, lists, opens, stops and removes upstreams."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
@@ -83,82 +109,96 @@ class Upstreams:
     def get(self, name: str) -> Upstream:
         """Raises `NotFound` with the nearest name."""
         with self._database.read() as tx:
-            return _find(tx, name)[0]
+            return find_upstream(tx, name)
 
     def disable(self, name: str) -> Upstream:
         """Take it out of service at once; the vault may be locked."""
-        return self._set_disabled(name, True)
+        with self._database.write() as tx:
+            return self._set_disabled(tx, name, True)
 
     def enable(self, name: str) -> Upstream:
-        return self._set_disabled(name, False)
+        """Put it back into service."""
+        with self._database.change() as tx:
+            return self._set_disabled(tx, name, False)
 
     def delete(self, name: str) -> Upstream:
-        """Remove it and its sealed credential for good; the vault may be locked."""
-        with self._database.write() as tx:
-            upstream, record_id = _find(tx, name)
+        """Remove it and all its credentials for good. What it served stays on record."""
+        with self._database.change() as tx:
+            upstream = find_upstream(tx, name)
+            gone = credentials.of_upstream(tx, upstream.id)
+            for credential in gone:
+                destroy_secret(tx, credential)
+            credentials.delete(tx, *(credential.id for credential in gone))
             rows.delete(tx, upstream.id)
-            if record_id is not None:
-                vault_rows.delete_record(tx, record_id)
             self._changed(tx, "delete", upstream)
         return upstream
 
     def record_test(self, name: str, note: str) -> Upstream:
         """Remember that a real call was answered well just now; `note` says by what."""
         with self._database.write() as tx:
-            upstream, _ = _find(tx, name)
+            upstream = find_upstream(tx, name)
             rows.set_verified(tx, upstream.id, self._clock.now(), note[:200])
             audit.record(tx, self._clock, "upstreams.test", f"upstream:{upstream.name}", note=note[:200])
-            return _find(tx, name)[0]
+            return find_upstream(tx, name)
 
     def open(self, name: str) -> OpenUpstream:
-        """An upstream with its credential. Raises `NotFound`, `Tampered`, `Locked`."""
-        opened = self._vault.unlock(Compartment.UPSTREAM)
-        with self._database.read() as tx:
-            return open_credential(tx, opened, *_find(tx, name))
-
-    def open_all(self) -> Sequence[tuple[Upstream, OpenUpstream | GatewayError]]:
-        """All upstreams, disabled ones too, each with its credential or with why that cannot be opened: one of them
-        that was changed does not stop the others. Raises `Locked`."""
+        """An upstream with its first current credential. Raises `NotFound`, `Tampered`, `Locked`."""
         vault = self._vault.unlock(Compartment.UPSTREAM)
         with self._database.read() as tx:
-            return [(found[0], _opened(tx, vault, *found)) for found in rows.all_with_records(tx)]
+            upstream = find_upstream(tx, name)
+            for credential in credentials.of_upstream(tx, upstream.id):
+                if credential.state is CredentialState.CURRENT:
+                    return open_credential(tx, vault, upstream, credential)
+            raise changed_upstream(upstream)
+
+    def open_all(self) -> Sequence[Opened]:
+        """All upstreams, disabled ones too, with the credentials that may serve: one that was changed does not stop
+        the others. Raises `Locked`."""
+        vault = self._vault.unlock(Compartment.UPSTREAM)
+        with self._database.read() as tx:
+            found = credentials.by_upstream(tx)
+            return [self._opened(tx, vault, each, found.get(each.id, [])) for each in rows.all_upstreams(tx)]
+
+    def _opened(self, tx: Transaction, vault: OpenVault, upstream: Upstream, found: Sequence[Credential]) -> Opened:
+        now = self._clock.now()
+        serving = [each for each in found if each.state_at(now) in _SERVING]
+        opened: list[OpenUpstream] = []
+        problems: list[GatewayError] = [] if serving else [changed_upstream(upstream)]
+        for credential in serving:
+            try:
+                opened.append(open_credential(tx, vault, upstream, credential))
+            except GatewayError as error:
+                problems.append(error)
+        return Opened(upstream, opened, found, problems)
 
     def _store(self, upstream: Upstream, secret: Secret | None) -> Upstream:
-        opened = self._vault.unlock(Compartment.UPSTREAM)
-        record_id = f"upstream-{self._clock.ulid()}"
-        with self._database.write() as tx:
+        vault = self._vault.unlock(Compartment.UPSTREAM)
+        with self._database.change() as tx:
             if rows.find(tx, upstream.name) is not None:
                 raise Conflict(f"upstream {upstream.name} exists already", hint=f"gwctl upstreams show {upstream.name}")
-            rows.insert(tx, upstream, record_id)
-            seal_credential(tx, opened, upstream, record_id, secret)
-            self._changed(tx, "create", upstream, provider=upstream.provider, base_url=upstream.base_url)
-            return _find(tx, upstream.name)[0]
+            made = rows.insert(tx, upstream)
+            record_id, state = f"upstream-{self._clock.ulid()}", CredentialState.CURRENT
+            credential = credentials.insert(tx, made.id, FIRST_LABEL, state, record_id, self._clock.now())
+            seal_credential(tx, vault, made, credential, secret)
+            self._changed(tx, "create", made, provider=made.provider, base_url=made.base_url)
+            return made
 
-    def _set_disabled(self, name: str, disabled: bool) -> Upstream:
-        with self._database.write() as tx:
-            upstream, _ = _find(tx, name)
-            if upstream.disabled is not disabled:
-                rows.set_disabled(tx, upstream.id, disabled)
-                self._changed(tx, "disable" if disabled else "enable", upstream)
-            return _find(tx, name)[0]
+    def _set_disabled(self, tx: Transaction, name: str, disabled: bool) -> Upstream:
+        upstream = find_upstream(tx, name)
+        if upstream.disabled is not disabled:
+            rows.set_disabled(tx, upstream.id, disabled)
+            self._changed(tx, "disable" if disabled else "enable", upstream)
+        return find_upstream(tx, name)
 
     def _changed(self, tx: Transaction, verb: str, upstream: Upstream, **detail: str) -> None:
         epochs.bump(tx, "upstreams")
         audit.record(tx, self._clock, f"upstreams.{verb}", f"upstream:{upstream.name}", **detail)
 
 
-def _find(tx: Transaction, name: str) -> tuple[Upstream, str | None]:
+def find_upstream(tx: Transaction, name: str) -> Upstream:
+    """Raises `NotFound` with the nearest name."""
     found = rows.find(tx, name)
     if found is None:
         known = [upstream.name for upstream in rows.all_upstreams(tx)]
         raise not_found("upstream", name, known, otherwise="gwctl upstreams list")
     return found
-
-
-def _opened(
-    tx: Transaction, vault: OpenVault, upstream: Upstream, record_id: str | None
-) -> OpenUpstream | GatewayError:
-    try:
-        return open_credential(tx, vault, upstream, record_id)
-    except GatewayError as error:
-        return error

@@ -10,17 +10,16 @@ from keyvault.clock import from_ms
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.vault import Upstream
 from keyvault.proxy.upstream import Origin, Pool, UpstreamFailure
-from keyvault.vault.credentials import OpenUpstream
 from keyvault.vault.direct import Failure, ask
 from tests.proxy.wire import Heard
+from tests.upstreams import opened
 
 NOBODY = "http://127.0.0.1:1"
 """A proxy that refuses every connection."""
 
 
 async def called(upstream: Upstream, environ: dict[str, str]) -> str:
-    opened = OpenUpstream(upstream, None, upstream.base_url, "", "")
-    ended = await asyncio.to_thread(ask, opened, "GET", "/models", None, 5.0, environ)
+    ended = await asyncio.to_thread(ask, opened(upstream), "GET", "/models", None, 5.0, environ)
     return ended.code if isinstance(ended, Failure) else "answered"
 
 

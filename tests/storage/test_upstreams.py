@@ -17,9 +17,9 @@ from keyvault.secrets import Secret
 from keyvault.settings import Paths
 from keyvault.storage import epochs
 from keyvault.storage.engine import Database
-from keyvault.storage.schema import sealed_records
+from keyvault.storage.schema import credentials, sealed_records
 from keyvault.storage.schema import upstreams as table
-from keyvault.vault.upstreams import OpenUpstream, Upstreams
+from keyvault.vault.upstreams import Upstreams
 from keyvault.vault.vault import Vault
 
 SECRET = "sk-canary-4417"
@@ -148,17 +148,19 @@ def test_a_credential_typed_in_a_name_s_place_is_not_shown(openai: Upstreams) ->
     assert SECRET not in caught.value.message
 
 
-def test_disabling_deleting_and_recording_a_test_need_no_unlocking(
+def test_disabling_and_recording_a_test_need_no_unlocking(
     openai: Upstreams, database: Database, clock: Clock, paths: Paths
 ) -> None:
     paths.key_file.unlink()
     locked = Upstreams(database, Vault(database, clock, paths, {}), clock)
     assert locked.disable("openai").disabled
-    assert not locked.enable("openai").disabled
     tested = locked.record_test("openai", "chat with gpt-5-nano")
     assert (tested.verified_at, tested.verified_note) == (clock.now(), "chat with gpt-5-nano")
-    locked.delete("openai")
-    assert locked.list() == []
+
+
+def test_deleting_an_upstream_takes_all_its_sealed_records_with_it(openai: Upstreams, database: Database) -> None:
+    openai.delete("openai")
+    assert openai.list() == []
     with database.read() as tx:
         kinds = list(tx.execute(sa.select(sealed_records.c.purpose)).scalars())
     assert kinds == ["pepper"]
@@ -215,9 +217,6 @@ def test_records_of_short_and_long_secrets_are_padded_alike(upstreams: Upstreams
         {"allow_private": 1},
         {"ca_file": "/tmp/evil.pem"},
         {"name": "other", "folded": "openai"},
-        {"record_id": None},
-        {"record_id": "none"},
-        {"record_id": "pepper-1"},
     ],
     ids=str,
 )
@@ -228,9 +227,33 @@ def test_an_edited_row_is_tampered_with_and_nothing_is_opened(
         tx.execute(sa.update(table).values(changes))
     with pytest.raises(Tampered, match="upstream"):
         openai.open("openai")
-    [(shown, opened)] = openai.open_all()
-    assert isinstance(opened, Tampered)
-    assert [shown] == openai.list()
+    [found] = openai.open_all()
+    assert (list(found.credentials), [type(problem) for problem in found.problems]) == ([], [Tampered])
+    assert [found.upstream] == openai.list()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label": "other"},
+        {"state": "retired"},
+        {"state": "telepathic"},
+        {"record_id": "none"},
+        {"record_id": "pepper-1"},
+        {"id": 99},
+    ],
+    ids=str,
+)
+def test_an_edited_credential_is_tampered_with_and_not_opened(
+    openai: Upstreams, database: Database, changes: dict[str, Any]
+) -> None:
+    with database.write() as tx:
+        tx.execute(sa.update(credentials).values(changes))
+    with pytest.raises(Tampered, match="upstream openai"):
+        openai.open("openai")
+    [found] = openai.open_all()
+    assert list(found.credentials) == []
+    assert found.problems
 
 
 def test_all_are_opened_in_one_transaction_and_a_changed_one_does_not_stop_the_others(
@@ -242,12 +265,12 @@ def test_all_are_opened_in_one_transaction_and_a_changed_one_does_not_stop_the_o
         tx.execute(sa.update(table).where(table.c.name == "second").values(base_url="https://evil.example.com/v1"))
     begun: list[object] = []
     sa.event.listen(database.engine, "begin", begun.append)
-    opened = {upstream.name: found for upstream, found in openai.open_all()}
+    opened = {found.upstream.name: found for found in openai.open_all()}
     assert len(begun) == 1
-    assert isinstance(opened["openai"], OpenUpstream)
-    assert isinstance(opened["second"], Tampered)
-    assert isinstance(opened["third"], OpenUpstream)
-    assert opened["third"].secret == Secret("sk-third")
+    assert [each.secret for each in opened["openai"].credentials] == [Secret(SECRET)]
+    assert [each.secret for each in opened["third"].credentials] == [Secret("sk-third")]
+    assert not opened["second"].credentials
+    assert [type(problem) for problem in opened["second"].problems] == [Tampered]
 
 
 def test_a_row_that_cannot_be_understood_can_still_be_shown_and_deleted(openai: Upstreams, database: Database) -> None:
@@ -263,9 +286,10 @@ def test_a_row_that_cannot_be_understood_can_still_be_shown_and_deleted(openai: 
 def test_credentials_of_two_accounts_cannot_be_exchanged(openai: Upstreams, database: Database) -> None:
     openai.create("second", "openai", secret=Secret("sk-second"))
     with database.write() as tx:
-        ids = dict(tx.execute(sa.select(table.c.name, table.c.record_id)).all())
-        tx.execute(sa.update(table).where(table.c.name == "openai").values(record_id=ids["second"]))
-        tx.execute(sa.update(table).where(table.c.name == "second").values(record_id=ids["openai"]))
+        first, second = tx.execute(sa.select(credentials.c.id, credentials.c.record_id).order_by(credentials.c.id))
+        tx.execute(sa.update(credentials).where(credentials.c.id == first.id).values(record_id="aside"))
+        tx.execute(sa.update(credentials).where(credentials.c.id == second.id).values(record_id=first.record_id))
+        tx.execute(sa.update(credentials).where(credentials.c.id == first.id).values(record_id=second.record_id))
     for name in ("openai", "second"):
         with pytest.raises(Tampered, match=name):
             openai.open(name)

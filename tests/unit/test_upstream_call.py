@@ -18,9 +18,9 @@ from keyvault.clock import from_ms
 from keyvault.domain.ledger import Usage
 from keyvault.domain.providers import preset
 from keyvault.domain.vault import Upstream
-from keyvault.secrets import Secret
 from keyvault.vault import testing
 from keyvault.vault.upstreams import OpenUpstream
+from tests import upstreams
 
 SECRET = "sk-canary-93"
 CHAT = {"usage": {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 4}}}
@@ -91,7 +91,7 @@ def opened(url: str, name: str = "openai", **changes: Any) -> OpenUpstream:
         allow_private=True,
         extra_headers=dict(chosen.extra_headers),
     )
-    return OpenUpstream(replace(upstream, **changes), Secret(SECRET), url, chosen.auth_header, chosen.auth_scheme)
+    return upstreams.opened(replace(upstream, **changes), SECRET)
 
 
 def call(upstream: OpenUpstream, model: str | None = None, **environ: str) -> testing.TestResult:
