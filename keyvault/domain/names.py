@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
 _MODEL = re.compile(r"[A-Za-z0-9@][\x21-\x7e]{0,199}\Z")
 _TAG_VALUE = re.compile(r"[\x20-\x7e]{0,200}\Z")
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d|w)\Z")
+_EXACT: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -81,6 +82,13 @@ def short_duration(span: timedelta) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def exact_duration(span: timedelta) -> str:
+    """A span of whole seconds in the largest unit that tells it exactly: `30d`, `36h`, `90s`."""
+    seconds = int(span.total_seconds())
+    size, unit = next((size, unit) for size, unit in _EXACT if seconds % size == 0)
+    return f"{seconds // size}{unit}"
 
 
 def parse_duration(text: str) -> timedelta:

@@ -27,7 +27,7 @@ WRONG = {
     "upstreams test x --timeout soon": "invalid value for '--timeout': not a number: 'soon'|gwctl upstreams test",
     "upstreams test x --timeout nan": "invalid value for '--timeout': must be at least 1|gwctl upstreams test",
     "keys create bot --endpoints bogus": "no such endpoint: 'bogus'|one of default, all",
-    "keys create bot --models ,": "--models names nothing|leave the option out for all models",
+    "keys create bot --models ,": "--models names nothing|leave the option out, or",
     "keys create bot --tag x": "not a tag: 'x'|write it as --tag NAME=VALUE",
     "keys create bot --project acme": "not a project: 'acme'|write it as CUSTOMER/PROJECT",
     "keys create bot --expires 2020-01-01": "already past|--expires 90d",

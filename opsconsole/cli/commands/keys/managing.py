@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyvault.domain.keys import DEFAULT_PROJECT, Policy
-from opsconsole.cli.arguments import KeyName, NewName, Tags, listed, moment, something, tags
+from keyvault.domain.keys import DEFAULT_PROJECT, ENVIRONMENTS, PolicyChange, Unchanged
+from keyvault.errors import UsageError
+from opsconsole.cli.arguments import KeyName, NewName, Tags, something, tags
 from opsconsole.cli.commands.keys.noun import ONLY_FOR_PROGRAMS, key_row, keys, show_key
+from opsconsole.cli.commands.keys.policy import (
+    Addresses,
+    Endpoints,
+    Expires,
+    Isolation,
+    Models,
+    RotateEvery,
+    expiry,
+    policy_change,
+)
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.delivery import check_deliverable, deliver
 from opsconsole.cli.output import Column, Listing
 from opsconsole.cli.session import Session
+
+if TYPE_CHECKING:
+    from keyvault.keys.making import NewKey
 
 Project = Annotated[
     str,
@@ -23,16 +37,9 @@ Project = Annotated[
 ]
 Create = Annotated[bool, typer.Option("--create", help="Create the customer and the project where they are missing.")]
 Env = Annotated[
-    str,
-    typer.Option("--env", metavar="live|test", help="Part of the secret.", autocompletion=names_in(("live", "test"))),
+    str | None,
+    typer.Option("--env", metavar="live|test", help="Part of the secret.", autocompletion=names_in(ENVIRONMENTS)),
 ]
-Models = Annotated[
-    str | None, typer.Option("--models", metavar="GLOB,…", help="Only these models, such as 'gpt-5*,claude-*'.")
-]
-Endpoints = Annotated[
-    str | None, typer.Option("--endpoints", metavar="LIST", help="default, all, or dialects such as chat,embeddings.")
-]
-Expires = Annotated[str | None, typer.Option("--expires", metavar="WHEN", help="90d, or a date.")]
 Expose = Annotated[bool, typer.Option("--expose", help="Answers tell target, attempts and cost.")]
 Pin = Annotated[bool, typer.Option("--pin", help="May choose a target by x-gateway-pin.")]
 
@@ -52,35 +59,49 @@ def create(
     name: NewName,
     project: Project = DEFAULT_PROJECT,
     create_missing: Create = False,
-    env: Env = "live",
+    env: Env = None,
     models: Models = None,
     endpoints: Endpoints = None,
+    addresses: Addresses = None,
     expires: Expires = None,
+    rotate_every: RotateEvery = None,
+    isolation: Isolation = None,
     tag: Tags = None,
     expose: Expose = False,
     pin: Pin = False,
 ) -> None:
-    """Create a key. Its secret is shown this once."""
+    """Create a key. Its secret is shown this once.
+
+    What is left out is as the settings of the table [keys] say.
+    """
     from keyvault.keys.lifecycle import check_wanted
 
-    now = session.unopened_home.clock.now()
-    policy = Policy(
-        models=listed("--models", models, otherwise="leave the option out for all models") or (),
-        endpoints=listed("--endpoints", endpoints, otherwise="leave the option out for the usual ones") or ("default",),
-        expose=expose,
-        pin=pin,
+    given = {
+        "models": models,
+        "endpoints": endpoints,
+        "addresses": addresses,
+        "rotate_every": rotate_every,
+    }
+    new = new_key(
+        session,
+        name,
+        env=env,
+        expires=expires,
+        tag=tag,
+        given=given,
+        change=policy_change(**given, isolation=isolation, expose=expose, pin=pin),
     )
-    until = None if expires is None else moment(expires, now, past=False)
-    check_wanted(name, project, env, policy, until, tags(tag), now)
+    now = session.unopened_home.clock.now()
+    check_wanted(name, project, new.env, new.policy, new.expires_at, new.tags, now)
     check_deliverable(session)
     minted = session.home.keys.create(
         name,
         project=project,
         create_missing=create_missing,
-        env=env,
-        policy=policy,
-        expires_at=until,
-        tags=tags(tag),
+        env=new.env,
+        policy=new.policy,
+        expires_at=new.expires_at,
+        tags=new.tags,
     )
     session.changed(f"created key {minted.key.name} for {minted.key.customer}/{minted.key.project}")
     try:
@@ -103,9 +124,15 @@ def list_(
             "--project", metavar="CUSTOMER/PROJECT", help="Only its keys.", autocompletion=names_of("projects")
         ),
     ] = None,
+    env: Annotated[
+        str | None,
+        typer.Option("--env", metavar="live|test", help="Only these.", autocompletion=names_in(ENVIRONMENTS)),
+    ] = None,
 ) -> None:
     """List keys, without their secrets."""
-    found = session.home.keys.list(customer=customer, project=project)
+    if env is not None and env not in ENVIRONMENTS:
+        raise UsageError(f"no such environment: {env[:20]!a}", hint="live or test")
+    found = [key for key in session.home.keys.list(customer=customer, project=project) if env in (None, key.env)]
     now = session.home.clock.now()
     columns = [
         Column("name"),
@@ -129,7 +156,8 @@ def show(session: Session, name: KeyName) -> None:
     changes=True,
     examples="""
     gwctl keys update ci-bot --models 'gpt-5*,claude-*'
-    gwctl keys update ci-bot --expires never
+    gwctl keys update ci-bot --addresses 10.0.0.0/8,2001:db8::/32
+    gwctl keys update ci-bot --expires never --addresses any
     """,
 )
 def update(
@@ -137,33 +165,62 @@ def update(
     name: KeyName,
     models: Models = None,
     endpoints: Endpoints = None,
-    expires: Annotated[str | None, typer.Option("--expires", metavar="WHEN", help="90d, a date, or never.")] = None,
+    addresses: Addresses = None,
+    expires: Expires = None,
+    rotate_every: RotateEvery = None,
+    isolation: Isolation = None,
     tag: Tags = None,
     expose: Annotated[bool | None, typer.Option("--expose/--no-expose", help="Answers tell target and cost.")] = None,
     pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="May choose a target.")] = None,
 ) -> None:
-    """Change what a key may do; what is not given stays. `--models '*'` allows every model."""
-    from keyvault.domain.keys import UNCHANGED
+    """Change what a key may do; what is not given stays.
 
-    something(models, endpoints, expires, tag, None if expose is None else True, None if pin is None else True)
-    wanted_models = listed("--models", models, otherwise="leave the option out to keep them, or --models '*' for all")
-    wanted_endpoints = listed("--endpoints", endpoints, otherwise="leave the option out to keep them")
-    service, now = session.home.keys, session.home.clock.now()
-    policy = service.get(name).policy
-    if wanted_models is not None:
-        policy = replace(policy, models=wanted_models)
-    if wanted_endpoints is not None:
-        policy = replace(policy, endpoints=wanted_endpoints)
-    if expose is not None:
-        policy = replace(policy, expose=expose)
-    if pin is not None:
-        policy = replace(policy, pin=pin)
-    until = None if expires is None or expires == "never" else moment(expires, now, past=False)
-    key = service.update(
+    `--models '*'`, `--addresses any`, `--expires never` and `--rotate-every never` take a restriction away.
+    """
+    flags = (None if flag is None else True for flag in (expose, pin))
+    something(models, endpoints, addresses, expires, rotate_every, isolation, tag, *flags)
+    change = policy_change(
+        models=models,
+        endpoints=endpoints,
+        addresses=addresses,
+        rotate_every=rotate_every,
+        isolation=isolation,
+        expose=expose,
+        pin=pin,
+    )
+    key = session.home.keys.update(
         name,
-        policy=policy,
-        expires_at=UNCHANGED if expires is None else until,
+        policy=change,
+        expires_at=expiry(expires, session.home.clock.now()),
         tags=None if tag is None else tags(tag),
     )
     session.changed(f"updated key {key.name}")
     show_key(session, key)
+
+
+def new_key(
+    session: Session,
+    name: str,
+    *,
+    env: str | None,
+    expires: str | None,
+    tag: list[str] | None,
+    given: Mapping[str, str | None],
+    change: PolicyChange,
+) -> NewKey:
+    """A key as the options say, and the settings where they say nothing; tells a person which settings counted."""
+    from keyvault.keys.defaults import defaults
+    from keyvault.keys.making import NewKey
+
+    usual, now = defaults(session.unopened_home.settings), session.unopened_home.clock.now()
+    asked = {name for name, text in {**given, "env": env, "expires": expires}.items() if text is not None}
+    if counted := [f"{name} {value}" for name, value in usual.set_here.items() if name not in asked]:
+        session.io.note(f"from the settings: {', '.join(counted)}")
+    until = expiry(expires, now)
+    return NewKey(
+        name=name,
+        env=env or usual.env,
+        policy=change.applied(usual.policy),
+        expires_at=usual.expires_at(now) if isinstance(until, Unchanged) else until,
+        tags=tags(tag),
+    )

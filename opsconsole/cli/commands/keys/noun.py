@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keyvault.domain.keys import Generation, GenerationState, Key
+from keyvault.domain.names import exact_duration
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
@@ -54,6 +55,9 @@ def key_row(key: Key, now: datetime) -> Row:
         "masked": current.masked if current else None,
         "models": key.policy.models,
         "endpoints": key.policy.endpoints,
+        "addresses": key.policy.addresses,
+        "rotate_every": _span(key.policy.rotate_every_s),
+        "isolation": key.policy.isolation,
         "expose": key.policy.expose,
         "pin": key.policy.pin,
         "tags": key.tags,
@@ -61,6 +65,10 @@ def key_row(key: Key, now: datetime) -> Row:
         "expires_at": key.expires_at,
         "last_used_at": max(used, default=None),
     }
+
+
+def _span(seconds: int | None) -> str | None:
+    return None if seconds is None else exact_duration(timedelta(seconds=seconds))
 
 
 def _generation(generation: Generation, now: datetime) -> Row:
@@ -72,6 +80,7 @@ def _generation(generation: Generation, now: datetime) -> Row:
         "activated_at": generation.activated_at,
         "valid_until": generation.valid_until,
         "last_used_at": generation.last_used_at,
+        "adopted": generation.adopted,
         "last_client": generation.last_client,
         "last_address": generation.last_address,
     }

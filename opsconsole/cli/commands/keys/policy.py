@@ -1,0 +1,92 @@
+"""The options that say what a key may do, and the change of a policy they come to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+import typer
+
+from keyvault.domain.keys import UNCHANGED, PolicyChange, Unchanged
+from keyvault.domain.names import parse_duration
+from keyvault.errors import UsageError
+from opsconsole.cli.arguments import listed, moment
+from opsconsole.cli.completion import names_in
+
+T = TypeVar("T")
+
+Models = Annotated[
+    str | None,
+    typer.Option("--models", metavar="GLOB,…", help="Only these models, such as 'gpt-5*,claude-*'; '*' for all."),
+]
+Endpoints = Annotated[
+    str | None, typer.Option("--endpoints", metavar="LIST", help="default, all, or dialects such as chat,embeddings.")
+]
+Addresses = Annotated[
+    str | None,
+    typer.Option("--addresses", metavar="CIDR,…", help="Only from these networks, such as 10.0.0.0/8; any for all."),
+]
+Expires = Annotated[str | None, typer.Option("--expires", metavar="WHEN", help="90d, a date, or never.")]
+RotateEvery = Annotated[
+    str | None,
+    typer.Option("--rotate-every", metavar="SPAN", help="When `keys rotate --due` takes it, such as 30d, or never."),
+]
+Isolation = Annotated[
+    str | None,
+    typer.Option(
+        "--isolation",
+        metavar="on|off",
+        help="off: sees every project's stored objects.",
+        autocompletion=names_in(("on", "off")),
+    ),
+]
+
+
+def policy_change(
+    *,
+    models: str | None,
+    endpoints: str | None,
+    addresses: str | None,
+    rotate_every: str | None,
+    isolation: str | None,
+    expose: bool | None,
+    pin: bool | None,
+) -> PolicyChange:
+    """What the options given change. Raises `UsageError`."""
+    wanted = listed("--models", models, otherwise="leave the option out, or --models '*' for all")
+    open_to = listed("--endpoints", endpoints, otherwise="leave the option out, or --endpoints default")
+    places = listed("--addresses", addresses, otherwise="leave the option out, or --addresses any")
+    if places is not None and "any" in places:
+        if len(places) > 1:
+            raise UsageError("--addresses any goes with no other address", hint="--addresses any")
+        places = ()
+    return PolicyChange(
+        models=_given(wanted),
+        endpoints=_given(open_to),
+        addresses=_given(places),
+        isolation=_given(_on(isolation)),
+        expose=_given(expose),
+        pin=_given(pin),
+        rotate_every_s=UNCHANGED if rotate_every is None else _seconds(rotate_every),
+    )
+
+
+def expiry(text: str | None, now: datetime) -> datetime | Unchanged | None:
+    """`--expires`: None for never, `UNCHANGED` where it was left out."""
+    if text is None:
+        return UNCHANGED
+    return None if text == "never" else moment(text, now, past=False)
+
+
+def _given(value: T | None) -> T | Unchanged:
+    return UNCHANGED if value is None else value
+
+
+def _on(text: str | None) -> bool | None:
+    if text is not None and text not in ("on", "off"):
+        raise UsageError(f"--isolation: no such choice: {text[:40]!a}", hint="on or off")
+    return None if text is None else text == "on"
+
+
+def _seconds(text: str) -> int | None:
+    return None if text == "never" else int(parse_duration(text).total_seconds())
