@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
     from keyvault.keys.rotating import Rotations
+    from keyvault.keys.stopping import Stops
     from keyvault.metering.prices import Prices
     from keyvault.metering.reports import Reports
     from keyvault.routing.routes import Routes
@@ -199,6 +200,12 @@ class Home:
 
         locks = Locks(self.database, self.paths.state / "rotations")
         return Rotations(self.database, self.keys, self.vault, self.clock, self.alerts, locks)
+
+    @cached_property
+    def stops(self) -> Stops:
+        from keyvault.keys.stopping import Stops
+
+        return Stops(self.database, self.vault, self.clock)
 
     @cached_property
     def routes(self) -> Routes:

@@ -22,6 +22,8 @@ from keyvault.errors import UsageError
 DEFAULT_PROJECT: Final = "default/default"
 ENVIRONMENTS: Final = ("live", "test")
 PPM: Final = 1_000_000
+RESTORABLE: Final = timedelta(days=7)
+"""How long a deleted key can be brought back."""
 LONGEST_ROTATION_S: Final = 3650 * 86_400
 
 _MODEL_GLOB = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,200}\Z")
@@ -90,6 +92,11 @@ class Policy:
     """With every endpoint open, sees only objects that its own project made."""
     rotate_every_s: int | None = None
     """A new secret is due after so many seconds; None: never by itself."""
+
+    @property
+    def isolated(self) -> bool:
+        """May reach stored objects, those of its own project."""
+        return self.isolation and "all" in self.endpoints
 
     def allows_model(self, model: str) -> bool:
         return not self.models or any(fnmatch.fnmatchcase(model, glob) for glob in self.models)
@@ -202,6 +209,14 @@ class Key:
     expires_at: datetime | None
     generations: tuple[Generation, ...] = ()
     """Newest first."""
+    deleted_at: datetime | None = None
+    suspended_by: str | None = None
+    """What above it is suspended, so that it is refused whatever its own state: `all`, `customer:acme`, …"""
+
+    @property
+    def restorable_until(self) -> datetime | None:
+        """Until when it can be brought back; None for a key that is not deleted."""
+        return None if self.deleted_at is None else self.deleted_at + RESTORABLE
 
     def state_at(self, now: datetime) -> KeyState:
         """The state as it counts at `now`: an expiry that has passed shows."""

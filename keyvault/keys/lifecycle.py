@@ -107,14 +107,16 @@ class Keys:
             return project_made(tx, self._clock, project)
         return existing_project(tx, project, otherwise=f"gwctl projects create {project}, or add --create")
 
-    def list(self, *, customer: str | None = None, project: str | None = None) -> Sequence[Key]:
-        """All keys by name, or those of a customer or of a project such as `acme/web`."""
+    def list(
+        self, *, customer: str | None = None, project: str | None = None, deleted: bool = False
+    ) -> Sequence[Key]:
+        """All keys by name, or those of a customer or of a project such as `acme/web`; `deleted`: those that are."""
         with self._database.read() as tx:
             if customer is not None and customers.find_customer(tx, customer) is None:
                 known = [c.name for c in customers.list_customers(tx)]
                 raise not_found("customer", customer, known, otherwise="gwctl customers list")
             project_id = None if project is None else existing_project(tx, project).id
-            return rows.list_keys(tx, customer=customer, project_id=project_id)
+            return rows.list_keys(tx, customer=customer, project_id=project_id, deleted=deleted)
 
     def get(self, name: str) -> Key:
         """Raises `NotFound`, with the nearest name as a hint."""

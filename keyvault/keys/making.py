@@ -24,8 +24,9 @@ from keyvault.domain.keys import (
     check_policy,
 )
 from keyvault.domain.names import check_name, check_tags, not_found
-from keyvault.errors import Conflict, UsageError
+from keyvault.errors import UsageError
 from keyvault.keys import rotation, token
+from keyvault.keys.deleting import make_way
 from keyvault.storage import epochs
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Transaction
@@ -69,7 +70,7 @@ def check_future(expires_at: datetime | None, now: datetime) -> None:
 def insert_key(tx: Transaction, clock: Clock, new: NewKey, owner: Project, action: str = "keys.create") -> Key:
     """Store a checked key, still without a secret. Raises `Conflict` for a name in use."""
     if existing := rows.find(tx, new.name):
-        raise Conflict(f"key {existing.name} exists already", hint=f"gwctl keys rotate {existing.name}")
+        make_way(tx, clock, existing)
     public_id = token.public_id(clock.random_bytes(token.PUBLIC_ID_BYTES))
     key_id = rows.insert(
         tx,

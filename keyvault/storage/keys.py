@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -15,11 +15,21 @@ from keyvault.clock import from_ms
 from keyvault.domain.keys import Generation, GenerationState, Key, KeyState, Policy
 from keyvault.domain.names import fold
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import customers, key_generations, keys, projects
+from keyvault.storage.schema import customers, gateway, key_generations, keys, projects
 from keyvault.storage.seals import added, touch
 
+_FREED: Final = " "
+"""What no name begins with begins the folded name of a key whose name is free."""
+
 _KEYS = (
-    sa.select(keys, projects.c.name.label("project"), customers.c.name.label("customer"))
+    sa.select(
+        keys,
+        projects.c.name.label("project"),
+        customers.c.name.label("customer"),
+        projects.c.suspended.label("project_suspended"),
+        customers.c.suspended.label("customer_suspended"),
+        sa.select(gateway.c.suspended).where(gateway.c.id == 1).scalar_subquery().label("all_suspended"),
+    )
     .join(projects, keys.c.project_id == projects.c.id)
     .join(customers, projects.c.customer_id == customers.c.id)
     .order_by(keys.c.folded)
@@ -106,9 +116,14 @@ def generation_with(tx: Transaction, key_id: int, macs: Iterable[bytes]) -> int 
     return tx.execute(sa.select(key_generations.c.number).where(one)).scalar()
 
 
-def list_keys(tx: Transaction, *, customer: str | None = None, project_id: int | None = None) -> list[Key]:
-    """All keys by name, or those of a customer or a project."""
-    wanted: sa.ColumnElement[bool] = sa.true()
+def list_keys(
+    tx: Transaction, *, customer: str | None = None, project_id: int | None = None, deleted: bool = False
+) -> list[Key]:
+    """All keys by name, or those of a customer or a project; with `deleted` those that are, as long as nobody else has
+    their name."""
+    wanted: sa.ColumnElement[bool] = keys.c.deleted_ms.is_(None)
+    if deleted:
+        wanted = keys.c.deleted_ms.is_not(None) & keys.c.folded.not_like(f"{_FREED}%")
     if customer is not None:
         wanted &= customers.c.folded == fold(customer)
     if project_id is not None:
@@ -117,7 +132,7 @@ def list_keys(tx: Transaction, *, customer: str | None = None, project_id: int |
 
 
 def names(tx: Transaction) -> list[str]:
-    return list(tx.execute(sa.select(keys.c.name)).scalars())
+    return list(tx.execute(sa.select(keys.c.name).where(keys.c.deleted_ms.is_(None))).scalars())
 
 
 def stamp(tx: Transaction, key_id: int, epoch: int) -> None:
@@ -128,6 +143,25 @@ def stamp(tx: Transaction, key_id: int, epoch: int) -> None:
 def set_state(tx: Transaction, key_id: int, state: KeyState) -> None:
     touch(tx, "keys", key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id).values(state=state.value))
+
+
+def delete(tx: Transaction, key_id: int, at_ms: int) -> None:
+    """Take a key away: one that was admitted is so no more, one that was not keeps why."""
+    touch(tx, "keys", key_id)
+    state = sa.case((keys.c.state == KeyState.ACTIVE.value, KeyState.DELETED.value), else_=keys.c.state)
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(state=state, deleted_ms=at_ms))
+
+
+def restore(tx: Transaction, key_id: int) -> None:
+    """Undo `delete`: the key is what it was."""
+    touch(tx, "keys", key_id)
+    state = sa.case((keys.c.state == KeyState.DELETED.value, KeyState.ACTIVE.value), else_=keys.c.state)
+    tx.execute(sa.update(keys).where(keys.c.id == key_id).values(state=state, deleted_ms=None))
+
+
+def free_name(tx: Transaction, key: Key) -> None:
+    """Let another key have its name; reports still call it by it."""
+    tx.execute(sa.update(keys).where(keys.c.id == key.id).values(folded=f"{_FREED}{key.public_id}"))
 
 
 def set_policy(tx: Transaction, key_id: int, policy: Policy) -> None:
@@ -221,13 +255,23 @@ def _key(row: sa.Row[Any], generations: tuple[Generation, ...]) -> Key:
         customer=row.customer,
         project=row.project,
         env=row.env,
-        state=KeyState(row.state),
+        state=KeyState(row.state) if row.deleted_ms is None else KeyState.DELETED,
         policy=load_policy(row.policy),
         tags=json.loads(row.tags),
         created_at=from_ms(row.created_ms),
         expires_at=_moment(row.expires_ms),
         generations=generations,
+        deleted_at=_moment(row.deleted_ms),
+        suspended_by=_suspended_by(row),
     )
+
+
+def _suspended_by(row: sa.Row[Any]) -> str | None:
+    if row.all_suspended:
+        return "all"
+    if row.customer_suspended:
+        return f"customer:{row.customer}"
+    return f"project:{row.customer}/{row.project}" if row.project_suspended else None
 
 
 def _revoked(generation: Generation) -> Generation:
