@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
     from keyvault.vault.peppers import Peppers
+    from keyvault.vault.lifecycle import Credentials
     from keyvault.vault.results import InitResult
     from keyvault.vault.rewrap import DataKeys
     from keyvault.vault.seals import Seals
+    from keyvault.vault.slot_changes import Slots
     from keyvault.vault.unlock import Prompt
     from keyvault.vault.upstreams import Upstreams
     from keyvault.vault.vault import Vault
@@ -162,6 +164,13 @@ class Home:
         return Seals(self.database, lambda: self.vault, Journal(self.paths.journal_file))
 
     @cached_property
+    def slots(self) -> Slots:
+        from keyvault.vault.os_keyring import OsKeyring
+        from keyvault.vault.slot_changes import Slots
+
+        return Slots(self.database, self.clock, self.paths, self.vault, OsKeyring(self.environ))
+
+    @cached_property
     def data_keys(self) -> DataKeys:
         from keyvault.keys.locks import Locks
         from keyvault.vault.rewrap import DataKeys
@@ -180,6 +189,12 @@ class Home:
         from keyvault.vault.upstreams import Upstreams
 
         return Upstreams(self.database, self.vault, self.clock)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        from keyvault.vault.lifecycle import Credentials
+
+        return Credentials(self.database, self.vault, self.clock)
 
     @cached_property
     def customers(self) -> Customers:

@@ -11,13 +11,24 @@ with an optional port, or `*`. This machine itself is never asked for through a 
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from keyvault.domain.addresses import is_public
+
+_NAMES_CREDENTIAL: Final = re.compile(
+    r"(?i)api_?key|invalid_(key|token)|authenticat|credential|account_deactivated|revoked"
+)
+
+
+def names_credential(error_code: str) -> bool:
+    """Whether the error code of a 403 says that the credential is none, not that it may not do something."""
+    return _NAMES_CREDENTIAL.search(error_code) is not None
 
 
 class Unreachable(Exception):

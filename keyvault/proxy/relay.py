@@ -10,11 +10,11 @@ is no task switch per event.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from keyvault.domain.outgoing import names_credential
 from keyvault.proxy.dialects.errors import read_error
 from keyvault.proxy.dialects.meter import PASS, Metered, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
@@ -31,11 +31,11 @@ HOLD_BACK_BYTES: Final = 256 * 1024
 
 FAIL_OVER_STATUSES: Final = frozenset({401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 
-_NO_CREDENTIAL: Final = re.compile(r"(?i)api_?key|invalid_(key|token)|authenticat|credential|deactivated|revoked")
-"""In the error code of a 403: it is about the account's key, not about what the key may do."""
-
 WITHDRAWN: Final = ("access_withdrawn", "the access of this key was withdrawn")
 """Error code and text of an answer that was cut."""
+
+MAX_WHOLE: Final = 64 * 1024 * 1024
+"""How large an answer may be that is needed whole before any of it goes on."""
 
 TAIL_BYTES: Final = 64 * 1024
 """How much of the end of a large answer is kept, to find its usage in."""
@@ -75,9 +75,7 @@ class Ending:
     @property
     def refuses_credential(self) -> bool:
         """Whether the provider says of the credential that it is none: only its own test can tell for sure."""
-        if self.status == 401:
-            return True
-        return self.status == 403 and _NO_CREDENTIAL.search(read_error(self.body)[0]) is not None
+        return self.status == 401 or (self.status == 403 and names_credential(read_error(self.body)[0]))
 
     @property
     def may_fail_over(self) -> bool:
@@ -99,8 +97,10 @@ class Relay:
         began: float,
         deadline: float,
         secrets: Sequence[str],
+        whole: bool = False,
     ) -> None:
-        """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times in seconds."""
+        """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times in seconds. `whole`: an
+        answer that is no stream is needed whole before any of it goes on."""
         loop = asyncio.get_running_loop()
         self.ending: asyncio.Future[Ending] = loop.create_future()
         self._exchange = exchange
@@ -109,7 +109,8 @@ class Relay:
         self._meter: StreamMeter
         self._framer: SseFramer
         self._settings = settings
-        self._collect_bytes = settings.max_collected
+        self._collect_bytes = max(settings.max_collected, MAX_WHOLE) if whole else settings.max_collected
+        self._whole = whole
         self._began = self._heard = began
         self._silent = True
         """Nothing has come since `_heard`. The sweep notes the time, so that no event asks for it."""
@@ -257,6 +258,9 @@ class Relay:
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes <= self._collect_bytes:
+            return
+        if self._whole and (self._status or 0) < 400:
+            self._give_up("answer_too_large", f"larger than {self._collect_bytes >> 20} MB")
             return
         held = b"".join(self._held)
         if not self._committed:

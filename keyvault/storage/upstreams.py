@@ -46,6 +46,10 @@ def all_upstreams(tx: Transaction) -> list[Upstream]:
     return [_upstream(row) for row in tx.execute(sa.select(upstreams).order_by(upstreams.c.folded))]
 
 
+def get(tx: Transaction, upstream_id: int) -> Upstream:
+    return _upstream(tx.execute(sa.select(upstreams).where(upstreams.c.id == upstream_id)).one())
+
+
 def find(tx: Transaction, name: str) -> Upstream | None:
     """An upstream by name, without regard to case."""
     row = tx.execute(sa.select(upstreams).where(upstreams.c.folded == fold(name))).first()

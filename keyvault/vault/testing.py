@@ -17,6 +17,7 @@ import httpx
 from keyvault.clock import Clock
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import NO_USAGE, Usage
+from keyvault.domain.outgoing import names_credential
 from keyvault.domain.providers import preset
 from keyvault.vault.credentials import OpenUpstream
 from keyvault.vault.direct import Failure, ask
@@ -46,6 +47,13 @@ class TestResult:
     usage: Usage = NO_USAGE
     error_code: str | None = None
     error_text: str | None = None
+
+    @property
+    def refuses_credential(self) -> bool:
+        """The provider answered, and what it says is that it does not take the credential."""
+        return self.status == httpx.codes.UNAUTHORIZED or (
+            self.status == httpx.codes.FORBIDDEN and names_credential(self.error_code or "")
+        )
 
     @property
     def note(self) -> str:

@@ -1,0 +1,91 @@
+"""Whether a credential that a provider refused is really refused: asked off the hot path, with a call of its own.
+
+One answer of 401 may be the provider's mistake, so it proves nothing. The credential's own test is made at most every
+few seconds, one at a time, and only an answer that refuses it again lets it step aside: an outage never does. What
+stands aside is tested again and again, more and more rarely, and comes back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from keyvault.clock import Clock
+from keyvault.proxy.choosing import ServingUpstream
+from keyvault.vault.lifecycle import Credentials
+from keyvault.vault.testing import TestResult, list_models, test_upstream
+from keyvault.vault.upstreams import OpenUpstream
+
+log = structlog.get_logger()
+
+TEST_SECONDS: Final = 10.0
+"""How long one test may take."""
+AGAIN_SECONDS: Final = 10.0
+"""A credential that was tested is not doubted again for so long; the first wait of one that stands aside."""
+MAX_WAIT_SECONDS: Final = 900.0
+
+Ask = Callable[[OpenUpstream], TestResult]
+
+
+@dataclass(slots=True)
+class _Wait:
+    until: float
+    seconds: float
+
+
+class Refusals:
+    """Looks into doubted credentials and into those that stand aside. `look` blocks: call it from a thread."""
+
+    def __init__(self, credentials: Credentials, clock: Clock, ask: Ask) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._ask = ask
+        self._waits: dict[int, _Wait] = {}
+
+    def look(self, doubted: Iterable[ServingUpstream], serving: Iterable[ServingUpstream]) -> None:
+        """Test what is due: doubted credentials, and those aside whose wait is over."""
+        aside = [each for each in serving if each.credential.aside_at is not None]
+        known = {each.credential_id for each in aside}
+        for each in [*(each for each in doubted if each.credential_id not in known), *aside]:
+            if self._is_due(each):
+                self._test(each)
+
+    def _is_due(self, each: ServingUpstream) -> bool:
+        wait = self._waits.get(each.credential_id)
+        return wait is None or self._clock.monotonic() >= wait.until
+
+    def _test(self, each: ServingUpstream) -> None:
+        name, credential = each.opened.upstream.name, each.credential
+        result = self._ask(each.opened)
+        if result.refuses_credential:
+            if self._credentials.step_aside(credential, name, f"http status {result.status}"):
+                log.error("credential stands aside", upstream=name, label=credential.label, status=result.status)
+            self._wait_longer(each.credential_id)
+        elif result.ok and credential.aside_at is not None:
+            if self._credentials.come_back(credential, name):
+                log.warning("credential is back", upstream=name, label=credential.label)
+            self._waits.pop(each.credential_id, None)
+        else:
+            self._wait(each.credential_id, AGAIN_SECONDS)
+
+    def _wait_longer(self, credential_id: int) -> None:
+        before = self._waits.get(credential_id)
+        self._wait(credential_id, min(before.seconds * 2, MAX_WAIT_SECONDS) if before else AGAIN_SECONDS)
+
+    def _wait(self, credential_id: int, seconds: float) -> None:
+        self._waits[credential_id] = _Wait(self._clock.monotonic() + seconds, seconds)
+
+
+def own_test(environ: Mapping[str, str]) -> Ask:
+    """The cheapest call that needs the credential: the list of models, else the smallest request there is."""
+
+    def ask(opened: OpenUpstream) -> TestResult:
+        listed = list_models(opened, TEST_SECONDS, environ=environ)
+        if listed.ok or listed.refuses_credential:
+            return listed
+        return test_upstream(opened, timeout=TEST_SECONDS, environ=environ)
+
+    return ask

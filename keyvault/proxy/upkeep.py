@@ -1,0 +1,59 @@
+"""What a worker does for its upstreams once a second, away from the requests.
+
+It looks into refused credentials, destroys secrets whose overlap is over, and writes each open alert, whoever raised
+it, into its log once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from keyvault.errors import GatewayError
+from keyvault.home import Home
+from keyvault.proxy.choosing import ServingUpstream
+from keyvault.proxy.refusals import Refusals, own_test
+from keyvault.proxy.tables import Tables
+from keyvault.proxy.watch import within
+
+log = structlog.get_logger()
+
+EVERY_SECONDS: Final = 1.0
+
+
+class Upkeep:
+    """Runs beside the server. What fails is logged and tried again a second later."""
+
+    def __init__(self, home: Home, tables: Tables) -> None:
+        self._home = home
+        self._tables = tables
+        self._refusals = Refusals(home.credentials, home.clock, own_test(home.environ))
+        self._logged: set[int] = set()
+
+    async def follow(self, stopping: asyncio.Event) -> None:
+        while not await within(EVERY_SECONDS, stopping):
+            await self.once()
+
+    async def once(self) -> None:
+        """One round; the blocking part of it in a thread."""
+        doubted, self._tables.doubted = list(self._tables.doubted.values()), {}
+        serving = [each for chooser in self._tables.upstreams.values() for each in chooser]
+        try:
+            await asyncio.to_thread(self._round, doubted, serving)
+        except GatewayError as error:
+            log.error("upkeep failed, will be tried again", reason=error.message)
+
+    def _round(self, doubted: list[ServingUpstream], serving: list[ServingUpstream]) -> None:
+        self._log_alerts()
+        if retired := self._home.credentials.retire_over():
+            log.info("credentials retired, their overlap is over", count=retired)
+        self._refusals.look(doubted, serving)
+
+    def _log_alerts(self) -> None:
+        """Each open alert once; one that was resolved and is raised anew is another."""
+        for alert in reversed(self._home.alerts.list()):
+            if alert.id not in self._logged:
+                self._logged.add(alert.id)
+                log.warning("alert", kind=alert.kind, scope=alert.scope, text=alert.text)
