@@ -51,7 +51,7 @@ class Manifest:
 def pack(target: IO[bytes], name: str, manifest: Manifest, config: Path, database: Path) -> None:
     """Write a backup; `name` decides whether it is compressed."""
     mode = "w:gz" if name.endswith(_COMPRESSED) else "w"
-    moment = manifest.created_at.timestamp()
+    moment = int(manifest.created_at.timestamp())
     with tarfile.open(fileobj=target, mode=mode) as tar:  # type: ignore[call-overload]
         written = {"format": FORMAT, **asdict(manifest), "created_at": rfc3339(manifest.created_at)}
         text = json.dumps(written, indent=2).encode() + b"\n"
