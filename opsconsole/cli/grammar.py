@@ -6,6 +6,7 @@ Help shows what a command does and examples first. An error knows the command it
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from typing import Any
 
 import typer
@@ -71,7 +72,11 @@ class Ours:
 
 
 class Verb(Ours, TyperCommand):
-    """A command whose help begins with what it does and examples. Its examples travel as the epilog."""
+    """A command whose help begins with what it does and examples. Its examples travel as the epilog.
+
+    An option whose metavar stands in brackets, as `--wait [SECONDS]`, takes the number that follows it, or is given
+    bare and then has the value `""`.
+    """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         summary, _, more = (self.help or "").strip().partition("\n\n")
@@ -82,8 +87,11 @@ class Verb(Ours, TyperCommand):
         self.format_options(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        may_be_bare = {
+            name for p in self.params if (p.metavar or "").startswith("[") for name in p.opts if name.startswith("-")
+        }
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, with_bare_options(args, may_be_bare) if may_be_bare else args)
         except typer.TyperException as error:
             if getattr(error, "ctx", None) is None:  # the option parser's errors do not say where they happened
                 error.ctx = ctx  # type: ignore[attr-defined]
@@ -135,6 +143,18 @@ def with_usual_verb(verb: str) -> type[Nouns]:
             return super().parse_args(ctx, args)
 
     return Usual
+
+
+def with_bare_options(args: list[str], names: Collection[str]) -> list[str]:
+    """The same words, an option of these `names` without a number behind it given an empty value."""
+    written = list(args)
+    for place, word in enumerate(args):
+        if word == "--":
+            break
+        follows = args[place + 1] if place + 1 < len(args) else ""
+        if word in names and not follows.replace(".", "", 1).isdecimal():
+            written[place] = f"{word}="
+    return written
 
 
 def unknown_command(path: str, typed: str, known: list[str]) -> UsageError:

@@ -10,7 +10,7 @@ import typer
 from keyvault.domain.keys import DEFAULT_PROJECT, ENVIRONMENTS, PolicyChange, Unchanged
 from keyvault.errors import UsageError
 from opsconsole.cli.arguments import KeyName, NewName, Tags, something, tags
-from opsconsole.cli.commands.keys.noun import ONLY_FOR_PROGRAMS, key_row, keys, show_key
+from opsconsole.cli.commands.keys.noun import key_row, keys, show_key, shown_to_programs
 from opsconsole.cli.commands.keys.policy import (
     Addresses,
     Endpoints,
@@ -105,7 +105,8 @@ def create(
     )
     session.changed(f"created key {minted.key.name} for {minted.key.customer}/{minted.key.project}")
     try:
-        deliver(session, minted.secret, key_row(minted.key, now), omit=ONLY_FOR_PROGRAMS)
+        row = key_row(minted.key, now)
+        deliver(session, minted.secret, row, omit=shown_to_programs(row))
     except OSError:
         session.io.note(f"the secret could not be delivered; for another: gwctl keys rotate {minted.key.name}")
         raise
@@ -128,11 +129,13 @@ def list_(
         str | None,
         typer.Option("--env", metavar="live|test", help="Only these.", autocompletion=names_in(ENVIRONMENTS)),
     ] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Those that were deleted.")] = False,
 ) -> None:
     """List keys, without their secrets."""
     if env is not None and env not in ENVIRONMENTS:
         raise UsageError(f"no such environment: {env[:20]!a}", hint="live or test")
-    found = [key for key in session.home.keys.list(customer=customer, project=project) if env in (None, key.env)]
+    listed_keys = session.home.keys.list(customer=customer, project=project, deleted=deleted)
+    found = [key for key in listed_keys if env in (None, key.env)]
     now = session.home.clock.now()
     columns = [
         Column("name"),
@@ -142,6 +145,10 @@ def list_(
         Column("last_used_at", "LAST USED"),
         Column("expires_at", "EXPIRES"),
     ]
+    if any(key.suspended_by for key in found):
+        columns.insert(3, Column("suspended_by", "SUSPENDED BY"))
+    if deleted:
+        columns[3:] = [Column("deleted_at", "DELETED"), Column("restorable_until")]
     session.show(Listing("keys", [key_row(key, now) for key in found], columns))
 
 

@@ -17,12 +17,13 @@ keys = Noun(
 )
 
 ONLY_FOR_PROGRAMS = frozenset({"id"})
+SELDOM = frozenset({"suspended_by", "deleted_at", "restorable_until"})
+"""Fields that a person is shown only where they say something."""
 
 
-def key_changed(session: Session, key: Key, what: str) -> None:
-    """Say what happened to a key, and show it."""
-    session.changed(f"{what} key {key.name}")
-    session.show(Details(key_row(key, session.home.clock.now()), omit=ONLY_FOR_PROGRAMS))
+def shown_to_programs(row: Row) -> frozenset[str]:
+    """The fields of a key's row that its card leaves out."""
+    return ONLY_FOR_PROGRAMS | {name for name in SELDOM if row[name] is None}
 
 
 def show_key(session: Session, key: Key) -> None:
@@ -38,7 +39,8 @@ def show_key(session: Session, key: Key) -> None:
         Column("last_address", "FROM"),
     ]
     generations = Listing("generations", [_generation(g, now) for g in key.generations], columns, key="generation")
-    session.show(Details(key_row(key, now), omit=ONLY_FOR_PROGRAMS, inner=[generations]))
+    row = key_row(key, now)
+    session.show(Details(row, omit=shown_to_programs(row), inner=[generations]))
 
 
 def key_row(key: Key, now: datetime) -> Row:
@@ -64,6 +66,9 @@ def key_row(key: Key, now: datetime) -> Row:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": max(used, default=None),
+        "suspended_by": key.suspended_by,
+        "deleted_at": key.deleted_at,
+        "restorable_until": key.restorable_until,
     }
 
 
