@@ -140,7 +140,11 @@ class Home:
         from keyvault.storage.engine import Database
 
         database = Database(self.settings.database_url, durability=self.settings.durability)
-        migrations.ensure(database)
+        try:
+            migrations.ensure(database)
+        except BaseException:
+            database.close()
+            raise
         return database
 
     def _first_configuration(self) -> str:

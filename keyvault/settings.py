@@ -26,6 +26,7 @@ VARIABLES: Final = (
     "GWCTL_KEY_FILE_MANAGED",
     "GWCTL_UNLOCK_COMMAND",
     "GWCTL_PASSPHRASE_FD",
+    "GWCTL_NEW_PASSPHRASE_FD",
 )
 """Variables of our own that are no settings."""
 

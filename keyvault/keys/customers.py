@@ -7,6 +7,7 @@ it at their next request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 
 from keyvault import audit
@@ -32,7 +33,7 @@ class Customers:
         """Raises `Conflict` for a name in use, without regard to case."""
         check_name("customer", name)
         ppm, tags = multiplier_ppm(multiplier), check_tags(tags)
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             if existing := rows.find_customer(tx, name):
                 raise Conflict(f"customer {existing.name} exists already", hint=f"gwctl customers show {existing.name}")
             return _create_customer(tx, self._clock, name, ppm, tags)
@@ -58,7 +59,7 @@ class Customers:
         """Set what is given; `tags` replace all tags. Running proxies follow at the next request of each key."""
         ppm = None if multiplier is None else multiplier_ppm(multiplier)
         tags = None if tags is None else check_tags(tags)
-        with self._database.write() as tx:
+        with self._changing(denies=suspended is True and ppm is None) as tx:
             customer = _existing_customer(tx, name)
             changes = _given(multiplier_ppm=ppm, tags=tags, suspended=suspended)
             if changes:
@@ -71,7 +72,7 @@ class Customers:
         """Create `acme/web`; the customer must exist. Raises `NotFound` or `Conflict`."""
         customer_name, name = split_project(path)
         tags = check_tags(tags)
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             customer = _existing_customer(tx, customer_name)
             if existing := rows.find_project(tx, customer_name, name):
                 raise Conflict(f"project {existing.path} exists already", hint=f"gwctl projects show {existing.path}")
@@ -92,7 +93,7 @@ class Customers:
     ) -> Project:
         """Set what is given; `tags` replace all tags. Running proxies follow at the next request of each key."""
         tags = None if tags is None else check_tags(tags)
-        with self._database.write() as tx:
+        with self._changing(denies=suspended is True) as tx:
             project = existing_project(tx, path)
             if changes := _given(tags=tags, suspended=suspended):
                 rows.update_project(tx, project.id, tags=tags, suspended=suspended)
@@ -102,8 +103,12 @@ class Customers:
 
     def ensure_default(self) -> Project:
         """The project `default/default`, where keys belong that name no other; created when absent."""
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             return project_made(tx, self._clock, DEFAULT_PROJECT)
+
+    def _changing(self, *, denies: bool) -> AbstractContextManager[Transaction]:
+        """What only takes access away works while the vault is locked."""
+        return self._database.write() if denies else self._database.change()
 
 
 def existing_project(tx: Transaction, path: str, *, otherwise: str = "gwctl projects list") -> Project:

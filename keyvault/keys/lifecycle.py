@@ -221,7 +221,7 @@ class Keys:
             rows.set_state(tx, key.id, state)
             return {"was": key.state.value}
 
-        return self._change(name, action, change)
+        return self._change(name, action, change, grants=state is KeyState.ACTIVE)
 
     def _change(
         self, name: str, action: str, change: Callable[[Transaction, Key], dict[str, Any]], *, grants: bool = False

@@ -26,6 +26,8 @@ from keyvault.storage.prices import Listed
 
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
+BATCH: Final = "@batch"
+"""Behind a model's name: its price in batches."""
 _REMEMBERED: Final = 10_000
 """Look-ups kept; models may be named freely by clients, so the memory is bounded."""
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
@@ -54,7 +56,7 @@ class Prices:
         """Set an upstream's own price of a model from a moment on (None: from now). Raises `NotFound`, `UsageError`."""
         check_model(model)
         now = self._clock.now()
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             name = _upstream(tx, upstream)[0]
             price = Price(0, name, None, model, rates, effective_from or now, "own", now, note)
             price = replace(price, id=rows.insert(tx, Listed(price, None)))
@@ -68,7 +70,7 @@ class Prices:
 
     def fill(self, found: catalogue.Catalogue) -> Filled:
         """Append what a catalogue has that the book has not, in one transaction."""
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             known = _by_model(_all(rows.catalogue_rows(tx)))
             changed = [listed for model, listed in found.models.items() if not _same(known.get(model, ()), listed)]
             if changed or rows.fallbacks(tx) != dict(found.fallbacks):
@@ -145,6 +147,10 @@ class PriceBook:
             if from_ms <= at_ms and (daily is None or _within(daily, at_ms)):
                 return price
         return None
+
+    def find_batch(self, upstream: str, catalogue: str | None, model: str, at_ms: int) -> Price | None:
+        """The price of a model in a batch: its own where the book has one, named `MODEL@batch`, else the usual one."""
+        return self.find(upstream, None, model + BATCH, at_ms) or self.find(upstream, catalogue, model, at_ms)
 
     def versions(self, upstream: str, catalogue: str | None, model: str) -> list[Price]:
         """Every version that can apply, in the order in which they are tried: own before catalogue, newest first."""

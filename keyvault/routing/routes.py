@@ -43,7 +43,7 @@ class Routes:
         check_model(alias)
         if not targets:
             raise UsageError(f"route {alias} needs a target", hint=f"gwctl routes set {alias} UPSTREAM/MODEL")
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             current = rows.current(tx)
             route = Route(alias, _known(tx, targets))
             if route in current.routes:
@@ -54,7 +54,7 @@ class Routes:
 
     def delete(self, alias: str) -> Revision:
         """Serve `alias` no more. Raises `NotFound`, with the nearest alias as a hint."""
-        with self._database.write() as tx:
+        with self._database.change() as tx:
             current = rows.current(tx)
             others = [r for r in current.routes if r.alias != alias]
             if len(others) == len(current.routes):

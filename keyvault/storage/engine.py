@@ -24,8 +24,8 @@ from keyvault.errors import ConfigurationError, Damaged, Unavailable
 
 Transaction = sa.Connection
 
-Touched = dict[tuple[str, int], Any]
-"""Table name and row id of what a transaction changes → the row as it was sealed before, None for a new one."""
+Touched = dict[tuple[str, int | str], Any]
+"""Table name and id of what a transaction changes → what it was before, None for what is new."""
 
 
 class Sealer(Protocol):
@@ -94,6 +94,8 @@ class Database:
         """Write transactions do everything and then roll back: a preview that meets every check and every error."""
         self.sealer: Sealer | None = None
         """Vouches for the rows that matter; None where there is no vault, as in many tests."""
+        self.command = ""
+        """What is being done, such as `gwctl keys rotate`; the audit entries of write transactions tell it."""
         if self.path is not None:
             self.engine = self._sqlite_engine()
         elif url.startswith(("postgresql://", "postgresql+psycopg://")):
@@ -115,11 +117,19 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A transaction that only reads, all of it from one consistent snapshot, on either database."""
+        with self._translated(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """A transaction that commits at the end of the block and rolls back when it raises."""
         with self._translated(), self.engine.connect() as connection:
             touched: Touched | None = None if self.sealer is None else {}
-            connection.execution_options(gw_write=True, gw_touched=touched)
+            connection.execution_options(gw_write=True, gw_touched=touched, gw_command=self.command)
             with connection.begin() as transaction:
                 if not self.is_sqlite:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")

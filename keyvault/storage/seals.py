@@ -96,16 +96,14 @@ class SealedRow:
     @property
     def denies(self) -> bool:
         """Whether it takes access away, so that nobody needs to vouch for it."""
-        steps = VOUCHED[self.name].steps
-        return bool(steps) and self._step != steps[0]
+        return self._step in VOUCHED[self.name].steps[1:]
 
     def opener(self) -> Iterator[SealedRow]:
         """The same row as it may have been before it took access away, most open first. Empty unless it `denies`."""
         vouched = VOUCHED[self.name]
-        for step in vouched.steps:
-            if self.denies and step != self._step:
-                fields = tuple((n, step if n == vouched.switch else v) for n, v in self.fields)
-                yield replace(self, fields=fields)
+        for step in vouched.steps[: vouched.steps.index(self._step)] if self.denies else ():
+            fields = tuple((n, step if n == vouched.switch else v) for n, v in self.fields)
+            yield replace(self, fields=fields)
 
     @property
     def _step(self) -> Any:
@@ -140,20 +138,30 @@ def read(tx: Transaction, name: str, ids: Collection[int] | None = None) -> list
 
 def write(tx: Transaction, rows: Iterable[SealedRow]) -> None:
     """Store the version and the seal of each row, and take it off the list of unsealed ones."""
+    by_table: dict[str, list[SealedRow]] = {}
     for row in rows:
-        vouched = VOUCHED[row.name]
-        identity = vouched.table.c[vouched.identity]
-        values = {"version": row.version, "seal": row.seal}
-        tx.execute(sa.update(vouched.table).where(identity == row.id).values(values))
-        tx.execute(sa.delete(unsealed).where((unsealed.c.name == row.name) & (unsealed.c.row_id == row.id)))
+        by_table.setdefault(row.name, []).append(row)
+    listed = set(unsealed_rows(tx)) if by_table else set()
+    for name, sealed in by_table.items():
+        table, identity = VOUCHED[name].table, VOUCHED[name].table.c[VOUCHED[name].identity]
+        update = sa.update(table).where(identity == sa.bindparam("of"))
+        values = {"version": sa.bindparam("to_version"), "seal": sa.bindparam("to_seal")}
+        tx.execute(update.values(values), [{"of": r.id, "to_version": r.version, "to_seal": r.seal} for r in sealed])
+        forget_unsealed(tx, name, [row.id for row in sealed if (name, row.id) in listed])
 
 
-def seals(tx: Transaction) -> Iterator[tuple[str, int, bytes | None]]:
-    """Table name, id and seal of every row that is vouched for, in a fixed order."""
+def forget_unsealed(tx: Transaction, name: str, ids: Iterable[int]) -> None:
+    for row_id in ids:
+        tx.execute(sa.delete(unsealed).where((unsealed.c.name == name) & (unsealed.c.row_id == row_id)))
+
+
+def seals(tx: Transaction) -> dict[str, dict[int, bytes]]:
+    """Table name → id → seal of every row that is vouched for; nothing for a row without one."""
+    found = {}
     for name, vouched in VOUCHED.items():
-        identity = vouched.table.c[vouched.identity]
-        for row in tx.execute(sa.select(identity, vouched.table.c.seal).order_by(identity)):
-            yield name, row[0], None if row[1] is None else bytes(row[1])
+        query = sa.select(vouched.table.c[vouched.identity], vouched.table.c.seal)
+        found[name] = {row[0]: bytes(row[1] or b"") for row in tx.execute(query)}
+    return found
 
 
 def note_unsealed(tx: Transaction, name: str, row_id: int) -> None:
