@@ -104,14 +104,17 @@ class Workers:
             for command_id, result in results.items():
                 commands.acknowledge(tx, command_id, worker_id, result, self._clock.now_ms())
 
+    def epochs(self) -> Mapping[str, int]:
+        """Aggregate → its change epoch now, for comparison with what each worker has applied."""
+        with self._database.read() as tx:
+            return dict(zip(epochs.AGGREGATES, epochs.current(tx), strict=True))
+
     def wait(self, aggregate: Aggregate, limit: timedelta, *, command: Command | None = None) -> Applied:
         """Until every live worker acts by the last change of an aggregate, and has answered a command; at most `limit`.
 
         A worker that leaves or falls silent meanwhile is not waited for: it refuses everybody.
         """
-        began = self._clock.monotonic()
-        with self._database.read() as tx:
-            epoch = dict(zip(epochs.AGGREGATES, epochs.current(tx), strict=True))[aggregate]
+        began, epoch = self._clock.monotonic(), self.epochs()[aggregate]
         while True:
             found = self._applied(aggregate, epoch, command, began)
             if not found.missing or found.seconds >= limit.total_seconds():

@@ -35,6 +35,9 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Run": {
         "serve": "Run the proxy.",
         "console": "Watch and operate the gateway in the terminal.",
+        "workers": "Proxy processes that run.",
+        "suspend": "Refuse a customer, a project, a key or everybody.",
+        "resume": "Undo a suspension.",
     },
     "Manage": {
         "upstreams": "Provider accounts and their credentials.",
