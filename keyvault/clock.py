@@ -23,8 +23,8 @@ class Clock:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.monotonic()
+        """Seconds on a clock that never goes back and, where the system has one, counts while it sleeps."""
+        return time.clock_gettime(_MONOTONIC)
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
@@ -64,4 +64,5 @@ def rfc3339(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_MONOTONIC: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,6 +24,7 @@ from keyvault.proxy.door import Door
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.http1 import Exchange
+from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.relay import WITHDRAWN, Ending, Relay
 from keyvault.proxy.settlement import settlement
@@ -53,7 +54,14 @@ class Gateway:
     """Handles the exchanges of all client connections of one worker."""
 
     def __init__(
-        self, tables: Tables, ledger: Ledger, pool: Pool, settings: Settings, clock: Clock, metrics: Metrics
+        self,
+        tables: Tables,
+        ledger: Ledger,
+        pool: Pool,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        isolation: Isolation,
     ) -> None:
         self._tables = tables
         self._ledger = ledger
@@ -61,6 +69,7 @@ class Gateway:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
+        self._isolation = isolation
         self._time = asyncio.get_running_loop().time
         self._door = Door()
         self._address_of = client_address(settings.trusted_proxies)
@@ -123,7 +132,9 @@ class Gateway:
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         if models.answer(call, self._tables.planner):
             return
-        pending = deque(self._tables.planner.plan(call.model, call.dialect, call.pin))  # 4. Where
+        if call.caller.policy.isolated and await self._isolation.answers_itself(call):
+            return
+        pending = deque(self._plan(call))  # 4. Where
         attempt: Attempt | None = self._prepare(call, pending.popleft(), number=1)
         while attempt is not None:
             ending = await self._dispatch(call, attempt)  # 6. On record, 7. Out, 8. Through
@@ -133,8 +144,15 @@ class Gateway:
                 settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
             else:
                 await settled  # 9. Settled, before the answer ends
+                if call.claim is not None:
+                    ending = await self._isolation.answered(call, attempt.planned, attempt.upstream, ending)
                 answers.deliver(call, attempt.planned.target, attempt.row.number, ending, attempt.upstream.secrets)
             attempt = following
+
+    def _plan(self, call: Call) -> tuple[Planned, ...]:
+        if call.claim is not None:
+            return self._isolation.plan(call)
+        return self._tables.planner.plan(call.model, call.dialect, call.pin)
 
     def _prepare(
         self,
@@ -202,15 +220,19 @@ class Gateway:
 
     def _relay(self, call: Call, attempt: Attempt, connection: UpstreamConnection) -> Relay:
         target = attempt.planned.target
+        new_meter = partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(attempt.planned.upstream))
         relay = Relay(
             call.exchange,
             connection,
-            partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(attempt.planned.upstream)),
+            new_meter
+            if call.claim is None
+            else self._isolation.watched(call, attempt.planned, attempt.upstream, new_meter),
             self._settings,
             added=answers.added_headers(call, target, attempt.row.number),
             began=attempt.began,
             deadline=call.started + self._settings.total_timeout,
             secrets=attempt.upstream.secrets,
+            whole=call.claim is not None and call.claim.whole,
         )
         self.relays.add(relay)
         return relay

@@ -30,10 +30,12 @@ from keyvault.proxy.exclusive import only_server
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.http1 import BodyBudget, Handler, Limits, ServerConnection
+from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.logs import configure
 from keyvault.proxy.metrics import Exposition, Metrics
 from keyvault.proxy.tables import Tables
-from keyvault.proxy.timekeeper import remembering
+from keyvault.proxy.timekeeper import remember, remembering
+from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
 from keyvault.proxy.watch import Watch, within
 from keyvault.settings import Settings
@@ -94,7 +96,8 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     ledger.start(asyncio.get_running_loop())
     pool = Pool(connect_timeout=settings.connect_timeout, environ=home.environ)
     metrics = Metrics()
-    gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics)
+    isolation = Isolation(home.database, home.clock, tables, ledger, pool, worker)
+    gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics, isolation)
     draining, broken = asyncio.Event(), asyncio.Event()
 
     def not_ready() -> str | None:
@@ -118,7 +121,8 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             chores=[tables.directory.flush, remembering(home, tables.time)],
             commands={"cut": gateway.underway.cut},
         )
-        async with _beside(broken, sweep, watch.follow, watch.keep_house):
+        upkeep = Upkeep(home, tables)
+        async with _beside(broken, sweep, watch.follow, watch.keep_house, isolation.settling.follow, upkeep.follow):
             try:
                 yield url, admin_url
             finally:
@@ -198,6 +202,7 @@ def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger) -> Non
     ledger.stop()
     try:
         tables.directory.flush()
+        remember(home, tables.time)
         home.workers.leave(worker)
     except GatewayError as error:
         log.error("could not sign off", reason=error.message)

@@ -87,6 +87,10 @@ class Tables:
             self._renew_prices()
         self._seen = found
 
+    def serving(self) -> list[Upstream]:
+        """The upstreams that can serve now."""
+        return [upstream for upstream in self._known if not upstream.disabled]
+
     def close(self) -> None:
         self._reader.close()
 

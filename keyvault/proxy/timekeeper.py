@@ -13,12 +13,18 @@ from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.errors import Conflict
+from keyvault.home import Home
+from keyvault.storage import vault as rows
 
 HOUR_MS: Final = 3_600_000
 BELIEVABLE_ABSENCE_MS: Final = 31 * 24 * HOUR_MS
 """A gateway that was off for longer says so before it lets keys expire."""
 MANY: Final = 10
 """More keys than this do not expire by a jump without a question."""
+
+SEEN: Final = "time_seen_ms"
+"""The fact under which the database remembers it."""
+PERSIST_EVERY_MS: Final = 60_000
 
 CountEndings = Callable[[int, int], int]
 """How many usable keys end after the first and up to the second moment, in milliseconds."""
@@ -88,3 +94,37 @@ class Timekeeper:
     def _confirmed(self) -> int:
         """Milliseconds since the epoch: where this process began, and what the monotonic clock counted since."""
         return self._began_ms + round((self._clock.monotonic() - self._began_at) * 1000)
+
+
+def seen(home: Home) -> int | None:
+    """What an earlier process of this gateway remembered; None where none did."""
+    with home.database.read() as tx:
+        text = rows.fact(tx, SEEN)
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def remember(home: Home, keeper: Timekeeper) -> int:
+    """Confirm the time and keep it for the next process; what was kept."""
+    confirmed = keeper.tick()
+    with home.database.write() as tx:
+        rows.set_fact(tx, SEEN, str(confirmed))
+    return confirmed
+
+
+def remembering(home: Home, keeper: Timekeeper) -> Callable[[], None]:
+    """The chore of a worker, about once a second: confirm the time, remember it, alert where the clock is in doubt."""
+    written = remember(home, keeper)
+    doubted = False
+
+    def chore() -> None:
+        nonlocal written, doubted
+        if keeper.tick() - written >= PERSIST_EVERY_MS:
+            written = remember(home, keeper)
+        doubt = keeper.doubt
+        if doubt is not None and not doubted:
+            home.alerts.raise_alert("clock_doubted", "gateway", doubt)
+        elif doubt is None and doubted:
+            home.alerts.resolve("clock_doubted", "gateway")
+        doubted = doubt is not None
+
+    return chore

@@ -28,6 +28,9 @@ def app(
         str | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM) for clients.")
     ] = None,
     tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
+    accept_clock: Annotated[
+        bool, typer.Option("--accept-clock", help="The clock is right, though far ahead of when this last ran.")
+    ] = False,
 ) -> None:
     """Run the proxy until SIGTERM. Port 0 picks a free one; the line it prints says which."""
     for name, value in (("listen", listen), ("admin", admin), ("tls_cert", tls_cert), ("tls_key", tls_key)):
@@ -43,4 +46,5 @@ def app(
         listen=home.settings.listen,
         admin=home.settings.admin,
         ready=lambda line: session.io.data(line + "\n"),
+        accept_clock=accept_clock,
     )
