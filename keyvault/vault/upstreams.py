@@ -12,7 +12,7 @@ from typing import Final
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.endpoints import Dialect
-from keyvault.domain.names import check_name, not_found
+from keyvault.domain.names import check_name, fold, not_found
 from keyvault.domain.providers import preset
 from keyvault.domain.vault import Compartment, Credential, CredentialState, Upstream
 from keyvault.errors import Conflict, GatewayError
@@ -141,15 +141,22 @@ class Upstreams:
             audit.record(tx, self._clock, "upstreams.test", f"upstream:{upstream.name}", note=note[:200])
             return find_upstream(tx, name)
 
-    def open(self, name: str) -> OpenUpstream:
-        """An upstream with its first current credential. Raises `NotFound`, `Tampered`, `Locked`."""
+    def open(self, name: str, label: str | None = None) -> OpenUpstream:
+        """An upstream with its first current credential, or with the current one of an account. Raises `NotFound`,
+        `Tampered`, `Locked`."""
         vault = self._vault.unlock(Compartment.UPSTREAM)
         with self._database.read() as tx:
             upstream = find_upstream(tx, name)
-            for credential in credentials.of_upstream(tx, upstream.id):
-                if credential.state is CredentialState.CURRENT:
+            found = credentials.of_upstream(tx, upstream.id)
+            current = [each for each in found if each.state is CredentialState.CURRENT]
+            if not current:
+                raise changed_upstream(upstream)
+            for credential in current:
+                if label is None or fold(credential.label) == fold(label):
                     return open_credential(tx, vault, upstream, credential)
-            raise changed_upstream(upstream)
+            known = [each.label for each in current]
+            listed = f"gwctl upstreams credentials list {upstream.name}"
+            raise not_found(f"credential of upstream {upstream.name}", label or "", known, otherwise=listed)
 
     def open_all(self) -> Sequence[Opened]:
         """All upstreams, disabled ones too, with the credentials that may serve: one that was changed does not stop

@@ -31,6 +31,7 @@ UPSTREAM = {
     "catalogue",
     "verified_at",
     "verified_note",
+    "rotated_at",
     "created_at",
 }
 
@@ -85,7 +86,7 @@ def create(gwctl: Gwctl, url: str, *words: str, secret: str = SECRET) -> Any:
 
 def test_creating_listing_and_showing_an_upstream_without_its_credential(gwctl: Gwctl, provider: str) -> None:
     made = create(gwctl, provider, "--json")
-    assert set(made.json) == UPSTREAM
+    assert set(made.json) == UPSTREAM | {"credentials"}
     assert made.json["state"] == "active"
     assert made.json["has_secret"] is True
     assert made.json["verified_at"] is None
@@ -128,6 +129,7 @@ def test_a_test_makes_a_real_call_and_says_what_it_cost(gwctl: Gwctl, provider: 
     gwctl("prices", "set", "local/tiny-chat", "--input", "2", "--output", "8")
     tested = gwctl("upstreams", "test", "local", "--json").json
     assert tested | {"latency_ms": 0} == {
+        "label": "main",
         "name": "local",
         "ok": True,
         "call": "chat",

@@ -1,40 +1,22 @@
-"""`gwctl upstreams`: provider accounts and their credentials."""
+"""`gwctl upstreams create|list|show|presets|disable|enable|delete`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
 from keyvault.domain.endpoints import Dialect
-from keyvault.domain.prices import cost
 from keyvault.domain.providers import Preset, preset, presets
-from keyvault.domain.vault import Upstream
-from keyvault.errors import CheckFailed, NotFound, UsageError
-from keyvault.money import CURRENCY
+from keyvault.errors import UsageError
 from keyvault.secrets import Secret
 from opsconsole.cli.arguments import Confirm, NewName, SecretFile, SecretStdin, UpstreamName, given_secret, listed
+from opsconsole.cli.commands.upstreams.noun import UNTRIED, show_upstream, upstream_row, upstreams
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
-from opsconsole.cli.text import Amount, amount
 from opsconsole.cli.unserved import ROUTE_REMEDY, unserved
-from opsconsole.cli.verbs import Noun
-
-if TYPE_CHECKING:
-    from keyvault.home import Home
-    from keyvault.vault.testing import TestResult
-
-upstreams = Noun(
-    "upstreams",
-    "Provider accounts and their credentials.",
-    examples="gwctl upstreams create openai --provider openai\ngwctl upstreams test openai\ngwctl upstreams presets",
-)
-app = upstreams.app
-
-_UNTRIED: Final = "untried"
-"""Nobody has seen it answer."""
 
 Provider = Annotated[
     str,
@@ -101,7 +83,7 @@ def create(
         dialects=_dialects(dialects),
     )
     session.changed(f"created upstream {upstream.name}; to see it answer: gwctl upstreams test {upstream.name}")
-    session.show(_card(upstream))
+    show_upstream(session, upstream)
     if (reason := unserved(session.home)) is not None:
         session.io.note(f"warning: {reason}; to say what serves: {ROUTE_REMEDY}")
 
@@ -114,15 +96,18 @@ def list_(session: Session) -> None:
         Column("provider"),
         Column("base_url", "BASE URL"),
         Column("state"),
-        Column("verified_at", "VERIFIED", _UNTRIED),
+        Column("verified_at", "VERIFIED", UNTRIED),
+        Column("rotated_at", "CREDENTIAL SINCE"),
     ]
-    session.show(Listing("upstreams", [_row(upstream) for upstream in session.home.upstreams.list()], columns))
+    service = session.home.credentials
+    rows = [upstream_row(upstream, service.of(upstream.name)) for upstream in session.home.upstreams.list()]
+    session.show(Listing("upstreams", rows, columns))
 
 
 @upstreams.verb("show", examples="gwctl upstreams show openai")
 def show(session: Session, name: UpstreamName) -> None:
     """Show an upstream, without its credential."""
-    session.show(_card(session.home.upstreams.get(name)))
+    show_upstream(session, session.home.upstreams.get(name))
 
 
 @upstreams.verb("presets", examples="gwctl upstreams presets")
@@ -137,7 +122,7 @@ def list_presets(session: Session) -> None:
             "dialects": sorted(p.dialects),
             "needs_secret": p.needs_secret,
             "catalogue": p.catalogue,
-            "verified": p.verified or _UNTRIED,
+            "verified": p.verified or UNTRIED,
         }
         for p in presets()
     ]
@@ -145,37 +130,12 @@ def list_presets(session: Session) -> None:
     session.show(Listing("presets", rows, columns))
 
 
-@upstreams.verb("test", examples="gwctl upstreams test openai\ngwctl upstreams test openai --model gpt-5-nano --json")
-def try_out(
-    session: Session,
-    name: UpstreamName,
-    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Which model to ask.")] = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, max=3600, help="How long to wait.")
-    ] = 30.0,
-) -> None:
-    """Make one real call, the smallest there is, and say what it cost. Exit 7 if it was not answered well."""
-    from keyvault.vault.testing import test_upstream
-
-    home = session.home
-    opened = home.upstreams.open(name)
-    result = test_upstream(opened, model, timeout, environ=home.environ)
-    upstream = home.upstreams.record_test(name, result.note) if result.ok else opened.upstream
-    session.show(Details(_tested(home, upstream, result)))
-    if not result.ok:
-        raise CheckFailed(
-            f"upstream {upstream.name} did not answer well: {result.error_text or result.error_code}",
-            hint=f"gwctl upstreams show {upstream.name}",
-        )
-    session.changed(f"upstream {upstream.name} answered in {result.latency_ms} ms ({result.note})")
-
-
 @upstreams.verb("disable", changes=True, examples="gwctl upstreams disable openai")
 def disable(session: Session, name: UpstreamName) -> None:
     """Take an upstream out of service at once."""
     upstream = session.home.upstreams.disable(name)
     session.changed(f"disabled upstream {upstream.name}")
-    session.show(_card(upstream))
+    show_upstream(session, upstream)
 
 
 @upstreams.verb("enable", changes=True, examples="gwctl upstreams enable openai")
@@ -183,48 +143,19 @@ def enable(session: Session, name: UpstreamName) -> None:
     """Put a disabled upstream back into service."""
     upstream = session.home.upstreams.enable(name)
     session.changed(f"enabled upstream {upstream.name}")
-    session.show(_card(upstream))
+    show_upstream(session, upstream)
 
 
 @upstreams.verb("delete", changes=True, examples="gwctl upstreams delete openai --confirm openai")
 def delete(session: Session, name: UpstreamName, confirm: Confirm = None) -> None:
-    """Remove an upstream and its credential for good. What it served stays in the ledger."""
+    """Remove an upstream and all its credentials for good. What it served stays in the ledger."""
     upstream = session.home.upstreams.get(name)
     session.confirm_name(
-        f"delete upstream {upstream.name} and its credential? this cannot be undone", upstream.name, confirm
+        f"delete upstream {upstream.name} and its credentials? this cannot be undone", upstream.name, confirm
     )
     upstream = session.home.upstreams.delete(name)
     session.changed(f"deleted upstream {upstream.name}")
-    session.show(Details({**_row(upstream), "deleted": True}))
-
-
-def _tested(home: Home, upstream: Upstream, result: TestResult) -> Row:
-    priced = _cost(home, upstream, result)
-    return {
-        "name": upstream.name,
-        "ok": result.ok,
-        "call": result.call,
-        "model": result.model,
-        "status": result.status,
-        "latency_ms": result.latency_ms,
-        "input_tokens": result.usage.input,
-        "output_tokens": result.usage.output,
-        "cost": priced,
-        "currency": CURRENCY,
-        "error_code": result.error_code,
-        "error_text": result.error_text,
-    }
-
-
-def _cost(home: Home, upstream: Upstream, result: TestResult) -> Amount | None:
-    """What the call cost by the price book; None where that is not known. A list of models costs nothing."""
-    if result.model is None:
-        return Amount(0) if result.ok else None
-    try:
-        price = home.prices.show(upstream.name, result.model)
-    except NotFound:
-        return None
-    return amount(cost(price.rates, result.usage))
+    session.show(Details({**upstream_row(upstream, []), "deleted": True}))
 
 
 def _credential(
@@ -249,26 +180,3 @@ def _dialects(text: str | None) -> list[Dialect] | None:
         if word not in known:
             raise UsageError(f"no such dialect: {word[:40]!a}", hint=f"some of {','.join(known)}")
     return [Dialect(word) for word in words]
-
-
-def _card(upstream: Upstream) -> Details:
-    return Details(_row(upstream), absent={"verified_at": _UNTRIED})
-
-
-def _row(upstream: Upstream) -> Row:
-    return {
-        "name": upstream.name,
-        "provider": upstream.provider,
-        "base_url": upstream.base_url,
-        "state": "disabled" if upstream.disabled else "active",
-        "dialects": sorted(upstream.dialects),
-        "has_secret": upstream.has_secret,
-        "auth_header": upstream.auth_header or None,
-        "allow_private": upstream.allow_private,
-        "ca_file": upstream.ca_file,
-        "stream_usage": upstream.stream_usage,
-        "catalogue": upstream.catalogue,
-        "verified_at": upstream.verified_at,
-        "verified_note": upstream.verified_note or None,
-        "created_at": upstream.created_at,
-    }
