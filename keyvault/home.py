@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keyvault.routing.routes import Routes
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
+    from keyvault.tenants.tenants import Tenants
     from keyvault.vault.peppers import Peppers
     from keyvault.vault.lifecycle import Credentials
     from keyvault.vault.results import InitResult
@@ -225,6 +226,13 @@ class Home:
         from keyvault.keys.stopping import Stops
 
         return Stops(self.database, self.vault, self.clock)
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        from keyvault.keys.defaults import defaults
+        from keyvault.tenants.tenants import Tenants
+
+        return Tenants(self.database, self.vault, self.clock, defaults(self.settings))
 
     @cached_property
     def routes(self) -> Routes:

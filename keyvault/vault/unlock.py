@@ -61,7 +61,7 @@ def findings(surroundings: Surroundings) -> Iterator[tuple[Source, Finding]]:
 
 
 def from_descriptor(around: Surroundings) -> Finding:
-    data = _read_descriptor(around, "GWCTL_UNLOCK_FD")
+    data = _read_descriptor(around.environ, "GWCTL_UNLOCK_FD")
     return data if isinstance(data, Absent) else interpret(data, "GWCTL_UNLOCK_FD")
 
 
@@ -107,12 +107,8 @@ def from_keyring(around: Surroundings) -> Finding:
 
 
 def from_passphrase_descriptor(around: Surroundings) -> Finding:
-    data = _read_descriptor(around, "GWCTL_PASSPHRASE_FD")
-    if isinstance(data, Absent):
-        return data
-    return _from_text(
-        _as_text(data, "GWCTL_PASSPHRASE_FD").removesuffix("\n").removesuffix("\r"), "GWCTL_PASSPHRASE_FD"
-    )
+    given = passphrase_from_descriptor(around.environ, "GWCTL_PASSPHRASE_FD")
+    return Absent("not set") if given is None else _from_text(given.reveal(), "GWCTL_PASSPHRASE_FD")
 
 
 def from_prompt(around: Surroundings) -> Finding:
@@ -126,6 +122,15 @@ def from_prompt(around: Surroundings) -> Finding:
     )
     answer = around.prompt(f"vault {asked}")
     return _from_text(answer.reveal(), "prompt") if answer else Absent("nothing was entered")
+
+
+def passphrase_from_descriptor(environ: Mapping[str, str], variable: str) -> Secret | None:
+    """A passphrase from the descriptor whose number a variable has, without the line's end; None where it is not set.
+    Raises `Locked`."""
+    data = _read_descriptor(environ, variable)
+    if isinstance(data, Absent):
+        return None
+    return Secret(_as_text(data, variable).removesuffix("\n").removesuffix("\r"))
 
 
 SOURCES: Final = (
@@ -162,8 +167,8 @@ def _from_text(text: str, source: str) -> UnlockSecret:
     return UnlockSecret(source, _PASSPHRASE, normalised(text))
 
 
-def _read_descriptor(around: Surroundings, variable: str) -> bytes | Absent:
-    written = around.environ.get(variable)
+def _read_descriptor(environ: Mapping[str, str], variable: str) -> bytes | Absent:
+    written = environ.get(variable)
     if not written:
         return Absent("not set")
     if not (written.isascii() and written.isdigit() and len(written) < 8):

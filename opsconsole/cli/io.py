@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
@@ -83,6 +83,17 @@ class IO:
         """One line to stderr, prefixed with the program's name."""
         self.streams.stderr.write(f"gwctl: {harmless(text)}\n")
         self.streams.stderr.flush()
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """Tells a person how far long work is, on one line of stderr; silent where stderr is no terminal."""
+
+        def tell(done: int, total: int) -> None:
+            if self.streams.stderr.isatty() and total:
+                end = "\n" if done >= total else ""
+                self.streams.stderr.write(f"\rgwctl: {harmless(what)}: {done} of {total}{end}")
+                self.streams.stderr.flush()
+
+        return tell
 
     def paint(self, text: str, hue: str) -> str:
         """`text` in a hue, where stdout shows colours."""

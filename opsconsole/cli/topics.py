@@ -24,6 +24,7 @@ GWCTL_UNLOCK_COMMAND   a command that prints it
                        (the OS keyring)
 GWCTL_PASSPHRASE_FD    an open file descriptor with the passphrase
                        (a prompt, on a terminal)
+GWCTL_NEW_PASSPHRASE_FD is read by gwctl vault change-passphrase alone: the passphrase that is to open from then on.
 
 Every setting can be given as a variable: serve.listen is GWCTL_SERVE_LISTEN (gwctl help settings).
 """

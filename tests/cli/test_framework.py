@@ -32,7 +32,7 @@ TREE = dict(commands())
 
 
 PROMISED = {
-    "vault": "status",
+    "vault": "status unlock change-passphrase test-recovery rotate-data rotate-pepper",
     "vault slots": "list create delete",
     "upstreams": "create list show test disable enable delete presets",
     "customers": "create list show update",

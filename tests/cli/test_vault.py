@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from keyvault.errors import Exit
+from keyvault.vault.history import DUTIES
 from tests.cli.conftest import Gwctl
 
 SLOT = {"id", "kind", "scope", "detail", "created_at"}
@@ -14,7 +15,10 @@ SLOT = {"id", "kind", "scope", "detail", "created_at"}
 def test_the_status_needs_no_unlocking(gwctl: Gwctl) -> None:
     (gwctl.home / "config" / "unlock.key").unlink()
     status = gwctl("vault", "status", "--json").json
-    assert set(status) == {"vault_id", "records", "slots", "data_keys"}
+    last = {f"{duty}_at" for duty in DUTIES}
+    assert set(status) == {"vault_id", "records", "old_pepper_tokens", "slots", "data_keys", "peppers", *last}
+    assert {status[name] for name in last} == {None}
+    assert [(pepper["version"], pepper["tokens"]) for pepper in status["peppers"]] == [(1, 0)]
     assert status["records"] == {"pepper": 1}
     assert {key["compartment"] for key in status["data_keys"]} == {"upstream", "keys"}
     assert set(status["slots"][0]) == SLOT

@@ -21,6 +21,7 @@ from keyvault.settings import Paths
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database
 from keyvault.vault.os_keyring import Absent, OsKeyring
+from keyvault.vault.slot_changes import Slots
 from keyvault.vault.vault import Vault
 
 MISSING = [name for name in ("dbus-daemon", "gnome-keyring-daemon") if shutil.which(name) is None]
@@ -90,6 +91,11 @@ def _vault(database: Database, service: SecretService, tmp_path: Path, **changes
     return Vault(database, Clock(), paths, {**service.environ, **changes})
 
 
+def _slots(database: Database, service: SecretService, tmp_path: Path) -> Slots:
+    paths = Paths.find({"GWCTL_HOME": str(tmp_path / "home")})
+    return Slots(database, Clock(), paths, _vault(database, service, tmp_path), OsKeyring(service.environ))
+
+
 def test_a_secret_is_kept_found_and_removed(service: SecretService) -> None:
     keyring = OsKeyring(service.environ)
     assert keyring.store("account", SECRET) == "secret-service"
@@ -110,8 +116,8 @@ def test_a_vault_opens_by_its_keyring_slot_alone(service: SecretService, databas
 def test_deleting_the_slot_removes_the_item(service: SecretService, database: Database, tmp_path: Path) -> None:
     vault = _vault(database, service, tmp_path)
     made = vault.initialise(SlotKind.KEYRING)
-    vault.create_slot(SlotKind.FILE)
-    assert vault.delete_slot("keyring-1").secret_removed
+    _slots(database, service, tmp_path).create(SlotKind.FILE)
+    assert _slots(database, service, tmp_path).delete("keyring-1").secret_removed
     account = f"{made.vault_id}/keyring-1"
     assert OsKeyring(service.environ).fetch("secret-service", account) == Absent("no such item")
 
@@ -138,7 +144,7 @@ def test_without_a_session_bus_the_next_source_is_asked(
 ) -> None:
     vault = _vault(database, service, tmp_path)
     vault.initialise(SlotKind.KEYRING)
-    vault.create_slot(SlotKind.PASSPHRASE, passphrase=Secret("correct horse battery staple"))
+    _slots(database, service, tmp_path).create(SlotKind.PASSPHRASE, passphrase=Secret("correct horse battery staple"))
     under_cron = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
     with pytest.raises(Locked, match=r"the vault is locked .*OS keyring"):
         _vault(database, service, tmp_path, **under_cron).unlock()

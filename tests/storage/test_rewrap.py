@@ -20,7 +20,9 @@ from keyvault.storage import vault as rows
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import sealed_records
 from keyvault.vault.open_vault import PEPPER, OpenVault
+from keyvault.vault.os_keyring import OsKeyring
 from keyvault.vault.rewrap import DataKeys
+from keyvault.vault.slot_changes import Slots
 from keyvault.vault.upstreams import Upstreams
 from keyvault.vault.vault import Vault
 
@@ -42,6 +44,9 @@ class Bench:
 
     def vault(self, **environ: str) -> Vault:
         return Vault(self.database, self.clock, self.paths, environ)
+
+    def slots(self) -> Slots:
+        return Slots(self.database, self.clock, self.paths, self.vault(), OsKeyring({}))
 
     def upstreams(self, vault: Vault | None = None) -> Upstreams:
         return Upstreams(self.database, vault or self.vault(), self.clock)
@@ -109,7 +114,7 @@ def test_the_pepper_stays_what_it_was(bench: Bench) -> None:
 
 
 def test_a_slot_of_scope_keys_rotates_its_own_compartment_only(bench: Bench, tmp_path: Path) -> None:
-    bench.vault().create_slot(SlotKind.FILE, scope=SlotScope.KEYS, key_file=tmp_path / "cron.key")
+    bench.slots().create(SlotKind.FILE, scope=SlotScope.KEYS, key_file=tmp_path / "cron.key")
     keys_only = bench.vault(GWCTL_KEY_FILE=str(tmp_path / "cron.key"))
     with pytest.raises(Locked):
         bench.data_keys(keys_only).rotate(UPSTREAM)

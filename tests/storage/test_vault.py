@@ -21,7 +21,9 @@ from keyvault.storage.engine import Database
 from keyvault.storage.schema import meta, sealed_records, vault_generations, vault_slots
 from keyvault.vault.generations import new_data_key
 from keyvault.vault.open_vault import PEPPER, UPSTREAM_SECRET
+from keyvault.vault.os_keyring import OsKeyring
 from keyvault.vault.results import InitResult
+from keyvault.vault.slot_changes import Slots
 from keyvault.vault.unlock import Prompt
 from keyvault.vault.vault import Vault
 
@@ -39,6 +41,9 @@ class Bench:
 
     def vault(self, prompt: Prompt | None = None, **environ: str) -> Vault:
         return Vault(self.database, self.clock, self.paths, {**self.environ, **environ}, prompt=prompt)
+
+    def slots(self, vault: Vault | None = None) -> Slots:
+        return Slots(self.database, self.clock, self.paths, vault or self.vault(), OsKeyring(self.environ))
 
     def initialise(self, *, recovery: bool = False) -> InitResult:
         return self.vault().initialise(SlotKind.FILE, recovery=recovery)
@@ -122,9 +127,9 @@ def test_the_status_is_told_without_unlocking(bench: Bench) -> None:
 
 def test_what_was_done_is_in_the_audit_log(bench: Bench) -> None:
     bench.initialise()
-    vault = bench.vault()
-    vault.create_slot(SlotKind.RECOVERY)
-    vault.delete_slot("recovery-1")
+    slots = bench.slots()
+    slots.create(SlotKind.RECOVERY)
+    slots.delete("recovery-1")
     with bench.database.read() as tx:
         assert audit.verify(tx) is None
         actions = [row["action"] for row in audit.rows.oldest_first(tx)]
@@ -140,7 +145,7 @@ def test_a_recovery_code_opens_the_vault_however_it_is_typed(bench: Bench) -> No
     bench.paths.key_file.unlink()
     typed = code.reveal().lower().replace("0", "O").replace("1", "l").replace("-", " ")
     assert bench.vault(prompt=lambda _: Secret(typed)).unlock(Compartment.UPSTREAM).scope is SlotScope.ALL
-    assert bench.vault().test_recovery(Secret(typed)).id == "recovery-1"
+    assert bench.slots().test_recovery(Secret(typed)).id == "recovery-1"
 
 
 def test_a_wrong_recovery_code_says_checksum(bench: Bench) -> None:
@@ -148,7 +153,7 @@ def test_a_wrong_recovery_code_says_checksum(bench: Bench) -> None:
     assert code is not None
     wrong = code.reveal()[:-1] + ("0" if code.reveal()[-1] != "0" else "1")
     with pytest.raises(WrongKey, match="checksum"):
-        bench.vault().test_recovery(Secret(wrong))
+        bench.slots().test_recovery(Secret(wrong))
 
 
 def test_a_passphrase_opens_the_vault(bench: Bench) -> None:
@@ -167,36 +172,35 @@ def test_a_passphrase_opens_the_vault(bench: Bench) -> None:
 
 def test_a_new_slot_opens_and_a_deleted_one_does_not(bench: Bench) -> None:
     bench.initialise()
-    vault = bench.vault()
-    code = vault.create_slot(SlotKind.RECOVERY).recovery_code
+    slots = bench.slots()
+    code = slots.create(SlotKind.RECOVERY).recovery_code
     assert code is not None
-    deleted = vault.delete_slot("file-1")
+    deleted = slots.delete("file-1")
     assert deleted.secret_removed
     assert not bench.paths.key_file.exists()
     bench.vault(prompt=lambda _: code).unlock(Compartment.UPSTREAM)
     with pytest.raises(Conflict, match="last slot that opens everything"):
-        vault.delete_slot("recovery-1")
+        slots.delete("recovery-1")
     with pytest.raises(NotFound, match="no such slot"):
-        vault.delete_slot("file-1")
+        slots.delete("file-1")
 
 
 def test_deleting_a_slot_leaves_a_file_that_holds_another_key(bench: Bench) -> None:
     bench.initialise()
-    vault = bench.vault()
-    vault.create_slot(SlotKind.RECOVERY)
+    slots = bench.slots()
+    slots.create(SlotKind.RECOVERY)
     bench.paths.key_file.write_text("00" * 32)
-    assert not vault.delete_slot("file-1").secret_removed
+    assert not slots.delete("file-1").secret_removed
     assert bench.paths.key_file.exists()
 
 
 def test_a_slot_that_could_not_be_made_leaves_nothing(bench: Bench) -> None:
     bench.initialise()
-    vault = bench.vault()
     with pytest.raises(Conflict):
-        vault.create_slot(SlotKind.FILE)
+        bench.slots().create(SlotKind.FILE)
     with pytest.raises(UsageError):
-        vault.create_slot(SlotKind.PASSPHRASE, passphrase=Secret("short"))
-    assert [slot.id for slot in vault.slots()] == ["file-1"]
+        bench.slots().create(SlotKind.PASSPHRASE, passphrase=Secret("short"))
+    assert [slot.id for slot in bench.slots().list()] == ["file-1"]
     bench.vault().unlock()
 
 
@@ -206,7 +210,7 @@ def test_a_slot_that_could_not_be_made_leaves_nothing(bench: Bench) -> None:
 @pytest.fixture
 def keys_only(bench: Bench, tmp_path: Path) -> Vault:
     bench.initialise()
-    bench.vault().create_slot(SlotKind.FILE, scope=SlotScope.KEYS, key_file=tmp_path / "cron.key")
+    bench.slots().create(SlotKind.FILE, scope=SlotScope.KEYS, key_file=tmp_path / "cron.key")
     return bench.vault(GWCTL_KEY_FILE=str(tmp_path / "cron.key"))
 
 
@@ -228,18 +232,18 @@ def test_scope_keys_cannot_open_or_seal_a_provider_secret(bench: Bench, keys_onl
         assert 1 not in opened._keys.by_number
 
 
-def test_scope_keys_can_neither_make_nor_delete_slots(keys_only: Vault) -> None:
+def test_scope_keys_can_neither_make_nor_delete_slots(bench: Bench, keys_only: Vault) -> None:
     with pytest.raises(Locked):
-        keys_only.create_slot(SlotKind.RECOVERY)
+        bench.slots(keys_only).create(SlotKind.RECOVERY)
     with pytest.raises(Locked):
-        keys_only.delete_slot("file-1")
+        bench.slots(keys_only).delete("file-1")
 
 
 def test_the_last_slot_that_opens_everything_stays_even_beside_one_of_scope_keys(
     bench: Bench, keys_only: Vault
 ) -> None:
     with pytest.raises(Conflict):
-        bench.vault().delete_slot("file-1")
+        bench.slots().delete("file-1")
 
 
 # An attacker who can write the database.
