@@ -1,8 +1,8 @@
 """What the proxy looks things up in: callers, plans, prices and open credentials.
 
 All of it is held in memory and renewed when its epoch in the database changes, so that a revoked key, a new route or a
-changed price counts for the very next request. A credential that cannot be opened takes its own upstream out of
-service, nothing else.
+changed price counts for the very next request. What something else than gwctl has changed is not taken over: the key is
+refused, the upstream is out of service, the routes and prices that held before go on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 
 from keyvault.domain.vault import Compartment, Upstream
+from keyvault.errors import Tampered
 from keyvault.home import Home
 from keyvault.keys.directory import Directory
 from keyvault.metering.prices import PriceBook
@@ -21,8 +22,9 @@ from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.planner import Planner
-from keyvault.storage import epochs, switch
+from keyvault.storage import credentials, epochs, routes, switch
 from keyvault.storage.epochs import Epochs
+from keyvault.vault.manifest import RESEAL
 
 __all__ = ["ServingUpstream", "Tables"]
 
@@ -39,8 +41,13 @@ class Tables:
         self._looked = False
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
+        self.guard = home.seals.guard()
         self.directory = Directory(
-            home.database, vault.peppers, clock=home.clock, environments=home.settings.environments
+            home.database,
+            vault.peppers,
+            clock=home.clock,
+            environments=home.settings.environments,
+            doubted=self.guard.doubted_keys,
         )
         self.upstreams: Mapping[str, Chooser] = {}
         self.doubted: dict[int, ServingUpstream] = {}
@@ -49,6 +56,7 @@ class Tables:
         self.directory.load()
         self._renew_switch()
         self.time = Timekeeper(home.clock, timekeeper.seen(home), self.directory.endings, accept=accept_clock)
+        self._revision = routes.NO_ROUTES
         self._renew_upstreams()
         self._renew_planner()
         self._renew_prices()
@@ -67,21 +75,21 @@ class Tables:
         self._loop.call_soon(self._look_again)
 
     @property
-    def applied(self) -> Mapping[str, int]:
-        """Aggregate → the change epoch that the tables are as of."""
-        return dict(zip(epochs.AGGREGATES, self._seen, strict=True))
+    def seen(self) -> Epochs:
+        """The change epochs that the tables are as of."""
+        return self._seen
 
     def _look_again(self) -> None:
         self._looked = False
 
     def _renew(self, found: Epochs) -> None:
-        keys, upstreams, routes, prices = found
+        keys, upstreams, revisions, prices = found
         if keys != self._seen[0]:
             self.directory.refresh(keys)
             self._renew_switch()
         if upstreams != self._seen[1]:
             self._renew_upstreams()
-        if (upstreams, routes) != self._seen[1:3]:
+        if (upstreams, revisions) != self._seen[1:3]:
             self._renew_planner()
         if prices != self._seen[3]:
             self._renew_prices()
@@ -97,26 +105,51 @@ class Tables:
     def _renew_upstreams(self) -> None:
         serving: dict[str, Chooser] = {}
         known: list[Upstream] = []
+        doubted = self._doubted_upstreams()
         for opened in self._home.upstreams.open_all():
             name = opened.upstream.name
             for problem in opened.problems:
                 log.error("credential out of service", upstream=name, reason=problem.code, detail=problem.message)
-            if opened.credentials:
+            if opened.credentials and opened.upstream.id not in doubted:
                 serving[name] = Chooser(opened)
                 known.append(opened.upstream)
             else:
                 known.append(replace(opened.upstream, disabled=True))
         self.upstreams, self._known = serving, known
 
+    def _doubted_upstreams(self) -> set[int]:
+        """The ids of upstreams that are not vouched for, by themselves or by one of their credentials."""
+        with self._home.database.snapshot() as tx:
+            bad = self.guard.doubted(tx, "credentials")
+            owners = {owner for owner, found in credentials.by_upstream(tx).items() if {c.id for c in found} & bad}
+            return self.guard.doubted(tx, "upstreams") | owners
+
     def _renew_switch(self) -> None:
-        with self._home.database.read() as tx:
-            self.suspended = switch.suspended(tx)
+        with self._home.database.snapshot() as tx:
+            self.suspended = switch.suspended(tx) or bool(self.guard.doubted(tx, "gateway"))
             """Whether the operator stopped everybody."""
 
     def _renew_planner(self) -> None:
-        routes, default = self._home.routes.current().routes, self._home.settings.default_upstream
-        self.planner = Planner(routes, self._known, default)
+        self._renew_routes()
+        self.planner = Planner(self._revision.routes, self._known, self._home.settings.default_upstream)
+
+    def _renew_routes(self) -> None:
+        """Take the newest revision over if it is vouched for; the last one that was stays otherwise."""
+        with self._home.database.snapshot() as tx:
+            found = routes.current(tx)
+            if not self.guard.doubted(tx, "revisions", [found.number]) and found.number >= self._revision.number:
+                self._revision = found
+            elif self._revision is routes.NO_ROUTES:
+                raise _unvouched(f"revision {found.number} of the routes")
 
     def _renew_prices(self) -> None:
-        with self._home.database.read() as tx:
-            self.prices = PriceBook.load(tx)
+        """Take the prices over if all of them are vouched for; those that were stay otherwise."""
+        with self._home.database.snapshot() as tx:
+            if not self.guard.doubted(tx, "prices"):
+                self.prices = PriceBook.load(tx)
+            elif not hasattr(self, "prices"):
+                raise _unvouched("a price")
+
+
+def _unvouched(what: str) -> Tampered:
+    return Tampered(f"{what} was changed by something else than gwctl; nothing is served by it", hint=RESEAL)
