@@ -5,7 +5,7 @@ All refusals that a caller can provoke are raised here, with the same words for 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
 from keyvault.domain.endpoints import ENDPOINTS, Dialect, Endpoint, Family
@@ -17,6 +17,9 @@ from keyvault.proxy.dialects.body import Body, read_body
 from keyvault.proxy.dialects.references import stored_reference
 from keyvault.proxy.http1 import Exchange, Request
 from keyvault.proxy.relay import Relay
+
+if TYPE_CHECKING:
+    from keyvault.proxy.isolation.claim import Claim
 
 PREFIX: Final = "/v1"
 USAGE_ON_REQUEST: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
@@ -34,11 +37,13 @@ class Call:
         "as_of",
         "body",
         "caller",
+        "claim",
         "cost_pico",
         "credential_id",
         "dialect",
         "endpoint",
         "exchange",
+        "free",
         "path",
         "pin",
         "relay",
@@ -60,6 +65,8 @@ class Call:
         self.relay: Relay | None = None  # of the attempt under way
         self.withdrawn: Refusal | None = None  # what the caller gets since its access was taken away
         self.cost_pico: int | None = None
+        self.claim: Claim | None = None  # what an isolated key's request names and makes at the provider
+        self.free = False  # nothing is paid for the answer itself
         self.credential_id: int | None = None  # the credential that made what the request refers to
         self.caller: Caller
         self.body: Body
@@ -95,7 +102,7 @@ class Call:
     @property
     def asks_for_free(self) -> bool:
         """A question that no provider takes money for."""
-        return self.asks_for_models or (self.endpoint is not None and self.endpoint.free)
+        return self.free or self.asks_for_models or (self.endpoint is not None and self.endpoint.free)
 
 
 def family_of(request: Request) -> Family:

@@ -37,6 +37,7 @@ from keyvault.proxy.tables import Tables
 from keyvault.proxy.timekeeper import remember, remembering
 from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
+from keyvault.proxy.vouching import Vouching
 from keyvault.proxy.watch import Watch, within
 from keyvault.settings import Settings
 from keyvault.vault.hygiene import harden_process
@@ -118,7 +119,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             tables,
             gateway,
             metrics,
-            chores=[tables.directory.flush, remembering(home, tables.time)],
+            chores=[tables.directory.flush, remembering(home, tables.time), Vouching(home, tables.guard)],
             commands={"cut": gateway.underway.cut},
         )
         upkeep = Upkeep(home, tables)

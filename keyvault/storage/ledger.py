@@ -25,6 +25,7 @@ from keyvault.storage.schema import (
     aliases,
     attempts,
     ledger_changes,
+    objects,
     open_attempts,
     targets,
     totals_day,
@@ -86,6 +87,11 @@ class Transaction:
         """Rows of (bucket, key id, alias id, target id, *SUMS), no two of one table with the same first four."""
         for upsert, rows in zip(self._statements.upsert_totals, (minute, quarter, day), strict=True):
             upsert.run(self._cursor, rows)
+
+    def settle_object(self, object_id: str, upstream: str) -> bool:
+        """Say of pending work at a provider that it is booked; False where it is not pending."""
+        self._run(self._statements.update_object, {"of_object": object_id, "of_upstream": upstream})
+        return bool(self._cursor.rowcount)
 
     def mark(self, worker: str) -> None:
         """Count one more transaction of this worker."""
@@ -215,6 +221,7 @@ class _Statements:
         self.select_orphans = _orphans(is_sqlite).compile(dialect=dialect)
         self.select_last = _last().compile(dialect=dialect)
         self.update_final = _finish().compile(dialect=dialect)
+        self.update_object = _settle_object().compile(dialect=dialect)
         self.select_oldest = sa.select(sa.func.min(totals_minute.c.bucket)).compile(dialect=dialect)
         minutes = sa.delete(totals_minute).where(totals_minute.c.bucket < sa.bindparam("before"))
         self.delete_minutes = minutes.compile(dialect=dialect)
@@ -282,3 +289,12 @@ def _finish() -> sa.Update:
         attempts.c.number == sa.bindparam("attempt", type_=sa.Integer),
     )
     return sa.update(attempts).where(this).values(final=1)
+
+
+def _settle_object() -> sa.Update:
+    this = sa.and_(
+        objects.c.object_id == sa.bindparam("of_object", type_=sa.Text),
+        objects.c.upstream == sa.bindparam("of_upstream", type_=sa.Text),
+        objects.c.state == sa.literal_column("'pending'"),
+    )
+    return sa.update(objects).where(this).values(state=sa.literal_column("'settled'"), due_ms=None)

@@ -103,6 +103,15 @@ def read_multipart(dialect: Dialect, content_type: bytes, body: bytes) -> Body:
     )
 
 
+def form_fields(content_type: bytes, body: bytes) -> list[tuple[str, str | None]]:
+    """Name and text of each part of a form, in order; None for a file, and for what is no short plain text."""
+    found: list[tuple[str, str | None]] = []
+    for part in _parts(body, b"--" + _boundary(content_type)):
+        short = part.plain and part.end - part.value <= MAX_VALUE_BYTES
+        found.append((part.name, _text(part, body) if short else None))
+    return found
+
+
 def _bad(why: str) -> Refusal:
     return Refusal(400, "invalid_form", f"could not read the form: {why}")
 
