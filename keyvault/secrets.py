@@ -49,14 +49,32 @@ class Secret:
     __copy__ = __deepcopy__ = __reduce__ = __reduce_ex__ = __getstate__ = _refuse
 
 
-_CREDENTIAL: Final = re.compile(
-    r"(?i)(?<![a-z0-9])(?:sk|pk|rk|gsk|xai|key|pplx|hf|r8)[-_][A-Za-z0-9_\-.]{12,}|AIza[A-Za-z0-9_-]{20,}|bearer\s+[A-Za-z0-9_\-.=+/]{12,}"
+REDACTED: Final = "[redacted]"
+_PREFIX: Final = "(?:sk|pk|rk|gsk|xai|pplx|hf|r8|fw|tgp|nvapi|csk|ghp|github_pat|glpat|key)"
+_SHAPES: Final = (
+    rf"(?<![a-z0-9]){_PREFIX}[-_][\w.-]{{12,}}",  # a provider's, a code host's or a gateway's key
+    r"\bAIza[\w-]{20,} | \bA[KS]IA[0-9A-Z]{12,} | \beyJ[\w-]{8,}\.[\w.-]+",  # Google, AWS, JWT
+    r"(?<=bearer\ )\S{8,} | (?<=basic\ )[a-z0-9+/=]{8,}",  # what a header carried
+    r"(?<=://)[^/@\s]+(?=@)",  # user and password of a URL
 )
+_LIKELY: Final = (
+    rf"\b(?:{_PREFIX}|or)[-_][\w*.-]{{6,}} | \bAIza[\w*-]{{10,}}",  # shortened, or with stars in it
+    r"(?<=bearer\ )\S+",
+    r"[a-z0-9+/_-]{48,}=*",  # any long random run
+)
+_CREDENTIAL: Final = re.compile(" | ".join(_SHAPES), re.IGNORECASE | re.VERBOSE)
+_CREDENTIAL_OR_LIKE: Final = re.compile(" | ".join((*_SHAPES, *_LIKELY)), re.IGNORECASE | re.VERBOSE)
 
 
 def scrub(text: str, known: Iterable[str] = ()) -> str:
-    """`text` without the `known` secrets and without anything shaped like a provider's or a gateway's key."""
+    """`text` without the `known` secrets and without anything shaped like a credential of anybody."""
     for secret in known:
         if secret:
-            text = text.replace(secret, "[redacted]")
-    return _CREDENTIAL.sub("[redacted]", text)
+            text = text.replace(secret, REDACTED)
+    return _CREDENTIAL.sub(REDACTED, text)
+
+
+def scrub_foreign(text: str, mask: str = REDACTED) -> str:
+    """A text that somebody else wrote, such as a provider's error, without what is or might be a credential: shortened
+    ones and every long random run too, which in our own texts are digests and paths."""
+    return _CREDENTIAL_OR_LIKE.sub(mask, text)

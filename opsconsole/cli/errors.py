@@ -7,19 +7,17 @@ came through follow, without values: locals are never shown and known shapes of 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import typer
 
 from keyvault.errors import Exit, GatewayError
+from keyvault.secrets import scrub
 from opsconsole.cli.io import IO, OutputClosed
 from opsconsole.cli.session import NothingSetUp
-
-_SECRET_SHAPES: Final = re.compile(r"\b(?:sk|gsk|xai|key|pk)[-_][A-Za-z0-9_-]{8,}|(?i:bearer|basic)\s+\S+|://[^/@\s]+@")
 
 
 def guarded(command: Callable[[], Any], io: IO, *, debug: bool) -> int:
@@ -80,7 +78,7 @@ def _operating_system(error: OSError) -> str:
 def _trace(io: IO, error: BaseException) -> None:
     """The frames and the message, masked; `TracebackException` captures no locals unless told to."""
     for line in traceback.TracebackException.from_exception(error).format(chain=True):
-        io.streams.stderr.write(_SECRET_SHAPES.sub("***", line))
+        io.streams.stderr.write(scrub(line))
 
 
 def _discard_output() -> None:

@@ -14,20 +14,13 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from keyvault.secrets import scrub_foreign
+
 MAX_TEXT: Final = 300
 MAX_READ_BYTES: Final = 64 * 1024
 MASK: Final = "***"
 
 _json = msgspec.json.Decoder(Any)
-_TOKEN_LIKE: Final = re.compile(
-    r"""(?x)
-    \b(?:sk|pk|rk|gsk|xai|hf|r8|key|fw|tgp|nvapi|pplx|csk|ghp|github_pat|glpat|or)[-_][\w*.-]{6,}  # provider prefixes
-    | \bAIza[\w*-]{10,} | \bA[KS]IA[0-9A-Z]{12,} | \beyJ[\w-]{8,}\.[\w.-]+                  # Google, AWS, JWT
-    | (?<=bearer\ )\S+                                                                         # whatever was sent
-    | [A-Za-z0-9+/_-]{48,}=*                                                                   # any long random run
-    """,
-    re.IGNORECASE,
-)
 _TAGS: Final = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_.:-]+")
 
@@ -63,12 +56,12 @@ def _code(error: Mapping[str, Any]) -> str:
     words = [value for value in found if isinstance(value, str) and value]
     numbers = [str(value) for value in found if type(value) is int]
     chosen = next(iter(words + numbers), "")
-    return _NOT_CODE.sub("_", _TOKEN_LIKE.sub(MASK, chosen))[:64]
+    return _NOT_CODE.sub("_", scrub_foreign(chosen, MASK))[:64]
 
 
 def _line(text: str) -> str:
     printable = "".join(character if character.isprintable() else " " for character in text[: 4 * MAX_TEXT])
-    line = _TOKEN_LIKE.sub(MASK, " ".join(printable.split()))
+    line = scrub_foreign(" ".join(printable.split()), MASK)
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
 
 
