@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from keyvault.errors import GatewayError
-from keyvault.keys.rotation import Rotation
 from keyvault.secrets import Secret
+
+if TYPE_CHECKING:
+    from keyvault.keys.rotation import Rotation
 
 
 class DeliveryFailed(GatewayError):
@@ -25,6 +27,11 @@ class DeliveryFailed(GatewayError):
 
 class Delivery(Protocol):
     """A place for one key's secret."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether `held` can look into the place."""
+        ...
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep others from changing the place during a rotation. Raises `UnderWay`."""
@@ -53,6 +60,8 @@ class Delivery(Protocol):
 
 class Handed:
     """Base of deliveries to someone who cannot be looked at and gives nothing back."""
+
+    visible = False
 
     def alone(self) -> AbstractContextManager[object]:
         return contextlib.nullcontext()

@@ -31,6 +31,8 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 class FileDelivery:
     """A file of its own (`--out`) or a line of one (`--env-file`)."""
 
+    visible = True
+
     def __init__(self, path: Path, form: Form, locks: Locks, wait: timedelta) -> None:
         self.path = path
         self._form = form

@@ -1,4 +1,4 @@
-"""A rotation from beginning to end: lock, mint, deliver, prove, acknowledge.
+"""A rotation from beginning to end: lock, mint, prove, deliver, acknowledge.
 
 One process at a time rotates a key, from before the new secret exists until it is acknowledged. Killed at any instant,
 it leaves a working secret where it was delivering to, and the next rotation of the key finds out how far it came: a
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -99,8 +99,12 @@ class Rotations:
     def due(self) -> Sequence[Key]:
         """The keys whose policy asks for a new secret now."""
         now = self._clock.now()
-        live = [key for key in self._keys.list() if key.state_at(now) in (KeyState.ACTIVE, KeyState.SUSPENDED)]
-        return [key for key in live if (due := due_at(key)) is not None and due <= now]
+        return [key for key in self.living() if (due := due_at(key)) is not None and due <= now]
+
+    def living(self) -> Sequence[Key]:
+        """The keys that can be rotated, by name."""
+        now = self._clock.now()
+        return [key for key in self._keys.list() if key.state_at(now) in (KeyState.ACTIVE, KeyState.SUSPENDED)]
 
     def end_grace(self, name: str) -> Key:
         """Have the old secret refused from now on. Raises `Conflict` where none is in grace."""
@@ -159,15 +163,15 @@ class Rotations:
         else:
             done = self._mint(key, dead, terms)
             if not done.changed:
-                return done
+                return self._looked_at(done, held, visible=delivery.visible)
             yield "minted"
             steps = delivery.steps(done)
         try:
-            yield from steps
             if prove is not None:
                 assert done.secret is not None
                 prove(done.secret)
                 yield "proved"
+            yield from steps
         except BaseException as error:
             self._take_back(done, delivery, error)
             raise
@@ -175,7 +179,7 @@ class Rotations:
         yield "acknowledged"
         with contextlib.suppress(OSError):  # what is left over is removed by the next rotation
             delivery.done()
-        return rotation.told(done, key, self._clock.now())
+        return rotation.told(done, key, self._clock.now(), visible=delivery.visible)
 
     def _mint(self, key: Key, dead: Generation | None, terms: Terms) -> Rotation:
         try:
@@ -186,6 +190,13 @@ class Rotations:
             if terms.if_older_than is None:
                 raise
             return rotation.left(key, self._clock.now(), error.message)
+
+    def _looked_at(self, done: Rotation, held: Secret | None, *, visible: bool) -> Rotation:
+        """A rotation that did nothing, and whether that leaves the place with the current secret."""
+        active = done.key.generation_in(GenerationState.ACTIVE, self._clock.now())
+        if not visible or active is None:
+            return done
+        return replace(done, in_place=held is not None and self._is_of(held, done.key, active))
 
     def _take_back(self, done: Rotation, delivery: Delivery, error: BaseException) -> None:
         """Leave everything as it was. While the new secret may still be in its place, it goes on working."""

@@ -43,6 +43,8 @@ class Rotation:
     previous_valid_until: datetime | None
     """None while the new one is pending."""
     reason: str | None = None
+    in_place: bool | None = None
+    """Whether the place to deliver to holds the key's current secret; None where nobody can look."""
 
 
 def check_can_rotate(key: Key, now: datetime) -> None:
@@ -164,10 +166,10 @@ def extended(key: Key, old: Generation, until: datetime | timedelta, now: dateti
     return end
 
 
-def told(done: Rotation, key: Key, now: datetime) -> Rotation:
+def told(done: Rotation, key: Key, now: datetime, *, visible: bool) -> Rotation:
     """A rotation as it stands once the new generation is active."""
     old = key.generation_in(GenerationState.GRACE, now)
-    return replace(done, key=key, previous_valid_until=old.valid_until if old else None)
+    return replace(done, key=key, previous_valid_until=old.valid_until if old else None, in_place=visible or None)
 
 
 def _overlap(key: Key, pending: Generation | None, grace: Generation | None) -> UnderWay:

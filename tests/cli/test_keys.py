@@ -117,7 +117,7 @@ def test_a_terminal_shows_the_secret_once(gwctl: Gwctl) -> None:
 def test_rotating_gives_a_new_secret_and_acknowledges_its_delivery(gwctl: Gwctl) -> None:
     first = gwctl("keys", "create", "bot", "--json").json["secret"]
     rotated = gwctl("keys", "rotate", "bot", "--grace", "24h", "--json").json
-    assert set(rotated) == {"changed", "name", "secret", "generation", "previous", "reason"}
+    assert set(rotated) == {"changed", "name", "secret", "generation", "previous", "reason", "delivered_to", "in_place"}
     assert rotated["changed"] is True
     assert TOKEN.fullmatch(rotated["secret"])
     assert rotated["secret"] != first
