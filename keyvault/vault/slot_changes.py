@@ -23,6 +23,7 @@ from keyvault.storage.vault import StoredSlot
 from keyvault.vault import history, slots
 from keyvault.vault.enrolment import enrol, withdraw
 from keyvault.vault.generations import Access
+from keyvault.vault.hygiene import harden_process
 from keyvault.vault.os_keyring import OsKeyring
 from keyvault.vault.passphrase import normalised
 from keyvault.vault.recovery import read_code
@@ -127,6 +128,7 @@ class Slots:
 
     def test_recovery(self, code: Secret) -> Slot:
         """The recovery slot that a code opens, with all that an unlock checks. Raises `WrongKey`, `Tampered`."""
+        harden_process()
         secret = UnlockSecret("recovery code", frozenset({SlotKind.RECOVERY}), read_code(code.reveal()))
         with self._database.write() as tx:
             table = slots.read_table(tx)

@@ -23,6 +23,7 @@ from keyvault.storage.vault import StoredSlot
 from keyvault.vault import history, slots
 from keyvault.vault.enrolment import Enrolment, enrol
 from keyvault.vault.generations import Access, new_data_key, open_data_keys
+from keyvault.vault.hygiene import harden_process
 from keyvault.vault.manifest import SealKeys, seal_all
 from keyvault.vault.open_vault import PEPPER, OpenVault
 from keyvault.vault.os_keyring import Absent, OsKeyring
@@ -167,6 +168,7 @@ class Vault:
         self, undo: contextlib.ExitStack, access: Access, kind: SlotKind, passphrase: Secret | None
     ) -> Enrolment:
         """Place the secret of a first slot, outside of any transaction: keyrings are slow and Argon2 is meant to be."""
+        harden_process()
         self._paths.make()
         made = enrol(
             kind,
@@ -186,6 +188,8 @@ class Vault:
         return slot
 
     def _read_slots(self) -> tuple[str, list[StoredSlot]]:
+        """What can be opened, read before anything is: from here on this process may hold a secret."""
+        harden_process()
         with self._database.read() as tx:
             return _vault_id(tx), slots.read_table(tx)
 
