@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from keyvault.clock import Clock, from_ms
 from keyvault.domain.keys import ENVIRONMENTS, Caller, GenerationState, KeyState
+from keyvault.errors import Tampered
 from keyvault.keys import rotation, token
 from keyvault.keys.moving import Moves
 from keyvault.secrets import scrub
@@ -24,6 +25,7 @@ from keyvault.storage.engine import Database, Transaction
 
 __all__ = ["Caller", "Directory", "UsableToken"]
 
+_MAY_ACTIVATE = (KeyState.ACTIVE, KeyState.SUSPENDED)
 LONGEST_CLIENT = 120
 """Characters kept of what a client calls itself."""
 
@@ -41,10 +43,12 @@ class Directory:
         *,
         clock: Clock | None = None,
         environments: Collection[str] = ENVIRONMENTS,
+        doubted: Callable[[Transaction, Collection[int]], Collection[int]] | None = None,
     ) -> None:
         """`peppers` opens the vault and gives every pepper by version; it is asked again when a new version appears.
 
-        Keys of other `environments` are not known here.
+        Keys of other `environments` are not known here. `doubted` says which of some keys nobody vouches for; none of
+        their tokens is usable.
         """
         self._database = database
         self._read_peppers = peppers
@@ -57,6 +61,7 @@ class Directory:
         self._adopted: set[bytes] = set()
         """The MACs of tokens that have another form than ours."""
         self._environments = environments
+        self._doubted = doubted
         self._uses: dict[tuple[int, int], Use] = {}
         self.epoch = -1
         """The change epoch of keys that the directory has seen."""
@@ -68,9 +73,9 @@ class Directory:
     def load(self) -> None:
         """Read everything. Raises `Locked` when the vault cannot be opened."""
         self._load_peppers()
-        with self._database.read() as tx:
+        with self._database.snapshot() as tx:
             epoch = epochs.current(tx)[0]
-            changed = rows.changed_since(tx, -1)
+            changed = self._changed_since(tx, -1)
         for gone in self._macs_of_key.keys() - changed.keys():
             changed[gone] = []
         self._take(changed)
@@ -83,10 +88,9 @@ class Directory:
         if epoch < self.epoch:
             self.load()
             return
-        with self._database.read() as tx:
-            # The epoch is read first: a change between the two statements is read now and once more next time.
+        with self._database.snapshot() as tx:
             epoch = epochs.current(tx)[0]
-            changed = rows.changed_since(tx, self.epoch)
+            changed = self._changed_since(tx, self.epoch)
             versions = peppers.versions(tx)
         if versions and set(versions) != self._peppers.keys():
             self._load_peppers()
@@ -133,14 +137,20 @@ class Directory:
         if not uses:
             return
         try:
+            for use in filter(self._is_pending, uses):
+                self._activate(use)
             with self._database.write() as tx:
-                for use in uses:
-                    self._activate(tx, use)
                 rows.record_uses(tx, [_presentable(use) for use in uses])
         except BaseException:
             for use in uses:
                 self._uses.setdefault((use.key_id, use.generation), use)
             raise
+
+    def _changed_since(self, tx: Transaction, epoch: int) -> dict[int, list[UsableToken]]:
+        changed = rows.changed_since(tx, epoch)
+        if self._doubted is not None and changed:
+            changed.update({key_id: [] for key_id in self._doubted(tx, changed.keys())})
+        return changed
 
     def _take(self, changed: Mapping[int, list[UsableToken]]) -> None:
         """Put in what is usable before taking out what is not, so that no token misses a moment."""
@@ -163,18 +173,15 @@ class Directory:
         """Take the noted uses one by one: the event loop may add others meanwhile."""
         return [self._uses.popitem()[1] for _ in range(len(self._uses))]
 
-    def _activate(self, tx: Transaction, use: Use) -> None:
-        if not self._is_pending(use):
-            return
-        key = key_rows.find_by_id(tx, use.key_id)
-        generation = key and key.generation(use.generation)
-        if (
-            key
-            and generation
-            and generation.state is GenerationState.PENDING
-            and key.state in (KeyState.ACTIVE, KeyState.SUSPENDED)
-        ):
-            rotation.activate(tx, self._clock, key, use.generation, from_ms(use.at_ms), by="use")
+    def _activate(self, use: Use) -> None:
+        try:
+            with self._database.change() as tx:
+                key = key_rows.find_by_id(tx, use.key_id)
+                generation = key and key.generation(use.generation)
+                if key and generation and generation.state is GenerationState.PENDING and key.state in _MAY_ACTIVATE:
+                    rotation.activate(tx, self._clock, key, use.generation, from_ms(use.at_ms), by="use")
+        except Tampered:
+            return  # it stays pending, and whoever watches over the rows tells of it
 
     def _is_pending(self, use: Use) -> bool:
         macs = self._macs_of_key.get(use.key_id, frozenset())

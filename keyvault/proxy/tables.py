@@ -8,11 +8,13 @@ refused, the upstream is out of service, the routes and prices that held before 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
 
+from keyvault.domain.routes import Revision
 from keyvault.domain.vault import Compartment, Upstream
 from keyvault.errors import Tampered
 from keyvault.home import Home
@@ -56,10 +58,10 @@ class Tables:
         self.directory.load()
         self._renew_switch()
         self.time = Timekeeper(home.clock, timekeeper.seen(home), self.directory.endings, accept=accept_clock)
-        self._revision = routes.NO_ROUTES
         self._renew_upstreams()
+        self._revision = self._read_routes()
         self._renew_planner()
-        self._renew_prices()
+        self.prices = self._read_prices()
 
     def refresh(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read.
@@ -89,10 +91,14 @@ class Tables:
             self._renew_switch()
         if upstreams != self._seen[1]:
             self._renew_upstreams()
+        with contextlib.suppress(Tampered):  # what held before goes on, and an alert says so
+            if revisions != self._seen[2]:
+                self._revision = self._read_routes(self._revision.number)
         if (upstreams, revisions) != self._seen[1:3]:
             self._renew_planner()
-        if prices != self._seen[3]:
-            self._renew_prices()
+        with contextlib.suppress(Tampered):
+            if prices != self._seen[3]:
+                self.prices = self._read_prices()
         self._seen = found
 
     def serving(self) -> list[Upstream]:
@@ -130,25 +136,22 @@ class Tables:
             """Whether the operator stopped everybody."""
 
     def _renew_planner(self) -> None:
-        self._renew_routes()
         self.planner = Planner(self._revision.routes, self._known, self._home.settings.default_upstream)
 
-    def _renew_routes(self) -> None:
-        """Take the newest revision over if it is vouched for; the last one that was stays otherwise."""
+    def _read_routes(self, at_least: int = 0) -> Revision:
+        """The newest revision. Raises `Tampered` where nobody vouches for it, or where newer ones are gone."""
         with self._home.database.snapshot() as tx:
             found = routes.current(tx)
-            if not self.guard.doubted(tx, "revisions", [found.number]) and found.number >= self._revision.number:
-                self._revision = found
-            elif self._revision is routes.NO_ROUTES:
+            if self.guard.doubted(tx, "revisions", [found.number]) or found.number < at_least:
                 raise _unvouched(f"revision {found.number} of the routes")
+            return found
 
-    def _renew_prices(self) -> None:
-        """Take the prices over if all of them are vouched for; those that were stay otherwise."""
+    def _read_prices(self) -> PriceBook:
+        """All prices. Raises `Tampered` where nobody vouches for one of them."""
         with self._home.database.snapshot() as tx:
-            if not self.guard.doubted(tx, "prices"):
-                self.prices = PriceBook.load(tx)
-            elif not hasattr(self, "prices"):
-                raise _unvouched("a price")
+            if bad := self.guard.doubted(tx, "prices"):
+                raise _unvouched(self.guard.doubts["prices", min(bad)].partition(" was ")[0])
+            return PriceBook.load(tx)
 
 
 def _unvouched(what: str) -> Tampered:

@@ -107,7 +107,7 @@ class SealedRow:
 
     @property
     def _step(self) -> Any:
-        return dict(self.fields)[VOUCHED[self.name].switch or ""]
+        return dict(self.fields).get(VOUCHED[self.name].switch or "")
 
 
 def touch(tx: Transaction, name: str, *ids: int) -> None:

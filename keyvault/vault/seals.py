@@ -22,6 +22,7 @@ from keyvault.vault import manifest
 from keyvault.vault.manifest import Manifest, SealKeys, Standing
 
 if TYPE_CHECKING:
+    from keyvault.vault.guard import Guard
     from keyvault.vault.open_vault import OpenVault
     from keyvault.vault.vault import Vault
 
@@ -88,6 +89,14 @@ class Seals:
         if self._keys is None or self._keys[0] is not opened:
             self._keys = opened, SealKeys.of(opened.access)
         return self._keys[1]
+
+    def guard(self) -> Guard:
+        """A fresh memory of which rows may be acted by. Raises `Locked`."""
+        from keyvault.vault.guard import Guard
+
+        self.open()
+        assert self.keys is not None
+        return Guard(self.keys)
 
     def check(self, opened: OpenVault) -> None:
         """Whether the database holds what was sealed last, and is not older than the journal. Raises `Tampered` or

@@ -1,0 +1,69 @@
+"""Which rows a running proxy may act by: those that are vouched for, and never an earlier version of one it has seen.
+
+A seal shows a row that was edited. What it cannot show is a row as it was before, put back with its seal, or one turned
+back that had taken access away while the vault was locked: those show against what this process remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from keyvault.storage import seals as rows
+from keyvault.storage.engine import Transaction
+from keyvault.storage.seals import SealedRow
+from keyvault.vault.manifest import SealKeys, Standing
+from keyvault.vault.seals import described
+
+
+class Guard:
+    """What one process knows of the rows it acts by. For one thread."""
+
+    def __init__(self, keys: SealKeys) -> None:
+        self._keys = keys
+        self._seen: dict[tuple[str, int], tuple[int, bool]] = {}
+        """Table and id → version, and whether it denied access."""
+        self._doubts: dict[tuple[str, int], str] = {}
+
+    @property
+    def doubts(self) -> Mapping[tuple[str, int], str]:
+        """Table and id of every row that is not acted by → why, in plain words."""
+        return dict(self._doubts)
+
+    def doubted(self, tx: Transaction, name: str, ids: Collection[int] | None = None) -> set[int]:
+        """The ids of rows of a table, or of some of them, that must not be acted by."""
+        return {row.id for row in self._look(tx, name, ids) if (name, row.id) in self._doubts}
+
+    def doubted_keys(self, tx: Transaction, ids: Collection[int]) -> set[int]:
+        """The ids of keys that must not be admitted because of themselves, their project or their customer."""
+        keys = self._look(tx, "keys", ids)
+        projects = self._look(tx, "projects", {_field(key, "project_id") for key in keys})
+        customers = self.doubted(tx, "customers", {_field(project, "customer_id") for project in projects})
+        bad = {p.id for p in projects if ("projects", p.id) in self._doubts or _field(p, "customer_id") in customers}
+        return {k.id for k in keys if ("keys", k.id) in self._doubts or _field(k, "project_id") in bad}
+
+    def _look(self, tx: Transaction, name: str, ids: Collection[int] | None) -> list[SealedRow]:
+        listed = {row_id for table, row_id in rows.unsealed_rows(tx) if table == name}
+        found = rows.read(tx, name, ids)
+        for row in found:
+            why = self._why_not(row, row.id in listed)
+            if why is None:
+                self._doubts.pop((name, row.id), None)
+                self._seen[name, row.id] = row.version, row.denies
+            else:
+                self._doubts[name, row.id] = f"{described(row)} {why}"
+        return found
+
+    def _why_not(self, row: SealedRow, denied_while_locked: bool) -> str | None:
+        if self._keys.standing(row) is Standing.UNFIT:
+            return "was changed by something else than gwctl"
+        version, denied = self._seen.get((row.name, row.id), (row.version, denied_while_locked))
+        if row.version < version:
+            return "was put back as it had been before"
+        if row.version == version and (denied or denied_while_locked) and not row.denies:
+            return "had been stopped, and was turned back by something else than gwctl"
+        return None
+
+
+def _field(row: SealedRow, name: str) -> Any:
+    return dict(row.fields)[name]
