@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from keyvault.clock import Clock
+from keyvault.domain.vault import Credential
 from keyvault.proxy.choosing import ServingUpstream
-from keyvault.vault.lifecycle import Credentials
 from keyvault.vault.testing import TestResult, list_models, test_upstream
 from keyvault.vault.upstreams import OpenUpstream
 
@@ -36,10 +36,18 @@ class _Wait:
     seconds: float
 
 
+class Asides(Protocol):
+    """Keeps which credentials stand aside."""
+
+    def step_aside(self, credential: Credential, name: str, note: str) -> bool: ...
+
+    def come_back(self, credential: Credential, name: str) -> bool: ...
+
+
 class Refusals:
     """Looks into doubted credentials and into those that stand aside. `look` blocks: call it from a thread."""
 
-    def __init__(self, credentials: Credentials, clock: Clock, ask: Ask) -> None:
+    def __init__(self, credentials: Asides, clock: Clock, ask: Ask) -> None:
         self._credentials = credentials
         self._clock = clock
         self._ask = ask
