@@ -183,14 +183,13 @@ def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> list[
     if ids is not None:
         query = query.where(identity.in_(ids))
     parts = _parts(tx, vouched, ids)
-    found = []
-    for row in tx.execute(query):
-        values = row._mapping
-        fields = [(name, values[name]) for name in vouched.counts]
+    found: list[SealedRow] = []
+    values: list[Any]
+    for row_id, version, seal, *values in tx.execute(query):
+        fields: list[tuple[str, Any]] = list(zip(vouched.counts, values, strict=True))
         if vouched.parts is not None:
-            fields.append((vouched.parts[0].name, tuple(parts.get(row.row_id, ()))))
-        seal = None if row.seal is None else bytes(row.seal)
-        found.append(SealedRow(table.name, row.row_id, row.version, tuple(fields), seal))
+            fields.append((vouched.parts[0].name, tuple(parts.get(row_id, ()))))
+        found.append(SealedRow(table.name, row_id, version, tuple(fields), None if seal is None else bytes(seal)))
     return found
 
 

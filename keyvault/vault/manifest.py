@@ -59,8 +59,9 @@ class SealKeys:
         return cls(access.vault_id, *(derive(key, purpose) for purpose in ("row-seal", "manifest", "audit")))
 
     def seal_of(self, row: SealedRow) -> bytes:
-        parts = (self.vault_id.encode(), row.name.encode(), _bytes(row.id), _bytes(row.version), _bytes(row.fields))
-        return hmac.digest(self.row, pae(*parts), "sha256")
+        # As Python writes them, in ASCII: no two values of any type look alike, and it takes a microsecond.
+        place = ascii((self.vault_id, row.name, row.id, row.version, row.fields))
+        return hmac.digest(self.row, place.encode(), "sha256")
 
     def fits(self, row: SealedRow) -> bool:
         return row.seal is not None and hmac.compare_digest(row.seal, self.seal_of(row))
@@ -181,14 +182,3 @@ def _digest(purpose: str, generation: int, version: int, blob: bytes) -> bytes:
 
 def _any_of(name: str, touched: Iterable[tuple[str, Any]]) -> bool:
     return any(table == name for table, _ in touched)
-
-
-def _bytes(value: Any) -> bytes:
-    """A value of a row in bytes, so that no two values of any type are alike."""
-    if value is None:
-        return b"-"
-    if isinstance(value, tuple):
-        return b"(" + pae(*map(_bytes, value))
-    if isinstance(value, bytes | bytearray | memoryview):
-        return b"b" + bytes(value)
-    return f"{'i' if isinstance(value, int) else 's'}{value}".encode()
