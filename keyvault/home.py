@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
+    from keyvault.keys.objects import Objects
     from keyvault.keys.rotating import Rotations
     from keyvault.keys.stopping import Stops
     from keyvault.metering.prices import Prices
@@ -233,6 +234,12 @@ class Home:
         from keyvault.tenants.tenants import Tenants
 
         return Tenants(self.database, self.vault, self.clock, defaults(self.settings))
+
+    @cached_property
+    def objects(self) -> Objects:
+        from keyvault.keys.objects import Objects
+
+        return Objects(self.database, self.clock)
 
     @cached_property
     def routes(self) -> Routes:

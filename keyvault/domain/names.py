@@ -62,6 +62,11 @@ def not_found(what: str, name: str, known: Iterable[str], *, otherwise: str) -> 
     return NotFound(f"no such {what}: {shown(name)}", hint=f"did you mean {spellings[near[0]]}?" if near else otherwise)
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def fold(name: str) -> str:
     """The form in which two names are the same name."""
     return name.casefold()

@@ -36,7 +36,7 @@ class Customers:
         with self._database.change() as tx:
             if existing := rows.find_customer(tx, name):
                 raise Conflict(f"customer {existing.name} exists already", hint=f"gwctl customers show {existing.name}")
-            return _create_customer(tx, self._clock, name, ppm, tags)
+            return make_customer(tx, self._clock, name, ppm, tags)
 
     def list(self) -> Sequence[Customer]:
         """All customers by name."""
@@ -46,7 +46,7 @@ class Customers:
     def get(self, name: str) -> Customer:
         """Raises `NotFound`, with the nearest name as a hint."""
         with self._database.read() as tx:
-            return _existing_customer(tx, name)
+            return existing_customer(tx, name)
 
     def update(
         self,
@@ -60,28 +60,24 @@ class Customers:
         ppm = None if multiplier is None else multiplier_ppm(multiplier)
         tags = None if tags is None else check_tags(tags)
         with self._changing(denies=suspended is True and ppm is None) as tx:
-            customer = _existing_customer(tx, name)
-            changes = _given(multiplier_ppm=ppm, tags=tags, suspended=suspended)
-            if changes:
-                rows.update_customer(tx, customer.id, multiplier_ppm=ppm, tags=tags, suspended=suspended)
-                rows.stamp_keys_of_customer(tx, customer.id, epochs.bump(tx, "keys"))
-                audit.record(tx, self._clock, "customers.update", f"customer:{customer.name}", **changes)
-            return _existing_customer(tx, name)
+            customer = existing_customer(tx, name)
+            change_customer(tx, self._clock, customer, multiplier_ppm=ppm, tags=tags, suspended=suspended)
+            return existing_customer(tx, name)
 
     def create_project(self, path: str, *, tags: Mapping[str, str] = NO_TAGS) -> Project:
         """Create `acme/web`; the customer must exist. Raises `NotFound` or `Conflict`."""
         customer_name, name = split_project(path)
         tags = check_tags(tags)
         with self._database.change() as tx:
-            customer = _existing_customer(tx, customer_name)
+            customer = existing_customer(tx, customer_name)
             if existing := rows.find_project(tx, customer_name, name):
                 raise Conflict(f"project {existing.path} exists already", hint=f"gwctl projects show {existing.path}")
-            return _create_project(tx, self._clock, customer, name, tags)
+            return make_project(tx, self._clock, customer, name, tags)
 
     def list_projects(self, customer: str | None = None) -> Sequence[Project]:
         """All projects, or one customer's, by customer and name."""
         with self._database.read() as tx:
-            return rows.list_projects(tx, None if customer is None else _existing_customer(tx, customer).id)
+            return rows.list_projects(tx, None if customer is None else existing_customer(tx, customer).id)
 
     def get_project(self, path: str) -> Project:
         """Raises `NotFound`, with the nearest path as a hint."""
@@ -95,10 +91,7 @@ class Customers:
         tags = None if tags is None else check_tags(tags)
         with self._changing(denies=suspended is True) as tx:
             project = existing_project(tx, path)
-            if changes := _given(tags=tags, suspended=suspended):
-                rows.update_project(tx, project.id, tags=tags, suspended=suspended)
-                rows.stamp_keys_of_project(tx, project.id, epochs.bump(tx, "keys"))
-                audit.record(tx, self._clock, "projects.update", f"project:{project.path}", **changes)
+            change_project(tx, self._clock, project, tags=tags, suspended=suspended)
             return existing_project(tx, path)
 
     def ensure_default(self) -> Project:
@@ -125,24 +118,55 @@ def project_made(tx: Transaction, clock: Clock, path: str) -> Project:
     customer_name, name = split_project(path)
     if project := rows.find_project(tx, customer_name, name):
         return project
-    customer = rows.find_customer(tx, customer_name) or _create_customer(tx, clock, customer_name, PPM, NO_TAGS)
-    return _create_project(tx, clock, customer, name, NO_TAGS)
+    customer = rows.find_customer(tx, customer_name) or make_customer(tx, clock, customer_name, PPM, NO_TAGS)
+    return make_project(tx, clock, customer, name, NO_TAGS)
 
 
-def _existing_customer(tx: Transaction, name: str) -> Customer:
+def existing_customer(tx: Transaction, name: str) -> Customer:
     customer = rows.find_customer(tx, name)
     if customer is None:
         raise not_found("customer", name, [c.name for c in rows.list_customers(tx)], otherwise="gwctl customers list")
     return customer
 
 
-def _create_customer(tx: Transaction, clock: Clock, name: str, ppm: int, tags: Mapping[str, str]) -> Customer:
+def change_customer(
+    tx: Transaction,
+    clock: Clock,
+    customer: Customer,
+    *,
+    multiplier_ppm: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    suspended: bool | None = None,
+) -> None:
+    """Set what is given, checked before."""
+    if changes := _given(multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended):
+        rows.update_customer(tx, customer.id, multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended)
+        rows.stamp_keys_of_customer(tx, customer.id, epochs.bump(tx, "keys"))
+        audit.record(tx, clock, "customers.update", f"customer:{customer.name}", **changes)
+
+
+def change_project(
+    tx: Transaction,
+    clock: Clock,
+    project: Project,
+    *,
+    tags: Mapping[str, str] | None = None,
+    suspended: bool | None = None,
+) -> None:
+    """Set what is given, checked before."""
+    if changes := _given(tags=tags, suspended=suspended):
+        rows.update_project(tx, project.id, tags=tags, suspended=suspended)
+        rows.stamp_keys_of_project(tx, project.id, epochs.bump(tx, "keys"))
+        audit.record(tx, clock, "projects.update", f"project:{project.path}", **changes)
+
+
+def make_customer(tx: Transaction, clock: Clock, name: str, ppm: int, tags: Mapping[str, str]) -> Customer:
     rows.insert_customer(tx, name, multiplier_ppm=ppm, tags=tags, created_ms=clock.now_ms())
     audit.record(tx, clock, "customers.create", f"customer:{name}", multiplier_ppm=ppm)
-    return _existing_customer(tx, name)
+    return existing_customer(tx, name)
 
 
-def _create_project(tx: Transaction, clock: Clock, customer: Customer, name: str, tags: Mapping[str, str]) -> Project:
+def make_project(tx: Transaction, clock: Clock, customer: Customer, name: str, tags: Mapping[str, str]) -> Project:
     rows.insert_project(tx, customer.id, name, tags=tags, created_ms=clock.now_ms())
     path = f"{customer.name}/{name}"
     audit.record(tx, clock, "projects.create", f"project:{path}")

@@ -44,6 +44,8 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "keys": "Keys that applications call the gateway with.",
         "customers": "Who pays.",
         "projects": "What for.",
+        "objects": "Who owns what is stored at providers.",
+        "apply": "Customers, projects and keys as a file says.",
         "routes": "Which targets serve which model name.",
         "prices": "What models cost, with effective dates.",
         "usage": "Requests, tokens, cost and charge.",
@@ -61,6 +63,9 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     },
 }
 """Section → command → summary. Each command's module is `commands/<name>.py`, which offers `app`."""
+
+MODULES: Final = {"import": "import_"}
+"""Commands whose name no module may have."""
 
 NAMES: Final = tuple(name for section in COMMANDS.values() for name in section)
 
@@ -87,7 +92,8 @@ class Program(Ours, TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in NAMES:
             return None
-        command = typer.main.get_command(importlib.import_module(f"opsconsole.cli.commands.{cmd_name}").app)
+        module = importlib.import_module(f"opsconsole.cli.commands.{MODULES.get(cmd_name, cmd_name)}")
+        command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
 
