@@ -48,12 +48,19 @@ class Home:
     """One gateway's configuration, data and services. Close it when done."""
 
     def __init__(
-        self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None, *, prompt: Prompt | None = None
+        self,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+        *,
+        prompt: Prompt | None = None,
+        command: str = "",
     ) -> None:
-        """`prompt` asks a person for what unlocks the vault; None where nobody can be asked."""
+        """`prompt` asks a person for what unlocks the vault; None where nobody can be asked. `command` is what is being
+        done, such as `gwctl keys rotate`, for the audit log."""
         self.environ = environ
         self.clock = clock or Clock()
         self._prompt = prompt
+        self._command = command
         self._database: Database | None = None
 
     @cached_property

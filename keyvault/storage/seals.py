@@ -184,9 +184,9 @@ def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> list[
         query = query.where(identity.in_(ids))
     parts = _parts(tx, vouched, ids)
     found: list[SealedRow] = []
-    values: list[Any]
-    for row_id, version, seal, *values in tx.execute(query):
-        fields: list[tuple[str, Any]] = list(zip(vouched.counts, values, strict=True))
+    for row in tx.execute(query):
+        row_id, version, seal = row[:3]
+        fields = list(zip(vouched.counts, row[3:], strict=True))
         if vouched.parts is not None:
             fields.append((vouched.parts[0].name, tuple(parts.get(row_id, ()))))
         found.append(SealedRow(table.name, row_id, version, tuple(fields), None if seal is None else bytes(seal)))

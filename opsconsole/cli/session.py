@@ -79,7 +79,9 @@ class NothingSetUp(NotFound):
 class Session:
     """One command's run. Use it as a context manager; it closes the home."""
 
-    def __init__(self, surroundings: Surroundings, options: Options) -> None:
+    def __init__(self, surroundings: Surroundings, options: Options, command: str = "") -> None:
+        """`command`: the words that name it, such as `gwctl keys rotate`."""
+        self.command = command
         self.surroundings = surroundings
         self.options = options
         self.io = IO(
@@ -99,7 +101,7 @@ class Session:
         from keyvault.home import Home
 
         prompt = self.io.ask_secret if self.io.can_ask else None
-        return Home(self.surroundings.environ, self.surroundings.clock, prompt=prompt)
+        return Home(self.surroundings.environ, self.surroundings.clock, prompt=prompt, command=self.command)
 
     @cached_property
     def home(self) -> Home:

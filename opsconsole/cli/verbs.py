@@ -89,7 +89,7 @@ def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: boo
         options = options_from(values).over(ctx.meta.get(EARLIER, Options()))
         if options.format is Format.SECRET and not mints:
             raise UsageError("-o secret is for commands that make a key's secret", hint="gwctl help formats")
-        with Session(ctx.find_root().obj, options) as session:
+        with Session(ctx.find_root().obj, options, ctx.command_path) as session:
             try:
                 body(session, **values)
             except BrokenPipeError:
