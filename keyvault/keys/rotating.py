@@ -99,7 +99,7 @@ class Rotations:
     def due(self) -> Sequence[Key]:
         """The keys whose policy asks for a new secret now."""
         now = self._clock.now()
-        return [key for key in self.living() if (due := due_at(key)) is not None and due <= now]
+        return [key for key in self.living() if (due := key.rotation_due_at) is not None and due <= now]
 
     def living(self) -> Sequence[Key]:
         """The keys that can be rotated, by name."""
@@ -229,17 +229,6 @@ def completed(steps: Generator[str, None, T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
-
-
-def due_at(key: Key) -> datetime | None:
-    """When the policy of a key asks for a new secret, None where it does not; one of another gateway is due at once."""
-    newest = next((g for g in key.generations if g.state is GenerationState.ACTIVE), None)
-    if newest is None:
-        return None
-    if newest.adopted:
-        return newest.created_at
-    every = key.policy.rotate_every_s
-    return None if every is None else newest.created_at + timedelta(seconds=every)
 
 
 def _active(key: Key, now: datetime) -> int | None:

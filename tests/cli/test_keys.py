@@ -26,6 +26,7 @@ KEY = {
     "endpoints",
     "addresses",
     "rotate_every",
+    "rotation_due_at",
     "isolation",
     "expose",
     "pin",

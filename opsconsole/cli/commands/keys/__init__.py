@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from opsconsole.cli.commands.keys import adopting, finding, managing, rotation, stopping
+from opsconsole.cli.commands.keys import adopting, finding, grace, managing, rotation, stopping, verifying
 from opsconsole.cli.commands.keys.noun import keys
 
-__all__ = ["adopting", "finding", "managing", "rotation", "stopping"]
+__all__ = ["adopting", "finding", "grace", "managing", "rotation", "stopping", "verifying"]
 
 app = keys.app

@@ -145,6 +145,8 @@ def list_(
         Column("last_used_at", "LAST USED"),
         Column("expires_at", "EXPIRES"),
     ]
+    if any(key.rotation_due_at for key in found):
+        columns.append(Column("rotation_due_at", "ROTATION DUE"))
     if any(key.suspended_by for key in found):
         columns.insert(3, Column("suspended_by", "SUSPENDED BY"))
     if deleted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from keyvault.clock import rfc3339
 from keyvault.domain.keys import Generation, GenerationState, Key
 from keyvault.domain.names import exact_duration
 from opsconsole.cli.output import Column, Details, Listing, Row
@@ -17,13 +18,13 @@ keys = Noun(
 )
 
 ONLY_FOR_PROGRAMS = frozenset({"id"})
-SELDOM = frozenset({"suspended_by", "deleted_at", "restorable_until"})
+SELDOM = frozenset({"old_secret", "rotation_due_at", "suspended_by", "deleted_at", "restorable_until"})
 """Fields that a person is shown only where they say something."""
 
 
 def shown_to_programs(row: Row) -> frozenset[str]:
     """The fields of a key's row that its card leaves out."""
-    return ONLY_FOR_PROGRAMS | {name for name in SELDOM if row[name] is None}
+    return ONLY_FOR_PROGRAMS | {name for name in SELDOM if row.get(name) is None}
 
 
 def show_key(session: Session, key: Key) -> None:
@@ -39,7 +40,7 @@ def show_key(session: Session, key: Key) -> None:
         Column("last_address", "FROM"),
     ]
     generations = Listing("generations", [_generation(g, now) for g in key.generations], columns, key="generation")
-    row = key_row(key, now)
+    row = {**key_row(key, now), "old_secret": old_secret(key, now)}
     session.show(Details(row, omit=shown_to_programs(row), inner=[generations]))
 
 
@@ -66,10 +67,32 @@ def key_row(key: Key, now: datetime) -> Row:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": max(used, default=None),
+        "rotation_due_at": key.rotation_due_at,
         "suspended_by": key.suspended_by,
         "deleted_at": key.deleted_at,
         "restorable_until": key.restorable_until,
     }
+
+
+def old_secret(key: Key, now: datetime) -> str | None:
+    """Who still uses the secret before the current one: the sentence that says whether everybody has switched.
+
+    None where none works any more.
+    """
+    old = key.generation_in(GenerationState.GRACE, now)
+    if old is None:
+        return None
+    until = f"works until {rfc3339(old.valid_until)}"
+    current = key.generation_in(GenerationState.ACTIVE, now)
+    if old.last_used_at is None:
+        return f"never used; {until}"
+    by, at = (
+        f"by {old.last_client or 'an unnamed client'} from {old.last_address or 'somewhere'}",
+        rfc3339(old.last_used_at),
+    )
+    if current and current.activated_at and old.last_used_at < current.activated_at:
+        return f"not used since the new one took over, last {at} {by}; {until}"
+    return f"STILL USED, last {at} {by}; {until}"
 
 
 def _span(seconds: int | None) -> str | None:
