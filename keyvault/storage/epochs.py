@@ -1,15 +1,16 @@
 """The change epoch: tells running proxies that something they hold in memory has changed.
 
 `bump` belongs to the transaction of a change. A proxy reads `EpochReader.read` before each request: on SQLite that is
-one look at the database (about 5 µs); on PostgreSQL a thread looks four times a second and a reading older than
-`STALE_AFTER_SECONDS` is refused, which bounds how long a change can go unseen.
+one look at the database (about 5 µs); on PostgreSQL a thread looks as soon as it is notified, and four times a second
+in any case; a reading older than `STALE_AFTER_SECONDS` is refused, which bounds how long a change can go unseen.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import sqlalchemy as sa
 
@@ -23,6 +24,9 @@ Epochs = tuple[int, int, int, int]
 """The epochs of `AGGREGATES`, in that order."""
 
 POLL_SECONDS: Final = 0.25
+_CHANNEL: Final = "gwctl_epochs"
+_SQL: Final = 'SELECT "keys", upstreams, routes, prices FROM epochs WHERE id = 1'
+STATEMENT_TIMEOUT_MS: Final = 2_000
 BUSY_TIMEOUT_MS: Final = 200
 """A reader hardly ever waits on SQLite; where it must, every client of the process waits with it."""
 STALE_AFTER_SECONDS: Final = 5.0
@@ -32,6 +36,8 @@ def bump(tx: Transaction, aggregate: Aggregate) -> int:
     """Grow the epoch of an aggregate within the transaction of the change; its new value."""
     column = epochs.c[aggregate]
     tx.execute(sa.update(epochs).where(epochs.c.id == 1).values({column: column + 1}))
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql(f"NOTIFY {_CHANNEL}")  # sent at the commit, once for all in a transaction
     return int(tx.execute(sa.select(column).where(epochs.c.id == 1)).scalar_one())
 
 
@@ -50,13 +56,11 @@ class EpochReader(Protocol):
     def close(self) -> None: ...
 
 
-def reader(database: Database) -> EpochReader:
-    return _SqliteReader(database) if database.is_sqlite else _PollingReader(database)
+def reader(database: Database, poll_seconds: float = POLL_SECONDS) -> EpochReader:
+    return _SqliteReader(database) if database.is_sqlite else _NotifiedReader(database, poll_seconds)
 
 
 class _SqliteReader:
-    _SQL: Final = 'SELECT "keys", upstreams, routes, prices FROM epochs WHERE id = 1'
-
     def __init__(self, database: Database) -> None:
         self._sqlite = sqlite_module()
         try:
@@ -67,7 +71,7 @@ class _SqliteReader:
 
     def read(self) -> Epochs:
         try:
-            found: Epochs = self._execute(self._SQL).fetchone()
+            found: Epochs = self._execute(_SQL).fetchone()
         except self._sqlite.Error as error:
             raise Unavailable(f"database: {error}") from None
         return found
@@ -76,14 +80,16 @@ class _SqliteReader:
         self._connection.close()
 
 
-class _PollingReader:
-    def __init__(self, database: Database) -> None:
+class _NotifiedReader:
+    def __init__(self, database: Database, poll_seconds: float) -> None:
         self._database = database
+        self._poll_seconds = poll_seconds
         with database.read() as tx:
             self._epochs = current(tx)
         self._read_at = time.monotonic()
+        self._error = database.engine.dialect.loaded_dbapi.Error
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="epochs", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="epochs", daemon=True)
         self._thread.start()
 
     def read(self) -> Epochs:
@@ -95,12 +101,22 @@ class _PollingReader:
         self._stop.set()
         self._thread.join()
 
-    def _poll(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
+    def _run(self) -> None:
+        """Follow the database on a connection of its own; one that breaks is opened again, and the reading grows stale
+        meanwhile, which `read` reports."""
+        while not self._stop.is_set():
+            with contextlib.suppress(Unavailable, self._error):
+                connection = self._database.connect(STATEMENT_TIMEOUT_MS)
+                with contextlib.closing(connection):
+                    connection.autocommit = True
+                    connection.execute(f"LISTEN {_CHANNEL}")
+                    self._follow(connection)
+            self._stop.wait(POLL_SECONDS)
+
+    def _follow(self, connection: Any) -> None:
+        while not self._stop.is_set():
             began = time.monotonic()
-            try:
-                with self._database.read() as tx:
-                    self._epochs = current(tx)
-            except Unavailable:
-                continue  # the reading grows stale, which `read` reports
+            self._epochs = connection.execute(_SQL).fetchone()
             self._read_at = began
+            for _ in connection.notifies(timeout=self._poll_seconds, stop_after=1):
+                pass
