@@ -154,6 +154,7 @@ class Home:
         except BaseException:
             database.close()
             raise
+        database.command = self._command
         return database
 
     def _first_configuration(self) -> str:

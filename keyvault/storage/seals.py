@@ -145,7 +145,7 @@ def write(tx: Transaction, rows: Iterable[SealedRow]) -> None:
     for name, sealed in by_table.items():
         table, identity = VOUCHED[name].table, VOUCHED[name].table.c[VOUCHED[name].identity]
         update = sa.update(table).where(identity == sa.bindparam("of"))
-        values = {"version": sa.bindparam("to_version"), "seal": sa.bindparam("to_seal")}
+        values: dict[str, Any] = {"version": sa.bindparam("to_version"), "seal": sa.bindparam("to_seal")}
         tx.execute(update.values(values), [{"of": r.id, "to_version": r.version, "to_seal": r.seal} for r in sealed])
         forget_unsealed(tx, name, [row.id for row in sealed if (name, row.id) in listed])
 
