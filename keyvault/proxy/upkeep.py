@@ -7,13 +7,13 @@ it, into its log once.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
 
 from keyvault.errors import GatewayError
 from keyvault.home import Home
-from keyvault.proxy.choosing import ServingUpstream
 from keyvault.proxy.refusals import Refusals, own_test
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.watch import within
@@ -37,19 +37,18 @@ class Upkeep:
             await self.once()
 
     async def once(self) -> None:
-        """One round; the blocking part of it in a thread."""
+        """One round, in a thread."""
         doubted, self._tables.doubted = list(self._tables.doubted.values()), {}
         serving = [each for chooser in self._tables.upstreams.values() for each in chooser]
-        try:
-            await asyncio.to_thread(self._round, doubted, serving)
-        except GatewayError as error:
-            log.error("upkeep failed, will be tried again", reason=error.message)
+        for chore in (self._log_alerts, self._retire, partial(self._refusals.look, doubted, serving)):
+            try:
+                await asyncio.to_thread(chore)
+            except GatewayError as error:
+                log.error("upkeep failed, will be tried again", reason=error.message)
 
-    def _round(self, doubted: list[ServingUpstream], serving: list[ServingUpstream]) -> None:
-        self._log_alerts()
+    def _retire(self) -> None:
         if retired := self._home.credentials.retire_over():
             log.info("credentials retired, their overlap is over", count=retired)
-        self._refusals.look(doubted, serving)
 
     def _log_alerts(self) -> None:
         """Each open alert once; one that was resolved and is raised anew is another."""

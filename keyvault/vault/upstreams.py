@@ -166,6 +166,18 @@ class Upstreams:
             found = credentials.by_upstream(tx)
             return [self._opened(tx, vault, each, found.get(each.id, [])) for each in rows.all_upstreams(tx)]
 
+    def examine(self) -> Sequence[GatewayError | None]:
+        """For each sealed credential, staged ones too, why it cannot be opened; None where it can. Raises `Locked`."""
+        vault = self._vault.unlock(Compartment.UPSTREAM)
+        with self._database.read() as tx:
+            found = credentials.by_upstream(tx)
+            return [
+                _problem(tx, vault, upstream, credential)
+                for upstream in rows.all_upstreams(tx)
+                for credential in found.get(upstream.id, [])
+                if credential.state is not CredentialState.RETIRED
+            ]
+
     def _opened(self, tx: Transaction, vault: OpenVault, upstream: Upstream, found: Sequence[Credential]) -> Opened:
         now = self._clock.now()
         serving = [each for each in found if each.state_at(now) in _SERVING]
@@ -209,3 +221,11 @@ def find_upstream(tx: Transaction, name: str) -> Upstream:
         known = [upstream.name for upstream in rows.all_upstreams(tx)]
         raise not_found("upstream", name, known, otherwise="gwctl upstreams list")
     return found
+
+
+def _problem(tx: Transaction, vault: OpenVault, upstream: Upstream, credential: Credential) -> GatewayError | None:
+    try:
+        open_credential(tx, vault, upstream, credential)
+    except GatewayError as error:
+        return error
+    return None

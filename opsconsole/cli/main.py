@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "routes": "Which targets serve which model name.",
         "prices": "What models cost, with effective dates.",
         "usage": "Requests, tokens, cost and charge.",
+        "alerts": "What went wrong where nobody was looking.",
         "vault": "How the vault opens.",
     },
     "Keep": {

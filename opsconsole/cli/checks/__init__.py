@@ -27,6 +27,7 @@ CHECKS: Final = (
     Check("audit", of_home.audit_chain, ("database",)),
     Check("clock", of_home.clock, ("database",)),
     Check("routes", of_home.routes, ("database",)),
+    Check("alerts", of_home.alerts, ("database",)),
     Check("port", network.port, ("database",)),
     Check("upstreams", network.providers, ("database", "vault"), offline=False),
 )

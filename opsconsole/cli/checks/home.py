@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from keyvault.clock import from_ms
-from keyvault.errors import GatewayError
 from keyvault.home import Home
 from keyvault.settings import unknown_variables
 from opsconsole.cli.checks.finding import Finding, State
@@ -52,17 +51,14 @@ def vault(home: Home) -> Iterator[Finding]:
     opened = home.vault.unlock()
     yield Finding("vault", State.OK, f"opens by {opened.source}")
     peppers = opened.peppers()
-    status, upstreams, changed = home.vault.status(), home.upstreams.list(), 0
-    for upstream in upstreams:
-        try:
-            home.upstreams.open(upstream.name)
-        except GatewayError as error:
-            changed += 1
+    found = home.upstreams.examine()
+    for error in found:
+        if error is not None:
             yield Finding("records", State.FAILED, error.message, error.hint)
-    sealed, known = sum(status.records.values()), len(peppers) + len(upstreams)
+    sealed, known = sum(home.vault.status().records.values()), len(peppers) + len(found)
     if sealed != known:
         yield Finding("records", State.FAILED, f"{sealed} sealed records, {known} things they belong to", None)
-    elif not changed:
+    elif not any(found):
         yield Finding("records", State.OK, f"all {sealed} decrypt")
 
 
@@ -100,3 +96,13 @@ def routes(home: Home) -> Iterator[Finding]:
         return
     count = len(home.routes.current().routes)
     yield Finding("routes", State.OK, f"{count} set" if count else "none: one upstream serves every model as it is")
+
+
+def alerts(home: Home) -> Iterator[Finding]:
+    """What somebody noticed and nobody has seen to."""
+    count = len(home.alerts.list())
+    if count:
+        text = f"{count} open alert{'s' if count > 1 else ''}"
+        yield Finding("alerts", State.WARNING, text, "gwctl alerts list")
+    else:
+        yield Finding("alerts", State.OK, "none open")
