@@ -42,7 +42,7 @@ class Verdict:
 
 
 def ask(url: str, secret: Secret) -> Verdict:
-    """What the gateway at `url` says. Raises `UsageError`, `Unavailable` where it does not answer or is none of ours."""
+    """What the gateway at `url` says. Raises `UsageError`, `Unavailable` where none of ours answers."""
     import httpx
 
     where, presented = _chat(url), _presentable(secret)
