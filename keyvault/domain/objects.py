@@ -214,6 +214,32 @@ ID: Final = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
 """What ids of objects are made of, at both providers."""
 
 
+_KIND_BY_PREFIX: Final[Mapping[str, str]] = {
+    "asst": "assistant",
+    "batch": "batch",
+    "cfile": "container_file",
+    "chatcmpl": "chat_completion",
+    "cntr": "container",
+    "container": "container",
+    "conv": "conversation",
+    "file": "file",
+    "ftjob": "fine_tuning_job",
+    "msg": "message",
+    "msgbatch": "message_batch",
+    "resp": "response",
+    "run": "run",
+    "thread": "thread",
+    "upload": "upload",
+    "vs": "vector_store",
+    "vsfb": "file_batch",
+}
+
+
+def kind_of(object_id: str) -> str | None:
+    """What an id says of its object's kind; None where it says nothing we know."""
+    return _KIND_BY_PREFIX.get(re.split("[-_]", object_id, maxsplit=1)[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method and path of the table. `kind`: what its answer is about, empty where it is none of our kinds."""

@@ -157,31 +157,36 @@ async def test_a_cursor_must_be_ones_own(tmp_path: Path) -> None:
         assert (await t.ask("b", "GET", f"/files?after={mine}")).status_code == 200
 
 
-REFERENCES: list[tuple[str, str, Any]] = [
-    ("/responses", "responses", {"model": "m", "input": "x", "previous_response_id": "@@"}),
-    ("/responses", "conversations", {"model": "m", "input": "x", "conversation": "@@"}),
-    ("/responses", "conversations", {"model": "m", "input": "x", "conversation": {"id": "@@"}}),
-    ("/responses", "files", {"model": "m", "input": [{"content": [{"type": "input_file", "file_id": "@@"}]}]}),
-    ("/responses", "files", {"model": "m", "input": [{"type": "item_reference", "id": "@@"}]}),
-    ("/responses", "vector_stores", {"model": "m", "input": "x", "tools": [{"type": "file_search", "vector_store_ids": ["@@"]}]}),
-    ("/responses", "containers", {"model": "m", "input": "x", "tools": [{"type": "code_interpreter", "container": "@@"}]}),
-    ("/responses", "files", {"model": "m", "input": "x", "prompt": {"id": "@@"}}),
-    ("/responses", "files", {"model": "m", "input": "x", "store": False, "tools": [{"container": {"file_ids": ["@@"]}}]}),
-    ("/chat/completions", "files", {"model": "m", "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "@@"}}]}]}),
+def said(content: Any) -> list[Any]:
+    return [{"role": "user", "content": [content]}]
+
+
+REFERENCES: list[tuple[str, str, dict[str, Any]]] = [
+    ("/responses", "responses", {"previous_response_id": "@@"}),
+    ("/responses", "conversations", {"conversation": "@@"}),
+    ("/responses", "conversations", {"conversation": {"id": "@@"}}),
+    ("/responses", "files", {"input": said({"type": "input_file", "file_id": "@@"})}),
+    ("/responses", "files", {"input": [{"type": "item_reference", "id": "@@"}]}),
+    ("/responses", "vector_stores", {"tools": [{"type": "file_search", "vector_store_ids": ["@@"]}]}),
+    ("/responses", "containers", {"tools": [{"type": "code_interpreter", "container": "@@"}]}),
+    ("/responses", "files", {"prompt": {"id": "@@"}}),
+    ("/responses", "files", {"store": False, "tools": [{"container": {"file_ids": ["@@"]}}]}),
+    ("/chat/completions", "files", {"messages": said({"type": "file", "file": {"file_id": "@@"}})}),
     ("/batches", "files", {"input_file_id": "@@", "endpoint": "/v1/responses", "completion_window": "24h"}),
     ("/vector_stores", "files", {"file_ids": ["@@"]}),
-    ("/fine_tuning/jobs", "files", {"model": "m", "training_file": "@@"}),
-    ("/fine_tuning/jobs", "files", {"model": "m", "validation_file": "@@"}),
-    ("/assistants", "vector_stores", {"model": "m", "tool_resources": {"file_search": {"vector_store_ids": ["@@"]}}}),
-    ("/assistants", "files", {"model": "m", "tool_resources": {"code_interpreter": {"file_ids": ["@@"]}}}),
+    ("/fine_tuning/jobs", "files", {"training_file": "@@"}),
+    ("/fine_tuning/jobs", "files", {"validation_file": "@@"}),
+    ("/assistants", "vector_stores", {"tool_resources": {"file_search": {"vector_store_ids": ["@@"]}}}),
+    ("/assistants", "files", {"tool_resources": {"code_interpreter": {"file_ids": ["@@"]}}}),
     ("/threads", "files", {"messages": [{"role": "user", "content": "x", "attachments": [{"file_id": "@@"}]}]}),
     ("/threads/runs", "assistants", {"assistant_id": "@@"}),
     ("/containers", "files", {"name": "c", "file_ids": ["@@"]}),
     ("/conversations", "files", {"items": [{"type": "message", "content": [{"file_id": "@@"}]}]}),
-    ("/messages", "containers", {"model": "m", "max_tokens": 5, "messages": [], "container": "@@"}),
-    ("/messages", "files", {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "@@"}}]}]}),
+    ("/messages", "containers", {"max_tokens": 5, "container": "@@"}),
+    ("/messages", "files", {"messages": said({"type": "document", "source": {"type": "file", "file_id": "@@"}})}),
     ("/vector_stores", "files", {"some_new_field": {"of_theirs": "@@"}}),
-]  # fmt: skip
+]
+MODELS = {"/responses", "/chat/completions", "/fine_tuning/jobs", "/assistants", "/messages"}
 
 
 @pytest.mark.parametrize(("path", "collection", "body"), REFERENCES, ids=lambda v: v if isinstance(v, str) else None)
@@ -191,7 +196,7 @@ async def test_a_reference_to_another_projects_object_is_answered_as_unknown(
     async with tenants(tmp_path) as t:
         theirs, mine = await t.make("a", collection), await t.make("b", collection)
         sent = len(t.store.provider.seen)
-        text = json.dumps(body)
+        text = json.dumps({"model": "m", **body} if path in MODELS else body)
         refused = await t.ask("b", "POST", path, content=text.replace("@@", theirs), headers=JSON)
         assert refused.status_code == 404, refused.text
         escaped = "".join(f"\\u{ord(c):04x}" for c in theirs)
@@ -252,10 +257,10 @@ async def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
     async with tenants(tmp_path) as t:
         theirs, mine = await t.make("a", "files"), await t.make("b", "files")
         for first, last in ((f'"{theirs}"', f'"{mine}"'), (f'"{theirs}"', "null"), (f'"{mine}"', f'"{theirs}"')):
-            body = '{"model":"m","input":[{"content":[{"file_id":%s,"file_id":%s}]}]}' % (first, last)
+            body = f'{{"model":"m","input":[{{"content":[{{"file_id":{first},"file_id":{last}}}]}}]}}'
             answer = await t.ask("b", "POST", "/responses", content=body, headers=JSON)
             assert (answer.status_code, answer.json()["error"]["code"]) == (400, "repeated_field")
-        top = '{"input_file_id":"%s","input_file_id":"%s"}' % (theirs, mine)
+        top = f'{{"input_file_id":"{theirs}","input_file_id":"{mine}"}}'
         assert (await t.ask("b", "POST", "/batches", content=top, headers=JSON)).status_code == 200
         assert theirs not in {t.store.provider.seen[-1].json["input_file_id"]}, "what was read is what is sent"
 
