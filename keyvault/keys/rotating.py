@@ -156,11 +156,14 @@ class Rotations:
         """With the lock held, a pending generation is what a rotation left that did not live to its end."""
         now = self._clock.now()
         dead, held = key.generation_in(GenerationState.PENDING, now), delivery.held()
+        if dead is not None and dead.last_used_at is not None:  # somebody has it after all
+            key, dead = self._keys.acknowledge(key.name, dead.number), None
         if dead is not None and held is not None and self._is_of(held, key, dead):
             active = key.generation_in(GenerationState.ACTIVE, now)
             done = Rotation(True, key, held, dead.number, active.number if active else None, None, FINISHED)
             steps: Iterator[str] = iter(())
         else:
+            _tidy(delivery)
             done = self._mint(key, dead, terms)
             if not done.changed:
                 return self._looked_at(done, held, visible=delivery.visible)
@@ -177,8 +180,7 @@ class Rotations:
             raise
         key = self._keys.acknowledge(key.name, done.generation)
         yield "acknowledged"
-        with contextlib.suppress(OSError):  # what is left over is removed by the next rotation
-            delivery.done()
+        _tidy(delivery)
         return rotation.told(done, key, self._clock.now(), visible=delivery.visible)
 
     def _mint(self, key: Key, dead: Generation | None, terms: Terms) -> Rotation:
@@ -229,6 +231,12 @@ def completed(steps: Generator[str, None, T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def _tidy(delivery: Delivery) -> None:
+    """Remove what a delivery no longer needs; what cannot be removed now, the next rotation removes."""
+    with contextlib.suppress(OSError):
+        delivery.done()
 
 
 def _active(key: Key, now: datetime) -> int | None:
