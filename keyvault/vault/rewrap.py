@@ -73,32 +73,33 @@ class DataKeys:
         after `wait`, `Locked` where the unlock secret does not reach the compartment.
         """
         opened = self._vault.unlock(compartment)
-        before = self._primary(compartment)
+        before = self._standing(compartment)
         with self._lock(wait) as held:
             if not held:
                 raise Conflict("another process is rotating data keys", hint="--wait-lock 5m")
             begun = self._begin(opened, compartment, before)
             if begun is None:
                 reason = "another process rotated it meanwhile"
-                return DataKeyRotation(compartment, self._primary(compartment), changed=False, reason=reason)
+                return DataKeyRotation(compartment, self._standing(compartment)[0], changed=False, reason=reason)
             rewrapped, left = self._rewrap(begun, progress)
             return self._finish(begun, rewrapped, left)
 
-    def _primary(self, compartment: Compartment) -> int:
+    def _standing(self, compartment: Compartment) -> tuple[int, bool]:
+        """What seals now, and whether a rotation is under way."""
         with self._database.read() as tx:
-            found = rows.primary(tx, compartment)
+            found, under_way = rows.primary(tx, compartment), rows.fact(tx, _under_way(compartment)) is not None
         if found is None:
             raise Tampered(f"the vault has no data key for its {compartment.value} compartment")
-        return found
+        return found, under_way
 
-    def _begin(self, opened: OpenVault, compartment: Compartment, before: int) -> _Begun | None:
+    def _begin(self, opened: OpenVault, compartment: Compartment, before: tuple[int, bool]) -> _Begun | None:
         """Make the new generation the primary one, unless an earlier rotation was cut short after that."""
         access, clock = opened.access, self._clock
         with self._database.change() as tx:
             stored = rows.data_keys(tx)
             resumed = rows.fact(tx, _under_way(compartment)) is not None
             primary = rows.primary(tx, compartment)
-            if not resumed and primary != before:
+            if not resumed and before != (primary, False):
                 return None
             if not resumed:
                 primary = max(row.data_key.number for row in stored) + 1

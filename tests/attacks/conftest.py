@@ -12,9 +12,9 @@ import pytest
 from keyvault.home import Home
 from keyvault.secrets import Secret
 from keyvault.storage.engine import sqlite_module
-from tests.cli.conftest import Gwctl, gwctl, made_home
+from tests.cli.conftest import Gwctl, gwctl, made_home, nowhere
 
-__all__ = ["gwctl", "made_home"]
+__all__ = ["gwctl", "made_home", "nowhere"]
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ def _replaced_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
     return prepare
 
 
-def _written(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
+def _written(data: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(data)
 
 
 PREPARED: dict[str, tuple[Callable[[Path], object], str]] = {

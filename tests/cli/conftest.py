@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from keyvault.clock import Clock
 from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
 from tests.conftest import FrozenClock
@@ -49,7 +50,7 @@ class Gwctl:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.clock = FrozenClock()
+        self.clock: Clock = FrozenClock()
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "GWCTL_HOME": str(home), "TERM": "dumb"}
 
     def __call__(

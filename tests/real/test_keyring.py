@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,59 +19,16 @@ from keyvault.storage.engine import Database
 from keyvault.vault.os_keyring import Absent, OsKeyring
 from keyvault.vault.slot_changes import Slots
 from keyvault.vault.vault import Vault
+from tests.real.secret_service import SecretService, needs_keyring, secret_service
 
-MISSING = [name for name in ("dbus-daemon", "gnome-keyring-daemon") if shutil.which(name) is None]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (apt-get install gnome-keyring dbus)"
-)
+pytestmark = needs_keyring
 SECRET = bytes(range(32))
-
-
-@dataclass
-class SecretService:
-    environ: dict[str, str]
-    keyring_pid: int
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[SecretService]:
-    """A session bus and an unlocked gnome-keyring, both gone at the end."""
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(runtime), "LANG": "C.UTF-8"}
-    bus = subprocess.Popen(
-        ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1", f"--address=unix:dir={runtime}"],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert bus.stdout is not None
-    environ["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().strip()
-    daemon = subprocess.Popen(
-        ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"],
-        env=environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    assert daemon.stdin is not None
-    daemon.stdin.write(b"password of the keyring")
-    daemon.stdin.close()
-    _wait_for_service(environ)
-    yield SecretService(environ, daemon.pid)
-    for process in (daemon, bus):
-        process.send_signal(signal.SIGCONT)
-        process.kill()
-        process.wait()
-    bus.stdout.close()
-
-
-def _wait_for_service(environ: dict[str, str]) -> None:
-    deadline = time.monotonic() + 10
-    keyring = OsKeyring(environ)
-    while isinstance(found := keyring.fetch("secret-service", "nobody"), Absent) and found.why != "no such item":
-        assert time.monotonic() < deadline, found.why
+    with secret_service(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture
