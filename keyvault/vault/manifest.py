@@ -151,12 +151,14 @@ def seal_entries(tx: Transaction, keys: SealKeys, after: int, digest: bytes) -> 
 
 
 def seal_all(tx: Transaction, keys: SealKeys) -> None:
-    """Vouch for everything as it is: for a new vault, or when a person decided so."""
+    """Vouch for everything as it is: for a new vault, or when a person decided so. Audit entries that have a MAC keep
+    it, so that one which was changed still shows."""
     unfit = [row for name in VOUCHED for row in rows.read(tx, name) if not keys.fits(row)]
     rows.write(tx, map(keys.sealed, unfit))
     for name, row_id in rows.unsealed_rows(tx):
         rows.forget_unsealed(tx, name, [row_id])
-    audit_rows.set_macs(tx, {row["seq"]: keys.entry_mac(bytes(row["digest"])) for row in audit_rows.after(tx, 0)})
+    bare = [row for row in audit_rows.after(tx, 0) if row["mac"] is None]
+    audit_rows.set_macs(tx, {row["seq"]: keys.entry_mac(bytes(row["digest"])) for row in bare})
     renew(tx, keys, content(tx))
 
 

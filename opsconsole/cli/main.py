@@ -50,6 +50,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "prices": "What models cost, with effective dates.",
         "usage": "Requests, tokens, cost and charge.",
         "alerts": "What went wrong where nobody was looking.",
+        "audit": "Who changed what, and whether the log of it is whole.",
         "vault": "How the vault opens.",
     },
     "Keep": {

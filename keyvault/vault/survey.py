@@ -1,0 +1,97 @@
+"""What in a database is not as gwctl left it: for `doctor`, and for whoever has to decide what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from keyvault import audit
+from keyvault.clock import Clock
+from keyvault.errors import SealError
+from keyvault.journal import Journal
+from keyvault.storage import audit as audit_rows
+from keyvault.storage import seals as rows
+from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.seals import VOUCHED
+from keyvault.vault import manifest
+from keyvault.vault.manifest import Manifest, SealKeys, Standing
+from keyvault.vault.seals import described
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found. Nothing is wrong where `wrong` is empty."""
+
+    unfit: tuple[str, ...]
+    """Rows that something else than gwctl has changed, in plain words."""
+    manifest: str | None
+    """What is wrong with the database as a whole."""
+    journal: str | None
+    """How the database disagrees with the journal."""
+    denied: int
+    """Rows that took access away while the vault was locked, not sealed yet."""
+    entries: int
+    """Audit entries that are not sealed yet."""
+    behind: int
+    """Audit entries that the journal has not."""
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        return (*self.unfit, *(text for text in (self.manifest, self.journal) if text))
+
+
+def survey(database: Database, keys: SealKeys, journal: Journal) -> Survey:
+    """Look at everything; it changes nothing."""
+    problem = None
+    try:
+        last = journal.last()
+    except SealError as error:
+        last, problem = None, error.message
+    with database.snapshot() as tx:
+        head, _ = audit_rows.last(tx)
+        return Survey(
+            unfit=tuple(_unfit(tx, keys)),
+            manifest=_reason(lambda: manifest.check(tx, keys)),
+            journal=problem or _reason(lambda: journal.check(tx, last) if last else None),
+            denied=len(rows.unsealed_rows(tx)),
+            entries=sum(row["mac"] is None for row in audit_rows.after(tx, _sealed_up_to(tx))),
+            behind=max(0, head - (last.seq if last else 0)),
+        )
+
+
+def reseal(database: Database, clock: Clock, keys: SealKeys, journal: Journal) -> None:
+    """Vouch for everything as it is, and begin the journal anew where the database does not go on from it."""
+    with database.write() as tx:
+        unfit = list(_unfit(tx, keys))
+        audit.record(tx, clock, "vault.reseal", "vault", unfit=unfit[:100], count=len(unfit))
+        manifest.seal_all(tx, keys)
+    if not database.rehearsal:
+        with database.read() as tx:
+            journal.begin_anew(tx)
+
+
+def _unfit(tx: Transaction, keys: SealKeys) -> Iterator[str]:
+    listed = set(rows.unsealed_rows(tx))
+    for name in VOUCHED:
+        for row in rows.read(tx, name):
+            standing = keys.standing(row)
+            if standing is Standing.UNFIT:
+                how = "added" if row.seal is None else "changed"
+                yield f"{described(row)} was {how} by something else than gwctl"
+            elif standing is Standing.FITS and not row.denies and (name, row.id) in listed:
+                yield f"{described(row)} had been stopped, and was turned back by something else than gwctl"
+
+
+def _sealed_up_to(tx: Transaction) -> int:
+    try:
+        return Manifest.read(tx).seq
+    except SealError:
+        return 0
+
+
+def _reason(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except SealError as error:
+        return error.message
+    return None
