@@ -124,7 +124,8 @@ def added(tx: Transaction, name: str, *ids: int) -> None:
     """Say that rows were added to a table in this transaction."""
     touched = touched_rows(tx)
     if touched is not None:
-        touched.update({(name, row_id): None for row_id in ids})
+        for row_id in ids:
+            touched.setdefault((name, row_id), None)  # its id may be that of a row deleted just before
 
 
 def read(tx: Transaction, name: str, ids: Collection[int] | None = None) -> list[SealedRow]:

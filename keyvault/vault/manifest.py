@@ -71,9 +71,10 @@ class SealKeys:
             return Standing.FITS
         return Standing.DENIES if any(map(self.fits, row.opener())) else Standing.UNFIT
 
-    def sealed(self, row: SealedRow) -> SealedRow:
-        """The next version of a row, with its seal."""
-        new = replace(row, version=row.version + 1)
+    def sealed(self, row: SealedRow, after: int = 0) -> SealedRow:
+        """The next version of a row, with its seal. `after`: the last audit entry; a version is never below it, so that
+        a row which got the id of a deleted one does not look like an earlier version of that."""
+        new = replace(row, version=max(row.version, after) + 1)
         return replace(new, seal=self.seal_of(new))
 
     def entry_mac(self, digest: bytes) -> bytes:

@@ -127,8 +127,8 @@ class Seals:
         last = Manifest.read(tx)
         now = manifest.content(tx)
         last.check(tx, keys, manifest.before(now, touched))
-        sealed = [row for change in changed if (row := _resealed(keys, change)) is not None]
-        sealed += _denied_before(tx, keys, {(row.name, row.id) for row in sealed})
+        sealed = [row for change in changed if (row := _resealed(keys, change, last.seq)) is not None]
+        sealed += _denied_before(tx, keys, last.seq, {(row.name, row.id) for row in sealed})
         manifest.seal_entries(tx, keys, last.seq, last.digest)
         rows.write(tx, sealed)
         for row in sealed:
@@ -165,7 +165,7 @@ def _only_denies(change: Changed) -> bool:
     return before is not None and now is not None and any(row.fields == before.fields for row in now.opener())
 
 
-def _resealed(keys: SealKeys, change: Changed) -> SealedRow | None:
+def _resealed(keys: SealKeys, change: Changed, after: int) -> SealedRow | None:
     """The row with its new seal; None where it is gone. Raises `Tampered` where it was not what had been sealed."""
     if change.now is None:
         return None
@@ -174,10 +174,10 @@ def _resealed(keys: SealKeys, change: Changed) -> SealedRow | None:
             f"{described(change.before)} was changed by something else than gwctl, so it is not changed again",
             hint=manifest.RESEAL,
         )
-    return keys.sealed(change.now)
+    return keys.sealed(change.now, after)
 
 
-def _denied_before(tx: Transaction, keys: SealKeys, done: set[tuple[str, int]]) -> list[SealedRow]:
+def _denied_before(tx: Transaction, keys: SealKeys, after: int, done: set[tuple[str, int]]) -> list[SealedRow]:
     """The rows that took access away while the vault was locked, with their seals. What is on the list and does not
     deny what was sealed stays there, for `doctor` and the proxy to name."""
     wanted: dict[str, list[int]] = {}
@@ -185,7 +185,7 @@ def _denied_before(tx: Transaction, keys: SealKeys, done: set[tuple[str, int]]) 
         if (name, row_id) not in done:
             wanted.setdefault(name, []).append(row_id)
     found = (row for name, ids in wanted.items() for row in rows.read(tx, name, ids))
-    return [keys.sealed(row) for row in found if keys.standing(row) is Standing.DENIES]
+    return [keys.sealed(row, after) for row in found if keys.standing(row) is Standing.DENIES]
 
 
 _NAMES: Final = {"keys": "key", "customers": "customer", "projects": "project", "upstreams": "upstream"}

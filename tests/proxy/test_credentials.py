@@ -149,3 +149,18 @@ async def test_a_disabled_upstream_serves_nobody_from_the_next_request_on(tmp_pa
         gw.home.upstreams.disable("up0")
         assert (await gw.chat()).status_code == 503
     assert len(secrets_of(provider)) == 1
+
+
+async def test_an_upstream_made_anew_in_the_place_of_a_deleted_one_serves(tmp_path: Path) -> None:
+    """Its rows may get the ids of the deleted ones: they must not pass for earlier versions of those."""
+    async with two_accounts(tmp_path, Accounts(UPSTREAM_SECRET, SECOND)) as (gw, provider):
+        gw.home.credentials.set_weight("up0", "second", 3)
+        assert (await gw.chat()).status_code == 200
+        gw.home.upstreams.delete("up0")
+        assert (await gw.chat()).status_code == 503
+        add_upstream(gw.home, "up0", provider.url)
+        assert (await gw.chat()).status_code == 200
+        gw.home.credentials.stage("up0", Secret(SECOND))
+        gw.home.credentials.stage("up0", Secret(SECOND))
+        gw.home.credentials.promote("up0")
+        assert (await gw.chat()).status_code == 200
