@@ -226,10 +226,12 @@ credentials = Table(
     Column("aside_note", Text, nullable=False, server_default=""),
     *_vouched(),
     Index("ix_credentials_upstream", "upstream_id"),
+    sqlite_autoincrement=True,
 )
 """The secrets of an upstream, each a sealed record. `state`: staged, tested, current, previous or retired;
 `changed_ms`: when it got there; `until_ms`: how long a previous one stays usable. Several accounts of one upstream
-differ by `label`; `aside_ms`: since when the provider refuses it."""
+differ by `label`; `aside_ms`: since when the provider refuses it. Ids are never given twice: stored objects name
+them."""
 
 revisions = Table(
     "revisions",

@@ -304,3 +304,11 @@ def test_a_row_put_beside_the_others_gets_no_credential(openai: Upstreams, datab
     with pytest.raises(Tampered, match="evil"):
         openai.open("evil")
     assert openai.open("openai").secret == Secret(SECRET)
+
+
+def test_the_id_of_a_deleted_credential_is_never_given_again(openai: Upstreams, database: Database) -> None:
+    """Stored objects name the credential they were made with."""
+    first = openai.open("openai").credential.id
+    openai.delete("openai")
+    openai.create("openai", "openai", secret=Secret(SECRET))
+    assert openai.open("openai").credential.id > first

@@ -73,6 +73,7 @@ def _create_vault_tables() -> None:
         sa.ForeignKeyConstraint(["upstream_id"], ["upstreams.id"], name="fk_credentials_upstream_id"),
         sa.PrimaryKeyConstraint("id", name="pk_credentials"),
         sa.UniqueConstraint("record_id", name="uq_credentials_record_id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_credentials_upstream", "credentials", ["upstream_id"], unique=False)
 
