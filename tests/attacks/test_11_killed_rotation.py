@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ import pytest
 from keyvault.domain.vault import Compartment
 from keyvault.errors import Exit
 from keyvault.home import Home
+from keyvault.keys.locks import Locks
 from keyvault.storage import vault as rows
 from keyvault.vault.credentials import record_identity
-from keyvault.vault.rewrap import AT_ONCE
+from keyvault.vault.rewrap import AT_ONCE, DataKeys
 from tests.cli.conftest import Gwctl
-from tests.gateway import GWCTL
 from tests.records import seal_many
 
 RECORDS = 2 * AT_ONCE + 20
@@ -92,14 +94,17 @@ def test_the_second_of_two_says_busy_or_waits_and_makes_no_third_key(gwctl: Gwct
     busy = gwctl("vault", "rotate-data", "--compartment", "upstream")
     assert busy.code == Exit.CONFLICT
     assert "another process is rotating data keys" in busy.err
-    waiting = subprocess.Popen(
-        [GWCTL, "vault", "rotate-data", "--compartment", "upstream", "--wait-lock", "60s", "--json"],
-        env=gwctl.environ, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    first.communicate(timeout=60)
-    out, _ = waiting.communicate(timeout=90)
-    assert waiting.returncode == 0
-    [said] = json.loads(out)["rotations"]
-    assert (said["changed"], said["generation"]) == (False, 3)
+
+    def lock(wait: timedelta) -> AbstractContextManager[bool]:
+        assert first.stdin is not None
+        first.stdin.close()  # the first one goes on only now
+        return Locks(full.database, full.paths.state / "locks").data_keys(wait)
+
+    waited = DataKeys(full.database, full.clock, full.vault, lock).rotate(
+        Compartment.UPSTREAM, wait=timedelta(seconds=60)
+    )
+    first.stdout.close()
+    assert first.wait(timeout=60) == 0
+    assert (waited.changed, waited.generation) == (False, 3)
     states = [key["state"] for key in gwctl("vault", "status", "--json").json["data_keys"]]
     assert states == ["destroyed", "primary", "primary"]
