@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keyvault.storage.engine import sqlite_module
+from tests.canaries import Canaries
 
 GWCTL: Final = Path(sys.executable).with_name("gwctl")
 _LISTENING: Final = re.compile(r"listening on (http\S+) \(admin (http\S+)\)")
@@ -26,14 +27,17 @@ _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 class Gateway:
     """One home and the process that serves it. `origin` and `admin` are known once started."""
 
-    def __init__(self, home: Path, **settings: str) -> None:
-        """`settings`: more environment, such as GWCTL_TIMEOUTS_IDLE="2"."""
+    def __init__(self, home: Path, *, empty: bool = False, **settings: str) -> None:
+        """`settings`: more environment, such as GWCTL_TIMEOUTS_IDLE="2". `empty`: nothing is set up yet."""
         self.home = home
+        self.canaries = Canaries()
         inherited = {k: v for k, v in os.environ.items() if k.lower() not in _PROXIES and not k.startswith("GWCTL_")}
         self.environ = {**inherited, "GWCTL_HOME": str(home), **settings}
         self.origin = self.admin = ""
         self.process: subprocess.Popen[str] | None = None
-        self.json("init", "--yes", "--unlock", "file")
+        if not empty:
+            self.json("init", "--yes", "--unlock", "file")
+            self.canaries.add("key file", (home / "config" / "unlock.key").read_text().strip())
 
     @property
     def base_url(self) -> str:
@@ -48,9 +52,13 @@ class Gateway:
     # Commands
 
     def gwctl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one command; a failure raises with what it said."""
+        """Run one command; a failure raises with what it said, and so does a secret shown a second time."""
+        self.canaries.given(arguments, stdin or "")
         done = subprocess.run([GWCTL, *arguments], env=self.environ, input=stdin or "", text=True, capture_output=True)
         assert not check or done.returncode == 0, f"gwctl {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
+        leaked = self.canaries.in_text((done.stdout + done.stderr).encode())
+        assert not leaked, f"gwctl {' '.join(arguments)} showed {leaked}"
+        self.canaries.made(arguments, done.stdout + done.stderr)
         return done
 
     def json(self, *arguments: str, stdin: str | None = None) -> Any:
@@ -121,10 +129,12 @@ class Gateway:
 
 @contextlib.contextmanager
 def serving(gateway: Gateway) -> Iterator[Gateway]:
-    """Start it, and stop it at the end whatever happens."""
+    """Start it, and stop it at the end whatever happens; none of its secrets may lie open in its home then."""
     gateway.start()
     try:
         yield gateway
     finally:
         if gateway.process is not None and gateway.process.poll() is None:
             gateway.kill()
+    leaked = gateway.canaries.below(gateway.home)
+    assert not leaked, leaked

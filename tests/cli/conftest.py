@@ -16,6 +16,7 @@ import pytest
 from keyvault.clock import Clock
 from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
+from tests.canaries import Canaries
 from tests.conftest import FrozenClock
 
 
@@ -51,17 +52,21 @@ class Gwctl:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.clock: Clock = FrozenClock()
+        self.canaries = Canaries()
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "GWCTL_HOME": str(home), "TERM": "dumb"}
 
     def __call__(
         self, *words: str, stdin: str = "", terminal: bool = False, environ: Mapping[str, str] | None = None
     ) -> Ran:
         make = FakeTerminal if terminal else io.StringIO
+        self.canaries.given(words, stdin)
         streams = Streams(make(stdin), make(), make())
         code = run(words, {**self.environ, **(environ or {})}, streams, self.clock)
         assert isinstance(streams.stdout, io.StringIO)
         assert isinstance(streams.stderr, io.StringIO)
-        return Ran(code, streams.stdout.getvalue(), streams.stderr.getvalue())
+        ran = Ran(code, streams.stdout.getvalue(), streams.stderr.getvalue())
+        self.canaries.made(words, ran.out + ran.err)
+        return ran
 
 
 @pytest.fixture

@@ -14,15 +14,16 @@ from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import running
 from tests.gateway import Gateway, serving
 
-QUESTION = json.dumps({"model": "gpt-5", "messages": [{"role": "user", "content": "hello"}]})
+PROVIDER_SECRET = "sk-simulated-5b0c2f9a77e1"
+QUESTION = json.dumps({"model": "sim", "messages": [{"role": "user", "content": "hello"}]})
 
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     """A home with a simulated provider, not serving yet."""
-    with running(Profile()) as [simulator]:
+    with running(Profile(models=("sim",), credential=PROVIDER_SECRET)) as [simulator]:
         made = Gateway(tmp_path / "home")
-        made.create_upstream("sim", "openai", simulator.base_url, "sk-simulated-5b0c2f9a77e1")
+        made.create_upstream("sim", "openai", simulator.base_url, PROVIDER_SECRET)
         yield made
 
 
@@ -59,9 +60,7 @@ def test_backups_taken_under_load_are_whole_and_no_request_fails(gateway: Gatewa
     sizes = []
     for number in range(3):
         assert gateway.json("backup", "verify", str(tmp_path / f"{number}.tar"))["records"] == 2
-        fresh = Gateway.__new__(Gateway)
-        fresh.home, fresh.environ = tmp_path / f"home-{number}", dict(gateway.environ)
-        fresh.environ["GWCTL_HOME"] = str(fresh.home)
+        fresh = Gateway(tmp_path / f"home-{number}", empty=True)
         fresh.gwctl("restore", str(tmp_path / f"{number}.tar"))
         sizes.append(fresh.rows("SELECT count(*) AS n FROM attempts")[0]["n"])
     assert sizes == sorted(sizes)  # each one as of its own moment
