@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "projects": "What for.",
         "objects": "Who owns what is stored at providers.",
         "apply": "Customers, projects and keys as a file says.",
+        "import": "Upstreams, routes and keys of another gateway.",
         "routes": "Which targets serve which model name.",
         "prices": "What models cost, with effective dates.",
         "usage": "Requests, tokens, cost and charge.",

@@ -68,20 +68,29 @@ def carry_out(
 def show_plan(session: Session, plan: Plan, *, applied: bool) -> None:
     """Lines of `+`, `~` and `-` for people, each with old → new; a document for programs."""
     if session.options.format is Format.TABLE:
-        session.io.data("".join(f"{line(step)}\n" for step in plan.steps) or "no changes\n")
+        session.io.data("".join(f"{plan_line(step)}\n" for step in plan.steps) or "no changes\n")
         return
     columns = [Column("change"), Column("scope"), Column("differences")]
     extra = {"applied": applied, "new_secrets": plan.new_secrets}
-    session.show(Listing("changes", [_row(step) for step in plan.steps], columns, key="scope", extra=extra))
+    session.show(Listing("changes", [plan_row(step) for step in plan.steps], columns, key="scope", extra=extra))
 
 
-def line(step: Step) -> str:
+def plan_line(step: Step) -> str:
     """`~ key:ci-bot  models gpt-4* → gpt-5*`."""
     if step.sign == "+":
         parts = [f"{d.field} {_value(d.new)}" for d in step.differences]
     else:
         parts = [f"{d.field} {_value(d.old)} → {_value(d.new)}" for d in step.differences]
     return f"{step.sign} {harmless(step.scope)}{'  ' if parts else ''}{', '.join(parts)}"
+
+
+def plan_row(step: Step) -> Row:
+    """A step for programs."""
+    return {
+        "change": _VERBS[step.sign],
+        "scope": step.scope,
+        "differences": [{"field": d.field, "old": d.old, "new": d.new} for d in step.differences],
+    }
 
 
 def _apply(
@@ -105,14 +114,6 @@ def _apply(
 
 def _nowhere(_key: Any, _secret: Any) -> None:
     """A rehearsal makes secrets that nobody gets and that open nothing."""
-
-
-def _row(step: Step) -> Row:
-    return {
-        "change": _VERBS[step.sign],
-        "scope": step.scope,
-        "differences": [{"field": d.field, "old": d.old, "new": d.new} for d in step.differences],
-    }
 
 
 def _value(value: Any) -> str:
