@@ -12,7 +12,7 @@ from typing import Final
 from keyvault.errors import GatewayError
 from keyvault.home import Home
 from opsconsole.cli.checks import home as of_home
-from opsconsole.cli.checks import network, storage
+from opsconsole.cli.checks import network, seals, storage
 from opsconsole.cli.checks.finding import Check, Finding, State
 
 __all__ = ["CHECKS", "Finding", "State", "examine"]
@@ -24,7 +24,8 @@ CHECKS: Final = (
     Check("database", storage.database, ("settings",)),
     Check("writing", storage.writing, ("database", "space")),
     Check("vault", of_home.vault, ("database",)),
-    Check("audit", of_home.audit_chain, ("database",)),
+    Check("rows", seals.rows, ("database", "vault")),
+    Check("audit", seals.audit_log, ("database",)),
     Check("clock", of_home.clock, ("database",)),
     Check("routes", of_home.routes, ("database",)),
     Check("alerts", of_home.alerts, ("database",)),
