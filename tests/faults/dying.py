@@ -17,6 +17,7 @@ from keyvault.keys.delivery import Delivery
 from keyvault.keys.files import FileDelivery
 from keyvault.keys.filing import Alone, Line
 from keyvault.keys.handing import CommandDelivery
+from keyvault.keys.rotating import Terms
 
 KEY: Final = "bot"
 VARIABLE: Final = "OPENAI_API_KEY"
@@ -41,7 +42,7 @@ def delivery_to(home: Home, kind: str, place: Path) -> Delivery:
 
 def main(kind: str, place: str, last: str) -> None:
     home = Home()
-    steps = home.rotations.steps(KEY, delivery_to(home, kind, Path(place)), prove=lambda _: None)
+    steps = home.rotations.steps(KEY, delivery_to(home, kind, Path(place)), Terms(end_grace=True), prove=lambda _: None)
     taken = []
     for step in steps:
         taken.append(step)

@@ -63,7 +63,7 @@ class Night:
         directory = Directory(self.home.database, lambda: vault.unlock(Compartment.KEYS).peppers())
         directory.load()
         caller = directory.authenticate(secret.encode(), self.home.clock.now_ms())
-        return caller and caller.generation
+        return caller.generation if caller else None
 
     def states(self) -> dict[int, str]:
         return {g.number: g.state_at(self.home.clock.now()).value for g in self.home.keys.get(KEY).generations}
