@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from keyvault.domain.ledger import Usage
 from keyvault.money import UNITS_PER_PRICE, divide_half_even
+
+BATCH: Final = "@batch"
+"""Behind a model's name: its price in batches."""
+
+BATCH_CLAUSE: Final = "batch"
+"""Kind of a clause that matches such names: what it holds matches the name before `@batch`."""
 
 Rate = tuple[tuple[int, int], ...]
 """((threshold in input tokens, pico-dollars per million), …), first threshold 0."""

@@ -8,7 +8,7 @@ as searches are not counted; the note says so. Rates are exact to a pico-dollar 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -16,12 +16,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from keyvault.clock import EPOCH
-from keyvault.domain.prices import Price, Rate, Rates
+from keyvault.domain.prices import BATCH, BATCH_CLAUSE, Price, Rate, Rates
 from keyvault.money import PICO_PER_USD
 from keyvault.storage.prices import Listed
 
 if TYPE_CHECKING:
-    from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, TieredPrices
+    from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, PriceVariant, TieredPrices
 
 _KINDS: Final = {
     "input_mtok": "input",
@@ -33,6 +33,7 @@ _KINDS: Final = {
     "input_audio_mtok": "audio_input",
     "output_audio_mtok": "audio_output",
 }
+_IN_BATCHES: Final = {"processing": "batch"}
 _CACHED_AUDIO: Final = "cache_audio_read_mtok"
 _UNTOLD_INPUT: Final = ("input_image_mtok", "input_video_mtok", "cache_image_read_mtok")
 _UNTOLD_OUTPUT: Final = ("output_image_mtok", "output_video_mtok", "output_citation_mtok")
@@ -57,24 +58,44 @@ def read(recorded_at: datetime) -> Catalogue:
     return Catalogue(
         source=source,
         models={
-            (provider.id, model.id): tuple(_prices(provider.id, model, source, recorded_at))
+            (provider.id, found[0].price.model): found
             for provider in providers
             for model in provider.models
+            for found in _found(provider.id, model, source, recorded_at)
+            if found
         },
         fallbacks={p.id: tuple(p.fallback_model_providers) for p in providers if p.fallback_model_providers},
     )
 
 
-def _prices(catalogue: str, model: ModelInfo, source: str, recorded_at: datetime) -> Iterator[Listed]:
+def _found(catalogue: str, model: ModelInfo, source: str, recorded_at: datetime) -> Iterator[tuple[Listed, ...]]:
+    """The prices of a model, and those of the same model in batches."""
     clause = _clause(model.match)
-    for conditional in _conditional(model):
+    in_batches = [each for each in model.price_variants or () if each.when == _IN_BATCHES]
+    for name, match, prices in (
+        (model.id, clause, _conditional(model)),
+        (model.id + BATCH, {BATCH_CLAUSE: clause}, in_batches),
+    ):
+        yield tuple(_prices(catalogue, model, name, match, prices, source, recorded_at))
+
+
+def _prices(
+    catalogue: str,
+    model: ModelInfo,
+    name: str,
+    clause: Mapping[str, Any],
+    prices: Iterable[ConditionalPrice | PriceVariant],
+    source: str,
+    recorded_at: datetime,
+) -> Iterator[Listed]:
+    for conditional in prices:
         start, daily = _when(conditional)
         yield Listed(
             Price(
                 id=0,
                 upstream=None,
                 catalogue=catalogue,
-                model=model.id,
+                model=name,
                 rates=rates_of(conditional.prices),
                 effective_from=start,
                 source=source,
@@ -92,7 +113,7 @@ def _conditional(model: ModelInfo) -> list[ConditionalPrice]:
     return model.prices if isinstance(model.prices, list) else [ConditionalPrice(prices=model.prices)]
 
 
-def _when(conditional: ConditionalPrice) -> tuple[datetime, tuple[int, int] | None]:
+def _when(conditional: ConditionalPrice | PriceVariant) -> tuple[datetime, tuple[int, int] | None]:
     """From when on, and between which minutes of the UTC day, a price applies."""
     from genai_prices.types import StartDateConstraint, TimeOfDateConstraint
 

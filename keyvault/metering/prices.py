@@ -16,7 +16,7 @@ from typing import Any, Final
 from keyvault import audit
 from keyvault.clock import Clock, to_ms
 from keyvault.domain.names import check_model, not_found
-from keyvault.domain.prices import Price, Rates
+from keyvault.domain.prices import BATCH, BATCH_CLAUSE, Price, Rates
 from keyvault.errors import NotFound
 from keyvault.metering import catalogue
 from keyvault.storage import epochs
@@ -26,8 +26,6 @@ from keyvault.storage.prices import Listed
 
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
-BATCH: Final = "@batch"
-"""Behind a model's name: its price in batches."""
 _REMEMBERED: Final = 10_000
 """Look-ups kept; models may be named freely by clients, so the memory is bounded."""
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
@@ -150,7 +148,7 @@ class PriceBook:
 
     def find_batch(self, upstream: str, catalogue: str | None, model: str, at_ms: int) -> Price | None:
         """The price of a model in a batch: its own where the book has one, named `MODEL@batch`, else the usual one."""
-        return self.find(upstream, None, model + BATCH, at_ms) or self.find(upstream, catalogue, model, at_ms)
+        return self.find(upstream, catalogue, model + BATCH, at_ms) or self.find(upstream, catalogue, model, at_ms)
 
     def versions(self, upstream: str, catalogue: str | None, model: str) -> list[Price]:
         """Every version that can apply, in the order in which they are tried: own before catalogue, newest first."""
@@ -175,7 +173,7 @@ class PriceBook:
     def _match(self, catalogue: str, name: str) -> list[Price]:
         for place in (catalogue, *self._fallbacks.get(catalogue, ())):
             for clause, prices in self._read(place):
-                if matches(clause, name):
+                if (BATCH_CLAUSE in clause) is name.endswith(BATCH) and matches(clause, name):
                     return prices
         return []
 
@@ -198,6 +196,8 @@ def matches(clause: Mapping[str, Any], name: str) -> bool:
         return all(matches(part, name) for part in value)
     if kind == "regex":
         return re.search(value, name) is not None
+    if kind == BATCH_CLAUSE:
+        return matches(value, name.removesuffix(BATCH))
     value = value.lower()
     if kind == "equals":
         return bool(name == value)

@@ -231,3 +231,20 @@ def test_a_model_whose_tokens_we_cannot_tell_apart_has_no_known_cost() -> None:
     assert cost(catalogue.rates_of(pictures), Usage(100, output=100)) is None
     same = genai.ModelPrice(input_mtok=Decimal(5), input_image_mtok=Decimal(5), output_mtok=Decimal(40))
     assert cost(catalogue.rates_of(same), Usage(100, output=0)) == 500_000_000
+
+
+def test_the_catalogue_knows_prices_in_batches_and_the_usual_one_stands_in_elsewhere() -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    rows: dict[str, list[Listed]] = {}
+    for (place, _), listed in catalogue.read(at).models.items():
+        rows.setdefault(place, []).extend(listed)
+    book = PriceBook((), rows, {}, read=lambda listed: listed)
+    usual, batch = (find("x", "openai", "gpt-4", to_ms(at)) for find in (book.find, book.find_batch))
+    assert usual is not None
+    assert batch is not None
+    assert (usual.model, batch.model) == ("gpt-4", "gpt-4@batch")
+    assert [rate and rate[0][1] for rate in (usual.rates.output, batch.rates.output)] == [6 * 10**13, 3 * 10**13]
+    assert book.find_batch("x", "deepseek", "deepseek-chat", to_ms(at)) == book.find(
+        "x", "deepseek", "deepseek-chat", to_ms(at)
+    )
+    assert book.find_batch("x", "openai", "no-such-model", to_ms(at)) is None
