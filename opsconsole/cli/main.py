@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Manage": {
         "upstreams": "Provider accounts and their credentials.",
         "keys": "Keys that applications call the gateway with.",
+        "rotation": "Rotating keys at night, by cron or systemd.",
         "customers": "Who pays.",
         "projects": "What for.",
         "objects": "Who owns what is stored at providers.",
