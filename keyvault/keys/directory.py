@@ -132,7 +132,10 @@ class Directory:
 
         What cannot be written now, because storage is down, is kept for the next time.
         """
+        self._write_uses()
         self._moves.store(self._database)
+
+    def _write_uses(self) -> None:
         uses = self._drain()
         if not uses:
             return

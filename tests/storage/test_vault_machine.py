@@ -97,6 +97,8 @@ class VaultMachine(RuleBasedStateMachine):
         self.running.unlock(Compartment.UPSTREAM)
         self.proxy = Directory(self.database, self.running.unlock().peppers, clock=self.clock)
         self.proxy.load()
+        for _ in range(2):
+            self.mint()
 
     def teardown(self) -> None:
         if hasattr(self, "database"):
@@ -210,13 +212,14 @@ class VaultMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.model.tokens) < 6)
     @rule()
     def create_key(self) -> None:
+        self.mint()
+
+    def mint(self) -> None:
         made = Keys(self.database, self.running, self.clock).create(f"k{len(self.model.tokens)}")
         self.model.tokens.append(Token(made.secret.reveal().encode(), self.model.newest))
 
     @rule(data=st.data())
     def use_a_key(self, data: st.DataObject) -> None:
-        if not self.model.tokens:
-            return
         token = data.draw(st.sampled_from(self.model.tokens))
         assert self.admitted(token) == token.alive
         self.proxy.flush()
