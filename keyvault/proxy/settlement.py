@@ -16,6 +16,7 @@ from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usag
 from keyvault.domain.prices import Price, charge, cost
 from keyvault.metering.usage import count_text, estimate_input
 from keyvault.proxy.admission import Call
+from keyvault.proxy.dialects.errors import scrub as masked
 from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.meter import Metered, read_answer
 from keyvault.proxy.relay import Ending
@@ -102,8 +103,10 @@ def _charge(outcome: Outcome, cost_pico: int | None, multiplier_ppm: int) -> int
 
 
 def _harmless(identifier: str | None, secrets: tuple[str, ...]) -> str | None:
-    """A provider's id of a request, unless it echoes the credential or looks like one."""
-    return identifier if identifier is None or scrub(identifier, secrets) == identifier else None
+    """A provider's id of a request, unless it echoes the credential, in whatever form, or looks like one."""
+    if identifier is None or scrub(identifier) != identifier:
+        return None
+    return identifier if masked(identifier.encode(), secrets) == identifier.encode() else None
 
 
 def _ms(seconds: float) -> int:
