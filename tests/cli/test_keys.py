@@ -33,6 +33,9 @@ KEY = {
     "tags",
 } | {
     "created_at",
+    "suspended_by",
+    "deleted_at",
+    "restorable_until",
     "expires_at",
     "last_used_at",
 }

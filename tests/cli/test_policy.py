@@ -120,3 +120,19 @@ def test_a_provider_looking_token_is_adopted_by_force(gwctl: Gwctl) -> None:
 def test_an_adopted_key_is_rotated_into_our_own_form(gwctl: Gwctl) -> None:
     gwctl("keys", "adopt", "mobile", "--secret-stdin", stdin=FOREIGN)
     assert gwctl("keys", "rotate", "mobile", "--json").json["secret"].startswith("sk-gw_live_")
+
+
+def test_an_adopted_key_is_due_for_rotation_at_once(gwctl: Gwctl) -> None:
+    gwctl("keys", "adopt", "mobile", "--secret-stdin", stdin=FOREIGN)
+    gwctl("keys", "create", "ours", "--json")
+    rotated = gwctl("keys", "rotate", "--due", "--json").json
+    assert [key["name"] for key in rotated["results"]] == ["mobile"]
+
+
+def test_the_grace_of_a_rotation_is_the_settings_unless_said(gwctl: Gwctl) -> None:
+    settings(gwctl, '[keys]\ngrace = "2h"\n')
+    gwctl("keys", "create", "bot", "--json")
+    gwctl("keys", "rotate", "bot", "--json")
+    old = gwctl("keys", "show", "bot", "--json").json["generations"][1]
+    gwctl.clock.advance(seconds=7200)
+    assert old["valid_until"] == rfc3339(gwctl.clock.now())

@@ -29,7 +29,10 @@ Names = Annotated[
 ]
 Due = Annotated[bool, typer.Option("--due", help="The keys whose --rotate-every is over.")]
 All = Annotated[bool, typer.Option("--all", help="Every key that is not revoked or expired.")]
-Grace = Annotated[str, typer.Option("--grace", metavar="SPAN", help="How long the old secret works on.")]
+Grace = Annotated[
+    str | None,
+    typer.Option("--grace", metavar="SPAN", help="How long the old secret works on, instead of keys.grace (24h)."),
+]
 Young = Annotated[
     str | None, typer.Option("--if-older-than", metavar="SPAN", help="Change nothing if the secret is younger.")
 ]
@@ -118,7 +121,7 @@ def rotate(
     names: Names = None,
     due: Due = False,
     every: All = False,
-    grace: Grace = "24h",
+    grace: Grace = None,
     if_older_than: Young = None,
     end_grace: EndGrace = False,
     out: Out = None,
@@ -134,11 +137,13 @@ def rotate(
     One process at a time rotates a key; who comes second changes nothing and says why. Killed at any moment, it leaves
     a working secret in the file, and the next run finishes or repeats it.
     """
+    from keyvault.keys.defaults import defaults
     from keyvault.keys.rotating import Terms
 
+    settled = defaults(session.unopened_home.settings).grace if grace is None else parse_duration(grace)
     waiting = parse_duration(wait_lock)
     young = None if if_older_than is None else parse_duration(if_older_than)
-    terms = Terms(parse_duration(grace), young, end_grace, waiting)
+    terms = Terms(settled, young, end_grace, waiting)
     place = Place(out, env_file, var, exec_, parse_duration(exec_limit), waiting)
     one = _the_one(names, due=due, every=every)
     place.check(many=one is None)
