@@ -54,7 +54,7 @@ class FileDelivery:
         if not self.path.parent.is_dir():
             raise UsageError(f"{self.path.parent}: no such directory", hint=f"mkdir -m 700 {self.path.parent}")
         if not os.access(self.path.parent, os.W_OK | os.X_OK):
-            raise DeliveryFailed(f"{self.path.parent}: permission denied", hint="write it where the user may write")
+            raise DeliveryFailed(f"{self.path.parent}: cannot be written to", hint=f"ls -ld {self.path.parent}")
         if self.path.exists() and not self.path.is_file():
             raise UsageError(f"{self.path}: not a regular file", hint="-o secret, for a pipe")
         if self.path.is_symlink() and not self._form.whole:
