@@ -93,11 +93,6 @@ class Policy:
     rotate_every_s: int | None = None
     """A new secret is due after so many seconds; None: never by itself."""
 
-    @property
-    def isolated(self) -> bool:
-        """May reach stored objects, those of its own project."""
-        return self.isolation and "all" in self.endpoints
-
     def allows_model(self, model: str) -> bool:
         return not self.models or any(fnmatch.fnmatchcase(model, glob) for glob in self.models)
 

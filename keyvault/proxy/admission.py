@@ -44,6 +44,7 @@ class Call:
         "endpoint",
         "exchange",
         "free",
+        "isolated",
         "path",
         "pin",
         "relay",
@@ -66,6 +67,7 @@ class Call:
         self.withdrawn: Refusal | None = None  # what the caller gets since its access was taken away
         self.cost_pico: int | None = None
         self.claim: Claim | None = None  # what an isolated key's request names and makes at the provider
+        self.isolated = False  # reaches stored objects, those of its own project
         self.free = False  # nothing is paid for the answer itself
         self.credential_id: int | None = None  # the credential that made what the request refers to
         self.caller: Caller
@@ -220,6 +222,8 @@ def may(call: Call) -> None:
     policy = call.caller.policy
     if "all" not in policy.endpoints:
         _refuse_state(call)
+    else:
+        call.isolated = policy.isolation
     named = [m for m in (call.model, call.pin.model if call.pin else None) if m is not None]
     if not named and policy.models and not call.asks_for_models:
         raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")

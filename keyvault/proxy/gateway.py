@@ -132,7 +132,7 @@ class Gateway:
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         if models.answer(call, self._tables.planner):
             return
-        if call.caller.policy.isolated and await self._isolation.answers_itself(call):
+        if call.isolated and await self._isolation.answers_itself(call):
             return
         pending = deque(self._plan(call))  # 4. Where
         attempt: Attempt | None = self._prepare(call, pending.popleft(), number=1)

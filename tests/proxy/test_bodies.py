@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from keyvault.domain.endpoints import ENDPOINTS
+from keyvault.domain.endpoints import ENDPOINTS, Dialect
 from keyvault.errors import Refusal
 from keyvault.proxy.dialects.body import Body, read_body
+from keyvault.proxy.dialects.references import stored_reference
 
 CHAT, COMPLETIONS, IMAGES = (ENDPOINTS[p] for p in ("/chat/completions", "/completions", "/images/generations"))
 RESPONSES, MESSAGES, TRANSCRIPTIONS = (ENDPOINTS[p] for p in ("/responses", "/messages", "/audio/transcriptions"))
@@ -343,3 +344,24 @@ def test_forms_of_the_official_sdk_are_read() -> None:
     )
     body = read_form(request.read(), request.headers["content-type"].encode())
     assert (body.model, body.stream) == ("whisper-1", True)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        '{"type":"input_file","file_id":"file-1","file_id":null}',
+        '{"type":"input_file","file_id":null,"file_id":"file-1"}',
+        '{"type":"item_reference","id":"rs_1","type":"message"}',
+        '{"type":"x","file_ids":["file-1"],"file_ids":{}}',
+    ],
+)
+def test_a_reference_that_stands_twice_is_seen_either_way(item: str) -> None:
+    body = read_body(ENDPOINTS["/responses"], b"application/json", f'{{"model":"m","input":[{item}]}}'.encode())
+    assert stored_reference(Dialect.RESPONSES, body) is not None
+
+
+def test_a_reference_nested_too_deeply_is_refused_in_words() -> None:
+    nested = "[" * 700 + '{"file_id":{}}' + "]" * 700
+    body = read_body(ENDPOINTS["/responses"], b"application/json", f'{{"model":"m","tools":{nested}}}'.encode())
+    with pytest.raises(Refusal, match="nested too deeply"):
+        stored_reference(Dialect.RESPONSES, body)

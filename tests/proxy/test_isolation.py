@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from keyvault.domain.keys import Policy
+from keyvault.secrets import Secret
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.storing import PREFIXES, Store
 
@@ -59,6 +61,65 @@ class Tenants:
                 f"SELECT p.name FROM objects o JOIN projects p ON p.id = o.project_id WHERE o.object_id = '{object_id}'"
             ).first()
         return None if row is None else str(row[0])
+
+
+@contextlib.asynccontextmanager
+async def two_accounts(tmp_path: Path) -> AsyncIterator[tuple[Running, str, dict[str, Store]]]:
+    """One project's key in front of two upstreams, the first of which is the default."""
+    stores = {"openai": Store(), "other": Store()}
+    stores["other"].numbers = itertools.count(500)
+    async with stores["openai"].provider.running() as first, stores["other"].provider.running() as second:
+        home = new_home(tmp_path, {"GWCTL_SERVE_DEFAULT_UPSTREAM": "openai"})
+        for name, provider in (("openai", first), ("other", second)):
+            add_upstream(home, name, provider.url)
+        policy = Policy(endpoints=("all",), pin=True)
+        key = home.keys.create("a", project="acme/a", create_missing=True, policy=policy).secret.reveal()
+        async with running(home) as gateway:
+            yield gateway, key, stores
+
+
+async def test_a_request_goes_where_the_object_is_that_it_names(tmp_path: Path) -> None:
+    async with two_accounts(tmp_path) as (gateway, key, stores):
+        headers = {"authorization": f"Bearer {key}"}
+
+        async def make(**more: str) -> str:
+            answer = await gateway.client.post("/v1/files", json={"purpose": "batch"}, headers={**headers, **more})
+            return str(answer.json()["id"])
+
+        here, there = await make(), await make(**{"x-gateway-pin": "other/m"})
+        found = await gateway.client.get(f"/v1/files/{there}", headers=headers)
+        assert found.json()["id"] == there
+        batch = {"input_file_id": there, "endpoint": "/v1/responses", "completion_window": "24h"}
+        assert (await gateway.client.post("/v1/batches", json=batch, headers=headers)).status_code == 200
+        assert list(stores["other"].objects["batches"])
+        both = await gateway.client.post("/v1/vector_stores", json={"file_ids": [here, there]}, headers=headers)
+        assert (both.status_code, both.json()["error"]["code"]) == (400, "stored_apart")
+        assert "vector_stores" not in {**stores["openai"].objects, **stores["other"].objects}
+
+
+async def test_a_request_goes_with_the_credential_that_made_what_it_names(tmp_path: Path) -> None:
+    store = Store()
+    async with store.provider.running() as provider:
+        home = new_home(tmp_path)
+        add_upstream(home, "openai", provider.url)
+        second = home.credentials.create("openai", "second", Secret("sk-second-account-canary-1"))
+        home.credentials.tested("openai", second, "answered", ok=True)
+        home.credentials.promote("openai", "second")
+        key = home.keys.create("a", policy=Policy(endpoints=("all",))).secret.reveal()
+        headers = {"authorization": f"Bearer {key}"}
+        async with running(home) as gateway:
+            made = [
+                (await gateway.client.post("/v1/files", json={"purpose": "batch"}, headers=headers)).json()["id"]
+                for _ in range(4)
+            ]
+            used = [seen.header("authorization") for seen in store.provider.seen]
+            assert len(set(used)) == 2, "both accounts take turns"
+            for each, with_credential in zip(made, used, strict=True):
+                for _ in range(2):
+                    await gateway.client.get(f"/v1/files/{each}", headers=headers)
+                    assert store.provider.seen[-1].header("authorization") == with_credential
+            apart = await gateway.client.post("/v1/vector_stores", json={"file_ids": made}, headers=headers)
+            assert (apart.status_code, apart.json()["error"]["code"]) == (400, "stored_apart")
 
 
 @contextlib.asynccontextmanager

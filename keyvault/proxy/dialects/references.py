@@ -2,16 +2,18 @@
 
 Such objects belong to the provider account that all keys share, so a key that may not use stateful endpoints may not
 reach them through a stateless one either. Names are looked for in the bytes first; only a field that has one, or that
-writes plain letters as escapes, is decoded.
+writes plain letters as escapes, is decoded. Of a field that stands twice in one object every value counts: parsers
+differ on which one they take.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from keyvault.domain.endpoints import Dialect
+from keyvault.errors import Refusal
 from keyvault.proxy.dialects.bodies import Body
 from keyvault.proxy.dialects.fields import JsonBody
 
@@ -31,11 +33,9 @@ _TALK: Final = frozenset({"messages", "input", "system", "instructions"})
 _TOOL_ARGUMENTS: Final = "input"
 """Of Anthropic's `tool_use`: whatever a tool was called with, not a reference."""
 
-_anything = msgspec.json.Decoder(Any)
-
 
 def stored_reference(dialect: Dialect, body: Body) -> str | None:
-    """The name of the field that refers to a stored object, None where there is none."""
+    """The name of the field that refers to a stored object, None where there is none. Raises `Refusal`."""
     if not isinstance(body, JsonBody):
         return None
     for name in _TOP:
@@ -51,7 +51,21 @@ def stored_reference(dialect: Dialect, body: Body) -> str | None:
 
 def _in_field(dialect: Dialect, name: str, value: bytes) -> str | None:
     marks = _MARKS_IN_TALK.get(dialect, _MARKS) if name in _TALK else _MARKS
-    return _nested(_anything.decode(value)) if any(mark in value for mark in marks) else None
+    if not any(mark in value for mark in marks):
+        return None
+    try:
+        return _nested(json.loads(value, object_pairs_hook=_every_value))
+    except RecursionError:
+        raise Refusal(400, "invalid_json", "could not read the request body: it is nested too deeply") from None
+
+
+def _every_value(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; a field that stands in it more than once has the list of its values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        given = {name: [value for other, value in pairs if other == name] for name in found}
+        found = {name: values if len(values) > 1 else values[0] for name, values in given.items()}
+    return found
 
 
 def _nested(value: Any) -> str | None:
@@ -60,17 +74,22 @@ def _nested(value: Any) -> str | None:
         return next((found for item in value if (found := _nested(item))), None)
     if not isinstance(value, dict):
         return None
-    kind = value.get("type")
-    if isinstance(kind, str) and kind in _TYPES:
-        return kind
+    kinds = _texts(value.get("type"))
+    if named := _TYPES.intersection(kinds):
+        return min(named)
     for name in _NESTED:
         if _is_id(value.get(name)):
             return name
-    if kind == "code_interpreter" and isinstance(value.get("container"), str):
+    if "code_interpreter" in kinds and _texts(value.get("container")):
         return "container"
-    inner = (item for name, item in value.items() if not (kind == "tool_use" and name == _TOOL_ARGUMENTS))
+    inner = (item for name, item in value.items() if not (kinds == ["tool_use"] and name == _TOOL_ARGUMENTS))
     return next((found for item in inner if (found := _nested(item))), None)
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and any(isinstance(item, str) for item in value))
+    return bool(_texts(value)) or (isinstance(value, list) and any(_texts(item) for item in value))
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts that a value is, or is a list of."""
+    return [item for item in (value if isinstance(value, list) else (value,)) if isinstance(item, str)]
