@@ -42,6 +42,8 @@ class FileDelivery:
         self._old = path.with_name(f".{path.name}.gwctl-old")
         self._existed = True
         """Whether there was anything before; true where an earlier run wrote the file."""
+        self._placed = True
+        """Whether the file may hold a new secret; true where an earlier run wrote it."""
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -68,11 +70,12 @@ class FileDelivery:
 
     def steps(self, rotation: Rotation) -> Iterator[str]:
         assert rotation.secret is not None
-        self._existed = os.path.lexists(self.path)
+        self._existed, self._placed = os.path.lexists(self.path), False
         self._keep()
         yield "kept the old content"
         self._write(self._new, self._form.put(self._content() or b"", rotation.secret))
         yield "wrote the new content"
+        self._placed = True
         self._new.rename(self.path)
         yield "put it in its place"
         self._sync()
@@ -80,18 +83,19 @@ class FileDelivery:
 
     def undo(self) -> None:
         """Only what was delivered is taken back: lines that others changed meanwhile stay."""
-        self._new.unlink(missing_ok=True)
+        if self._placed:
+            self._put_back()
+            self._sync()
+        self.done()
+
+    def _put_back(self) -> None:
         if not self._existed:
             self.path.unlink(missing_ok=True)
-        elif os.path.lexists(self._old):
-            before = self._read(self._old)
-            if not self._form.whole and before is not None:
-                self._write(self._new, self._form.back(self._content() or b"", before))
-                self._new.rename(self.path)
-            else:
-                self._old.rename(self.path)
-        self.done()
-        self._sync()
+        elif self._form.whole or (before := self._read(self._old)) is None:
+            self._old.rename(self.path)  # fails, and says so, where nothing was kept
+        else:
+            self._write(self._new, self._form.back(self._content() or b"", before))
+            self._new.rename(self.path)
 
     def done(self) -> None:
         for beside in (self._new, self._old):
