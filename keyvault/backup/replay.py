@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from keyvault import audit
@@ -18,11 +19,15 @@ from keyvault.audit import Entry
 from keyvault.clock import to_ms
 from keyvault.domain.keys import GenerationState, Key, KeyState
 from keyvault.domain.names import split_project
+from keyvault.domain.vault import SlotScope
 from keyvault.errors import Tampered
 from keyvault.storage import audit as audit_rows
-from keyvault.storage import customers, epochs, upstreams
+from keyvault.storage import customers, epochs, switch, upstreams
 from keyvault.storage import keys as key_rows
+from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Transaction
+from keyvault.vault import slots
+from keyvault.vault.generations import Access
 
 
 class Result(StrEnum):
@@ -71,9 +76,10 @@ def put_back(tx: Transaction, entries: Iterable[Entry]) -> None:
         seq, digest = entry.seq, entry.digest
 
 
-def replay(tx: Transaction, entries: Iterable[Entry]) -> list[Outcome]:
-    """Do again what took access away, in order, and suspend what cannot be vouched for."""
-    found = [STEPS.get(entry.action, _OTHERS.get(_noun(entry), _lost))(tx, entry) for entry in entries]
+def replay(tx: Transaction, entries: Iterable[Entry], access: Access) -> list[Outcome]:
+    """Do again what took access away, in order, and suspend what cannot be vouched for. `access` opens everything."""
+    steps: Mapping[str, Step] = {**STEPS, "vault.slots.delete": partial(_withdraw_slot, access)}
+    found = [steps.get(entry.action, _OTHERS.get(_noun(entry), _lost))(tx, entry) for entry in entries]
     epochs.bump(tx, "keys")
     epochs.bump(tx, "upstreams")
     return [outcome for outcome in found if outcome is not None]
@@ -89,6 +95,11 @@ def _told(entry: Entry, result: Result, why: str) -> Outcome:
 
 def _lost(_tx: Transaction, entry: Entry) -> Outcome:
     return _told(entry, Result.LOST, "it is not in the backup")
+
+
+def _mention(why: str) -> Step:
+    """For what cannot be done again, and somebody must know."""
+    return lambda _tx, entry: _told(entry, Result.LOST, why)
 
 
 def _nothing(_tx: Transaction, _entry: Entry) -> None:
@@ -115,7 +126,9 @@ def _end_key(state: KeyState) -> Step:
         key = _key(tx, entry)
         if key is None:
             return _gone(entry)
-        if key.state not in _FOLLOWS[state]:
+        if state is KeyState.DELETED:
+            key_rows.delete(tx, key.id, to_ms(entry.at))
+        elif key.state not in _FOLLOWS[state]:
             key_rows.set_state(tx, key.id, state)
         return _told(entry, Result.REPEATED, f"{state.value} after the backup")
 
@@ -124,7 +137,6 @@ def _end_key(state: KeyState) -> Step:
 
 _FOLLOWS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
     KeyState.SUSPENDED: frozenset({KeyState.SUSPENDED, KeyState.DELETED, KeyState.REVOKED}),
-    KeyState.DELETED: frozenset({KeyState.DELETED, KeyState.REVOKED}),
     KeyState.REVOKED: frozenset({KeyState.REVOKED}),
 }
 """What a key may be already so that a denial leaves it as it is."""
@@ -177,7 +189,12 @@ def _project(tx: Transaction, entry: Entry) -> Outcome:
     return _told(entry, Result.REPEATED, "suspended after the backup")
 
 
-# Upstreams
+def _suspended_gateway(tx: Transaction, entry: Entry) -> Outcome:
+    switch.set_suspended(tx, True)
+    return _told(entry, Result.REPEATED, "everybody was suspended after the backup")
+
+
+# Upstreams and the vault
 
 
 def _disabled_upstream(tx: Transaction, entry: Entry) -> Outcome:
@@ -188,18 +205,39 @@ def _disabled_upstream(tx: Transaction, entry: Entry) -> Outcome:
     return _told(entry, Result.REPEATED, "disabled or deleted after the backup")
 
 
+def _withdraw_slot(access: Access, tx: Transaction, entry: Entry) -> Outcome:
+    """What opened the vault at the time of the backup and was taken away must not open it again."""
+    slot_id = entry.scope.partition(":")[2]
+    table = slots.read_table(tx)
+    others = [stored.slot for stored in table if stored.slot.id != slot_id]
+    if len(others) == len(table):
+        return _told(entry, Result.LOST, "the slot is not in the backup")
+    if not any(slot.scope is SlotScope.ALL for slot in others):
+        return _told(entry, Result.LOST, "it is the backup's only way into the vault: make another, then delete it")
+    vault_rows.delete_slot(tx, slot_id)
+    slots.seal_table(tx, access)
+    return _told(entry, Result.REPEATED, "deleted after the backup")
+
+
 STEPS: Final[Mapping[str, Step]] = {
     "keys.revoke": _end_key(KeyState.REVOKED),
     "keys.delete": _end_key(KeyState.DELETED),
     "keys.suspend": _end_key(KeyState.SUSPENDED),
-    "keys.end-grace": _end_grace,
+    "keys.end_grace": _end_grace,
     "customers.update": _customer,
     "projects.update": _project,
     "upstreams.disable": _disabled_upstream,
     "upstreams.delete": _disabled_upstream,
     "upstreams.test": _nothing,
+    "gateway.suspend": _suspended_gateway,
+    "gateway.resume": _mention("resuming is not repeated: gwctl resume all"),
+    "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),
+    "vault.test-recovery": _nothing,
 }
 """By action."""
 
-_OTHERS: Final[Mapping[str, Step]] = {"keys": _suspended_key}
+_OTHERS: Final[Mapping[str, Step]] = {
+    "keys": _suspended_key,
+    "credentials": _mention("the upstream's credentials are the backup's: gwctl upstreams test"),
+}
 """By noun, for the actions that have no step of their own."""

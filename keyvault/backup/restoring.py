@@ -21,6 +21,7 @@ from keyvault.backup.archive import Manifest
 from keyvault.backup.replay import Outcome, put_back, replay
 from keyvault.backup.staged import Staged, staged
 from keyvault.backup.verifying import opened_records
+from keyvault.domain.vault import Compartment
 from keyvault.errors import Conflict, GatewayError, Locked, NotFound, RolledBack, WrongKey
 from keyvault.home import Home
 from keyvault.journal import Journal
@@ -172,9 +173,14 @@ def _records(inside: Home) -> tuple[int | None, str | None]:
 def _bring_up(content: Staged, since: Sequence[Entry]) -> list[Outcome]:
     """Make the staged database what it would be, had the backup been taken now; one transaction."""
     home = content.home
-    with home.database.change() if since else home.database.write() as tx:
+    if not since:
+        with home.database.write() as tx:
+            _record(tx, home, content.manifest, 0, [])
+        return []
+    access = home.vault.unlock(Compartment.UPSTREAM).access
+    with home.database.change() as tx:
         put_back(tx, since)
-        outcomes = replay(tx, since)
+        outcomes = replay(tx, since, access)
         _record(tx, home, content.manifest, len(since), outcomes)
     return outcomes
 

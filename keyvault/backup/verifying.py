@@ -42,7 +42,7 @@ def opened_records(home: Home) -> int:
     opened = home.vault.unlock()
     opened.require(Compartment.UPSTREAM)
     opened.peppers()
-    for upstream in home.upstreams.open_all():
-        for problem in upstream.problems:
+    for problem in home.upstreams.examine():
+        if problem is not None:
             raise problem
     return sum(home.vault.status().records.values())

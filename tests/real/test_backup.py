@@ -70,6 +70,7 @@ def test_backups_taken_under_load_are_whole_and_no_request_fails(gateway: Gatewa
 DENIALS: tuple[tuple[str, ...], ...] = (
     ("keys", "revoke", "ci-bot", "--yes"),
     ("keys", "suspend", "ci-bot"),
+    ("keys", "delete", "ci-bot", "--confirm", "ci-bot"),
     ("customers", "update", "acme", "--suspend"),
     ("projects", "update", "acme/app", "--suspend"),
 )
@@ -92,6 +93,17 @@ def test_no_backup_lets_in_what_was_denied_after_it(gateway: Gateway, tmp_path: 
     with serving(gateway):
         assert status(gateway, denied) == 401
         assert status(gateway, other) == 200
+
+
+def test_everybody_suspended_stays_so(gateway: Gateway, tmp_path: Path) -> None:
+    backup, secret = str(tmp_path / "b.tar"), gateway.create_key("ci-bot")
+    gateway.gwctl("backup", backup)
+    gateway.gwctl("suspend", "all", "--yes")
+    gateway.gwctl("restore", backup, "--accept-rollback", "--confirm", "b.tar")
+    with serving(gateway):
+        assert status(gateway, secret) == 503
+        gateway.gwctl("resume", "all", "--yes")
+        assert status(gateway, secret) == 200
 
 
 def test_a_secret_that_was_rotated_away_is_not_let_in_again(gateway: Gateway, tmp_path: Path) -> None:
