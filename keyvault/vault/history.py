@@ -13,13 +13,13 @@ from keyvault.domain.vault import Compartment
 from keyvault.storage import vault as rows
 from keyvault.storage.engine import Transaction
 
-ROTATED_PEPPER: Final = "rotate_pepper"
-CHANGED_PASSPHRASE: Final = "change_passphrase"
-TESTED_RECOVERY: Final = "test_recovery"
+ROTATED_PEPPER: Final = "pepper_rotated"
+CHANGED_PASSPHRASE: Final = "passphrase_changed"
+TESTED_RECOVERY: Final = "recovery_tested"
 
 
 def rotated_data(compartment: Compartment) -> str:
-    return f"rotate_data_{compartment.value}"
+    return f"{compartment.value}_data_rotated"
 
 
 DUTIES: Final = (

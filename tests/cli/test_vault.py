@@ -32,8 +32,14 @@ def test_a_key_slot_for_cron_opens_no_provider_secret(gwctl: Gwctl, tmp_path: Pa
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() not in str(made)
     environ = {"GWCTL_KEY_FILE": str(file)}
+    made = gwctl("upstreams", "create", "openai", "--provider", "openai", "--secret-stdin", stdin="sk-of-the-provider")
+    assert made.code == 0
     assert gwctl("keys", "create", "bot", "--json", environ=environ).code == 0
-    create = "upstreams create openai --provider openai --secret-stdin"
+    assert gwctl("keys", "rotate", "bot", "--json", environ=environ).json["changed"] is True
+    opening = gwctl("upstreams", "test", "openai", environ=environ)
+    assert (opening.code, "opens only the keys compartment" in opening.err) == (Exit.LOCKED, True)
+    assert "sk-of" not in opening.out + opening.err
+    create = "upstreams create other --provider openai --secret-stdin"
     assert gwctl(*create.split(), stdin="sk-x\n", environ=environ).code == Exit.LOCKED
 
 

@@ -96,7 +96,7 @@ def test_a_changed_passphrase_opens_and_the_old_one_does_not(with_passphrase: Gw
     done = with_passphrase("vault", "change-passphrase", "--passphrase-stdin", "--json", stdin=NEW + "\n")
     assert (done.json["id"], done.json["replaces"]) == ("passphrase-2", "passphrase-1")
     assert NEW not in done.out + done.err
-    assert with_passphrase("vault", "status", "--json").json["change_passphrase_at"] == "2026-10-01T12:00:00.000Z"
+    assert with_passphrase("vault", "status", "--json").json["passphrase_changed_at"] == "2026-10-01T12:00:00.000Z"
     assert opens(with_passphrase, NEW)
     assert not opens(with_passphrase, OLD)
 
@@ -133,7 +133,7 @@ def test_a_recovery_code_is_tried_out_and_the_day_remembered(gwctl: Gwctl, tmp_p
     (gwctl.home / "config" / "unlock.key").unlink()
     tested = gwctl("vault", "test-recovery", "--secret-stdin", "--json", stdin=code.lower())
     assert (tested.json["id"], tested.json["opens"]) == ("recovery-1", True)
-    assert gwctl("vault", "status", "--json").json["test_recovery_at"] == "2026-10-01T12:00:00.000Z"
+    assert gwctl("vault", "status", "--json").json["recovery_tested_at"] == "2026-10-01T12:00:00.000Z"
     wrong = gwctl("vault", "test-recovery", "--secret-stdin", stdin="X" + code[1:])
     assert wrong.code == Exit.LOCKED
     assert "checksum" in wrong.err
@@ -151,7 +151,7 @@ def test_data_keys_are_rotated_in_both_compartments(gwctl: Gwctl) -> None:
     ]
     status = gwctl("vault", "status", "--json").json
     assert [key["state"] for key in status["data_keys"]] == ["destroyed", "destroyed", "primary", "primary"]
-    assert status["rotate_data_upstream_at"] == status["rotate_data_keys_at"] == "2026-10-01T12:00:00.000Z"
+    assert status["upstream_data_rotated_at"] == status["keys_data_rotated_at"] == "2026-10-01T12:00:00.000Z"
     assert authenticated(gwctl, secret)
     assert gwctl("doctor", "--json").code in (0, Exit.CHECK_FAILED)
 
