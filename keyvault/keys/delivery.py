@@ -45,6 +45,10 @@ class Delivery(Protocol):
         """The secret that is in the place now; None where there is none or nobody can look."""
         ...
 
+    def resume(self) -> None:
+        """Say that a process that died put the secret there: `undo` is then about what that one did."""
+        ...
+
     def steps(self, rotation: Rotation) -> Iterator[str]:
         """Deliver, step by step. Raises `DeliveryFailed`, or `OSError`."""
         ...
@@ -71,6 +75,9 @@ class Handed:
 
     def held(self) -> Secret | None:
         return None
+
+    def resume(self) -> None:
+        return
 
     def undo(self) -> None:
         return

@@ -41,9 +41,9 @@ class FileDelivery:
         self._new = path.with_name(f".{path.name}.gwctl-new")
         self._old = path.with_name(f".{path.name}.gwctl-old")
         self._existed = True
-        """Whether there was anything before; true where an earlier run wrote the file."""
-        self._placed = True
-        """Whether the file may hold a new secret; true where an earlier run wrote it."""
+        """Whether there was anything before."""
+        self._placed = False
+        """Whether the file may hold a new secret."""
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -67,6 +67,9 @@ class FileDelivery:
     def held(self) -> Secret | None:
         content = self._content()
         return None if content is None else self._form.find(content)
+
+    def resume(self) -> None:
+        self._placed = True
 
     def steps(self, rotation: Rotation) -> Iterator[str]:
         assert rotation.secret is not None

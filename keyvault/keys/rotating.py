@@ -162,6 +162,7 @@ class Rotations:
             active = key.generation_in(GenerationState.ACTIVE, now)
             done = Rotation(True, key, held, dead.number, active.number if active else None, None, FINISHED)
             steps: Iterator[str] = iter(())
+            delivery.resume()
         else:
             _tidy(delivery)
             done = self._mint(key, dead, terms)
