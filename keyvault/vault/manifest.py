@@ -16,9 +16,11 @@ from hashlib import sha256
 from typing import Any, Final
 
 from keyvault import audit
+from keyvault.domain.keys import KeyState
 from keyvault.domain.vault import Compartment
 from keyvault.errors import Tampered
 from keyvault.storage import audit as audit_rows
+from keyvault.storage import keys as key_rows
 from keyvault.storage import seals as rows
 from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Touched, Transaction
@@ -28,6 +30,8 @@ from keyvault.vault.generations import Access
 from keyvault.vault.sealing import derive, pae
 
 RESEAL: Final = "gwctl doctor, then gwctl vault reseal"
+_STOPS: Final = ("keys.revoke", "keys.suspend", "keys.delete")
+_RESUMES: Final = ("keys.resume", "keys.restore")
 _FACT: Final = "manifest"
 _RECORDS: Final = "sealed_records"
 
@@ -116,6 +120,14 @@ def check(tx: Transaction, keys: SealKeys) -> None:
     Manifest.read(tx).check(tx, keys, content(tx))
 
 
+def sealed_up_to(tx: Transaction) -> int:
+    """The newest audit entry of which somebody who could open the vault has taken note; 0 without a manifest."""
+    try:
+        return Manifest.read(tx).seq
+    except Tampered:
+        return 0
+
+
 def content(tx: Transaction) -> Content:
     """What the manifest covers, as it is now."""
     found: Content = dict(rows.seals(tx))
@@ -143,11 +155,26 @@ def renew(tx: Transaction, keys: SealKeys, covered: Content) -> None:
     vault_rows.set_fact(tx, _FACT, json.dumps(written, sort_keys=True))
 
 
+def turned_back(tx: Transaction, after: int) -> dict[int, str]:
+    """Keys, by id, that were stopped according to the audit entries behind one and are not: somebody else than gwctl
+    let them in again, and took care that nobody would seal them."""
+    stopped: dict[str, None] = {}
+    for entry in audit.entries(tx, after):
+        if entry.action in _STOPS:
+            stopped[str(entry.detail.get("id"))] = None
+        elif entry.action in _RESUMES:
+            stopped.pop(str(entry.detail.get("id")), None)
+    found = (key_rows.find_by_public_id(tx, public_id) for public_id in stopped)
+    return {key.id: key.name for key in found if key is not None and key.state is KeyState.ACTIVE}
+
+
 def seal_entries(tx: Transaction, keys: SealKeys, after: int, digest: bytes) -> None:
     """Put MACs on the audit entries behind one. Raises `Tampered` where they do not follow from it."""
     entries = list(audit_rows.after(tx, after))
     if (broken := audit.first_broken(entries, after, digest)) is not None:
         raise Tampered(f"audit entry {broken} does not follow from the one before it", hint="gwctl audit verify")
+    for name in turned_back(tx, after).values():
+        raise Tampered(f"key {name} had been stopped, and was turned back by something else than gwctl", hint=RESEAL)
     audit_rows.set_macs(tx, {row["seq"]: keys.entry_mac(bytes(row["digest"])) for row in entries})
 
 

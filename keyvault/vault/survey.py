@@ -14,7 +14,7 @@ from keyvault.storage import seals as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.seals import VOUCHED
 from keyvault.vault import manifest
-from keyvault.vault.manifest import Manifest, SealKeys, Standing
+from keyvault.vault.manifest import SealKeys, Standing
 from keyvault.vault.seals import described
 
 
@@ -54,7 +54,7 @@ def survey(database: Database, keys: SealKeys, journal: Journal) -> Survey:
             manifest=_reason(lambda: manifest.check(tx, keys)),
             journal=problem or _reason(lambda: journal.check(tx, last) if last else None),
             denied=len(rows.unsealed_rows(tx)),
-            entries=sum(row["mac"] is None for row in audit_rows.after(tx, _sealed_up_to(tx))),
+            entries=sum(row["mac"] is None for row in audit_rows.after(tx, manifest.sealed_up_to(tx))),
             behind=max(0, head - (last.seq if last else 0)),
         )
 
@@ -71,7 +71,8 @@ def reseal(database: Database, clock: Clock, keys: SealKeys, journal: Journal) -
 
 
 def _unfit(tx: Transaction, keys: SealKeys) -> Iterator[str]:
-    listed = set(rows.unsealed_rows(tx))
+    turned = manifest.turned_back(tx, manifest.sealed_up_to(tx))
+    listed = {*rows.unsealed_rows(tx), *(("keys", key_id) for key_id in turned)}
     for name in VOUCHED:
         for row in rows.read(tx, name):
             standing = keys.standing(row)
@@ -80,13 +81,6 @@ def _unfit(tx: Transaction, keys: SealKeys) -> Iterator[str]:
                 yield f"{described(row)} was {how} by something else than gwctl"
             elif standing is Standing.FITS and not row.denies and (name, row.id) in listed:
                 yield f"{described(row)} had been stopped, and was turned back by something else than gwctl"
-
-
-def _sealed_up_to(tx: Transaction) -> int:
-    try:
-        return Manifest.read(tx).seq
-    except SealError:
-        return 0
 
 
 def _reason(check: Callable[[], None]) -> str | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from keyvault import audit
-from keyvault.errors import SealError, UsageError
+from keyvault.errors import UsageError
 from keyvault.journal import Journal
 from keyvault.storage import audit as rows
 from keyvault.storage.engine import Transaction
-from keyvault.vault.manifest import Manifest, SealKeys
+from keyvault.vault.manifest import SealKeys, sealed_up_to
 
 _ANCHOR: Final = re.compile(r"(\d{1,18}) ([0-9a-f]{64})\s*\Z")
 
@@ -61,15 +61,12 @@ def verify(tx: Transaction, keys: SealKeys | None, journal: Journal, anchor: Anc
     """Check the whole log. `keys`: None where the vault is locked, so that no MAC can be checked."""
     count = unsealed = 0
     bad, reason = None, None
-    try:
-        sealed_up_to = Manifest.read(tx).seq if keys else 0
-    except SealError:
-        sealed_up_to = 0
+    up_to = sealed_up_to(tx) if keys else 0
     previous = audit.BEGIN
     for row in rows.after(tx, 0):
         count += 1
         unsealed += row["mac"] is None
-        why = None if bad is not None else _why_wrong(row, count, previous, keys, sealed_up_to)
+        why = None if bad is not None else _why_wrong(row, count, previous, keys, up_to)
         if why is not None:
             bad, reason = int(row["seq"]), why
         previous = bytes(row["digest"])
@@ -78,15 +75,13 @@ def verify(tx: Transaction, keys: SealKeys | None, journal: Journal, anchor: Anc
     return Verdict(count, unsealed, bad, reason)
 
 
-def _why_wrong(
-    row: Mapping[str, Any], number: int, previous: bytes, keys: SealKeys | None, sealed_up_to: int
-) -> str | None:
+def _why_wrong(row: Mapping[str, Any], number: int, previous: bytes, keys: SealKeys | None, up_to: int) -> str | None:
     if audit.first_broken([row], number - 1, previous) is not None:
         return "does not follow from the one before it: it was changed, or entries before it were removed"
     if keys is None:
         return None
     if row["mac"] is None:
-        return "has lost its seal" if number <= sealed_up_to else None
+        return "has lost its seal" if number <= up_to else None
     fits = hmac.compare_digest(bytes(row["mac"]), keys.entry_mac(bytes(row["digest"])))
     return None if fits else "does not fit its seal: it was written by somebody who cannot open the vault"
 

@@ -164,6 +164,24 @@ def test_a_key_revoked_while_locked_and_turned_back_is_noticed(gateway: Sealed) 
     assert gateway.survey().unfit == ("key ci-bot had been stopped, and was turned back by something else than gwctl",)
 
 
+def test_it_is_noticed_even_where_the_list_of_unsealed_rows_was_emptied(gateway: Sealed) -> None:
+    gateway.again(locked=True).keys.revoke("ci-bot")
+    gateway.sql("UPDATE keys SET state = 'active' WHERE name = 'ci-bot'")
+    gateway.sql("DELETE FROM unsealed")
+    assert gateway.survey().unfit == ("key ci-bot had been stopped, and was turned back by something else than gwctl",)
+    opened = gateway.again()
+    with gateway.database.snapshot() as tx:
+        assert opened.guard().doubted_keys(tx, [1]) == {1}
+    with pytest.raises(Tampered, match="key ci-bot had been stopped"):
+        opened.seals.settle()
+
+
+def test_a_key_suspended_while_locked_and_resumed_through_gwctl_is_no_alarm(gateway: Sealed) -> None:
+    gateway.again(locked=True).keys.suspend("ci-bot")
+    gateway.again().keys.resume("ci-bot")
+    assert gateway.survey().wrong == ()
+
+
 def test_a_revoked_key_does_not_become_merely_suspended(gateway: Sealed) -> None:
     gateway.keys.revoke("ci-bot")
     gateway.sql("UPDATE keys SET state = 'suspended' WHERE name = 'ci-bot'")
