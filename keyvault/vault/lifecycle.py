@@ -86,18 +86,27 @@ class Credentials:
         """Remember what came of a real call with a credential; a good answer makes a staged one promotable."""
         with self._database.change() as tx:
             upstream = find_upstream(tx, name)
+            if all(each.id != credential.id for each in rows.of_upstream(tx, upstream.id)):
+                raise _replaced(upstream)
             rows.set_tested(tx, credential.id, self._clock.now(), scrub(note)[:200])
             if ok and credential.state is CredentialState.STAGED:
                 rows.set_state(tx, credential.id, CredentialState.TESTED, self._clock.now())
             self._record(tx, "test", upstream, credential, ok=ok)
             return rows.get(tx, credential.id)
 
-    def promote(self, name: str, label: str | None = None, *, overlap: timedelta = OVERLAP) -> Rotated:
-        """Let the staged secret take the traffic; the one it replaces stays usable for the overlap."""
+    def promote(
+        self, name: str, label: str | None = None, *, overlap: timedelta = OVERLAP, only: Credential | None = None
+    ) -> Rotated:
+        """Let the staged secret take the traffic; the one it replaces stays usable for the overlap.
+
+        `only`: the one that was tested. Raises `Conflict` where somebody has staged another since.
+        """
         with self._database.change() as tx:
             upstream, found = self._open(tx, name)
             same = _account(upstream, found, label)
             new = _staged(upstream, same)
+            if only is not None and only.id != new.id:
+                raise _replaced(upstream)
             self._refuse_overlap(upstream, same)
             old = _in(same, CredentialState.CURRENT)
             if old is not None:
@@ -281,6 +290,11 @@ def _staged(upstream: Upstream, same: Sequence[Credential]) -> Credential:
             return credential
     hint = f"gwctl upstreams rotate {upstream.name} --stage-only"
     raise Conflict(f"upstream {upstream.name} has no staged credential", hint=hint)
+
+
+def _replaced(upstream: Upstream) -> Conflict:
+    hint = f"gwctl upstreams credentials list {upstream.name}"
+    return Conflict(f"another credential of upstream {upstream.name} was staged in the meantime", hint=hint)
 
 
 def _in(same: Sequence[Credential], state: CredentialState) -> Credential | None:

@@ -38,6 +38,9 @@ class Inventory:
     expiring: tuple[ExpiringKey, ...]
 
 
+MOST_ALERTS: Final = 20
+
+
 class HomeReader:
     """Answers questions from a home. `zone`: whose midnight begins `today`, by name."""
 
@@ -84,6 +87,7 @@ class HomeReader:
             open_streams=_open_streams(workers),
             expiring_keys=inventory.expiring,
             unpriced_models=tuple(printable(model) for model in live.unpriced_models),
+            raised=tuple(printable(alert.text) for alert in self._home.alerts.list(MOST_ALERTS)),
             last_request_at=live.last_request_at,
         )
 

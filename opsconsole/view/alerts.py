@@ -1,6 +1,7 @@
 """What needs a person: said in a sentence each, the worst first.
 
-An alert is a fact the console can see now: no worker, a target that fails, a model without a price, a key that ends.
+An alert is a fact the console can see now: no worker, a target that fails, a model without a price, a key that ends;
+or something that was noticed where nobody was looking, and is not over.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def alerts(snapshot: Snapshot, glyphs: Glyphs = UNICODE) -> tuple[Alert, ...]:
     """All alerts of a snapshot, urgent ones first; none before the first request, when the steps to it are shown."""
     if not (snapshot.setup.initialised and snapshot.setup.ever_used):
         return ()
-    found = [*_workers(snapshot), *_targets(snapshot, glyphs), *_prices(snapshot), *_keys(snapshot)]
+    raised = [Alert(text, urgent=True) for text in snapshot.raised]
+    found = [*_workers(snapshot), *raised, *_targets(snapshot, glyphs), *_prices(snapshot), *_keys(snapshot)]
     return tuple(sorted(found, key=lambda alert: not alert.urgent))
 
 

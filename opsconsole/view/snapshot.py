@@ -186,5 +186,7 @@ class Snapshot:
     """Answers being streamed, over all live workers; None where no worker tells."""
     expiring_keys: tuple[ExpiringKey, ...] = ()
     unpriced_models: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()
+    """What open alerts say, the newest first."""
     last_request_at: datetime | None = None
     """Of the newest request before the window, where the window is empty."""

@@ -34,7 +34,9 @@ TREE = dict(commands())
 PROMISED = {
     "vault": "status unlock change-passphrase test-recovery rotate-data rotate-pepper",
     "vault slots": "list create delete",
-    "upstreams": "create list show test disable enable delete presets",
+    "upstreams": "create list show test disable enable delete presets rotate promote retire",
+    "upstreams credentials": "list create update delete",
+    "alerts": "list resolve",
     "customers": "create list show update",
     "projects": "create list show update",
     "keys": "create list show update rotate revoke suspend resume",

@@ -91,6 +91,16 @@ def test_staging_again_destroys_what_was_staged_before(credentials: Credentials,
     assert credentials.open("openai", credentials.staged("openai")).secret == NEW
 
 
+def test_of_two_rotations_at_once_only_the_secret_that_was_tested_is_promoted(credentials: Credentials) -> None:
+    first = credentials.stage("openai", THIRD)
+    credentials.stage("openai", NEW)
+    with pytest.raises(Conflict, match="staged in the meantime"):
+        credentials.tested("openai", first, "chat with m", ok=True)
+    with pytest.raises(Conflict, match="staged in the meantime"):
+        credentials.promote("openai", only=first)
+    assert states(credentials) == [CURRENT, STAGED]
+
+
 def test_undoing_exchanges_the_two_and_keeps_the_end_of_the_overlap(
     credentials: Credentials, upstreams: Upstreams, clock: FrozenClock
 ) -> None:

@@ -129,6 +129,12 @@ def test_alerts_name_what_needs_a_person_urgent_ones_first() -> None:
     ]
 
 
+def test_what_was_noticed_where_nobody_looked_is_urgent() -> None:
+    snapshot = replace(examples.quiet(), raised=("credential main of upstream openai is refused",))
+    first = alerts.alerts(snapshot)[0]
+    assert (first.text, first.urgent) == ("credential main of upstream openai is refused", True)
+
+
 def test_a_key_that_has_ended_is_said_to_have() -> None:
     ended = replace(examples.SETUP)
     snapshot = replace(

@@ -62,7 +62,7 @@ def create(
             result = call_with(session, name, made, model, timeout)
             hint = f"gwctl upstreams promote {upstream.name} --label {made.label}"
             refuse_failure(f"{upstream.name} with credential {made.label}", result, hint=hint)
-        made, _ = service.promote(name, made.label)
+        made, _ = service.promote(name, made.label, only=made)
     session.changed(f"created credential {made.label} of upstream {upstream.name}")
     session.show(Details({"name": upstream.name, **credential_row(made, session.home.clock.now())}))
 

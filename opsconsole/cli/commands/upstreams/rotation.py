@@ -119,7 +119,7 @@ def _promote(
         result = call_with(session, name, staged, model, timeout)
         hint = f"gwctl upstreams promote {name} --label {staged.label}"
         refuse_failure(f"{name}, which keeps its old credential,", result, hint=hint)
-    current, previous = service.promote(name, staged.label, overlap=timedelta(seconds=overlap))
+    current, previous = service.promote(name, staged.label, overlap=timedelta(seconds=overlap), only=staged)
     session.changed(f"upstream {name} goes with its new credential {current.label}")
     if previous is not None and previous.until is not None:
         session.changed(f"the old one stays usable until {previous.until:%Y-%m-%d %H:%M:%S} UTC")
