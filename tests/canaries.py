@@ -55,6 +55,11 @@ class Canaries:
             if option == "--recovery-out" and Path(value).is_file():
                 self.add("recovery code", Path(value).read_text().strip())
 
+    @property
+    def known(self) -> list[tuple[bytes, str]]:
+        """Each form of each secret, with what it is."""
+        return list(self._known.items())
+
     def in_text(self, data: bytes) -> list[str]:
         """What kinds of secrets stand in some bytes."""
         return sorted({what for form, what in self._known.items() if form in data})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -26,21 +27,48 @@ def settings(home: Home) -> Iterator[Finding]:
     yield Finding("settings", State.OK, f"set: {', '.join(sources)}" if sources else "all defaults")
 
 
+def open_to_others(home: Home) -> list[Path]:
+    """Every file and directory of the home that somebody else may read or write: databases, logs, copies, all of it."""
+    from keyvault.storage.engine import sqlite_path
+
+    paths = home.paths
+    database = sqlite_path(home.settings.database_url)
+    places = [paths.config, paths.data, paths.state]
+    found = [each for place in places if place.is_dir() for each in (place, *sorted(place.rglob("*")))]
+    found += sorted(database.parent.glob(f"{database.name}*")) if database and database.parent not in places else []
+    return [path for path in found if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+
+def close_to_others(home: Home) -> list[Path]:
+    """Take everybody else's access away, as far as the files are ours; which files that changed."""
+    changed = []
+    for path in open_to_others(home):
+        with contextlib.suppress(PermissionError):  # not ours: the check goes on naming it
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & 0o700)
+            changed.append(path)
+    return changed
+
+
 def files(home: Home) -> Iterator[Finding]:
     from keyvault.storage.engine import sqlite_path
 
     paths = home.paths
     database = sqlite_path(home.settings.database_url)
-    found = [paths.config_file, paths.key_file]
-    found += [Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm")] if database else []
-    places = [paths.config, paths.data, paths.state]
-    open_to_others = [p for p in [*places, *found] if p.exists() and stat.S_IMODE(p.stat().st_mode) & 0o077]
-    not_ours = [p for p in [*places, *found] if p.exists() and p.stat().st_uid not in (os.getuid(), 0)]
-    for path in open_to_others:
-        yield Finding("files", State.FAILED, f"others may read {path}", f"chmod go= {path}")
+    found = [
+        paths.config_file,
+        paths.key_file,
+        paths.config,
+        paths.data,
+        paths.state,
+        *([database] if database else []),
+    ]
+    exposed = open_to_others(home)
+    not_ours = [path for path in found if path.exists() and path.stat().st_uid not in (os.getuid(), 0)]
+    for path in exposed:
+        yield Finding("files", State.FAILED, f"others may read {path}", "gwctl doctor --fix")
     for path in not_ours:
         yield Finding("files", State.FAILED, f"{path} belongs to somebody else", f"chown {os.getuid()} {path}")
-    if not open_to_others and not not_ours:
+    if not exposed and not not_ours:
         yield Finding("files", State.OK, "private to this user")
     if paths.one_roof and paths.key_file.exists() and database:
         text = "the key file and the database are under one roof: who copies both can open the vault"

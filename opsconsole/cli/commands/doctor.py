@@ -19,17 +19,21 @@ _MARKS = {
 }
 
 
-@single("doctor", examples="gwctl doctor\ngwctl doctor --offline --json")
+@single("doctor", examples="gwctl doctor\ngwctl doctor --fix\ngwctl doctor --offline --json")
 def app(
     session: Session,
     offline: Annotated[bool, typer.Option("--offline", help="Do not call the upstreams.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="First make every file of the home private to this user.")] = False,
 ) -> None:
     """Check files, database, vault, audit, clock, port and upstreams; one line each, with its remedy.
 
     Exit 7 if any check fails.
     """
     from opsconsole.cli.checks import Finding, State, examine
+    from opsconsole.cli.checks.home import close_to_others
 
+    for path in close_to_others(session.unopened_home) if fix and session.unopened_home.exists else ():
+        session.io.note(f"others could read {path}; now only you can")
     found: list[Finding] = []
     as_text = session.options.format is Format.TABLE
     for finding in examine(session.unopened_home, offline=offline):
