@@ -39,13 +39,14 @@ PROMISED = {
     "alerts": "list resolve",
     "customers": "create list show update",
     "projects": "create list show update",
-    "keys": "create list show update rotate revoke suspend resume",
+    "keys": "create list show update rotate revoke suspend resume delete restore verify",
     "routes": "set list show delete history",
     "prices": "update set list show",
+    "workers": "list",
     "usage": "show tail request",
     "backup": "create verify",
     "db": "status migrate",
-    "": "init serve console demo doctor restore completion help version",
+    "": "init serve console demo doctor restore completion help version suspend resume",
 }
 
 
