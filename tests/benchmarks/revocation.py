@@ -2,9 +2,9 @@
 
 A real `gwctl serve` answers other clients as fast as it can; meanwhile keys that have just been served are revoked one
 after the other, each asked for again and again on a kept connection until it is refused. Reported, per database: from
-the commit of the revocation until the first request is sent that gets a 401 (later ones of its sender are slowed on
-purpose, so its answer tells nothing of this), how many sent after the commit were still served, and from the same moment
-until the worker has told that it acts by it, which is what `--wait` waits for. Last, the CPU an idle worker takes.
+the commit of the revocation until the first request is sent that gets a 401 (its answer may be slow on purpose, for
+wrong keys are), how many sent after the commit were still served, and from the same moment until the worker has told
+that it acts by it, which is what `--wait` waits for. Last, the CPU an idle worker takes.
 """
 
 from __future__ import annotations
