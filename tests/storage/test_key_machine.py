@@ -18,11 +18,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from keyvault.alerts import Alerts
 from keyvault.domain.keys import GenerationState, KeyState
-from keyvault.errors import Conflict
+from keyvault.errors import Conflict, UsageError
 from keyvault.keys.customers import Customers
 from keyvault.keys.directory import Directory
 from keyvault.keys.lifecycle import Keys
+from keyvault.keys.locks import Locks
+from keyvault.keys.rotating import Rotations
 from keyvault.storage import epochs, migrations
 from keyvault.storage.engine import Database
 from tests.conftest import FrozenClock
@@ -64,9 +67,16 @@ class ModelKey:
     def admits(self, number: int, now: int) -> bool:
         return self.state == "active" and not self.expired(now) and self.at(number, now) in LIVE
 
+    def end_graces(self) -> None:
+        """For good: a clock that goes back revives none."""
+        for generation in self.generations:
+            if generation.state == "grace":
+                generation.state = "expired"
+
     def activate(self, number: int, now: int) -> None:
         if self.generations[number].state != "pending":
             return
+        self.end_graces()
         old = self.first("active", now)
         if old is not None:
             ends = [now + self.generations[number].grace] + ([self.expires] if self.expires is not None else [])
@@ -87,6 +97,9 @@ class KeyMachine(RuleBasedStateMachine):
         self.clock = FrozenClock()
         self.customers = Customers(self.database, self.clock)
         self.keys = Keys(self.database, FixedPepper(), self.clock)
+        locks = Locks(self.database, Path("/nonexistent"))
+        alerts = Alerts(self.database, self.clock)
+        self.rotations = Rotations(self.database, self.keys, FixedPepper(), self.clock, alerts, locks)
         self.proxy = Directory(self.database, FixedPepper().peppers, clock=self.clock)
         self.proxy.load()
         self.model: ModelKey
@@ -117,8 +130,7 @@ class KeyMachine(RuleBasedStateMachine):
         assert rotation.generation == len(model.generations) + 1
         if pending is not None:
             model.generations[pending].state = "abandoned"
-        if grace is not None:
-            model.generations[grace].until = self.now
+        model.end_graces()
         model.generations.append(ModelGeneration(rotation.secret.reveal().encode(), hours * 3_600_000, "pending"))
 
     @rule(data=st.data(), delivered=st.booleans())
@@ -156,6 +168,61 @@ class KeyMachine(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 30))
     def time_passes(self, hours: int) -> None:
         self.clock.advance(seconds=hours * 3600)
+
+    @rule(hours=st.integers(1, 10))
+    def the_clock_goes_back(self, hours: int) -> None:
+        self.clock.advance(seconds=-hours * 3600)
+
+    @rule()
+    def abandon(self) -> None:
+        """A delivery that failed, of the newest generation; one that is not pending stays what it is."""
+        newest = len(self.model.generations)
+        self.keys.abandon("bot", newest)
+        if self.model.generations[-1].state == "pending":
+            self.model.generations[-1].state = "abandoned"
+
+    @rule(hours=HOURS)
+    def a_rotation_dies_and_the_next_one_converges(self, hours: int) -> None:
+        """The first one is gone after it minted; what it minted is dropped by the one that finds it, unless refused."""
+        model, now = self.model, self.now
+        if model.state == "revoked" or model.expired(now) or model.first("grace", now) is not None:
+            return
+        key = self.keys.get("bot")
+        dead = key.generation_in(GenerationState.PENDING, self.clock.now())
+        rotation = self.keys.rotate("bot", timedelta(hours=hours), dead=dead)
+        assert rotation.secret is not None
+        if dead is not None:
+            model.generations[dead.number - 1].state = "abandoned"
+        model.end_graces()
+        model.generations.append(ModelGeneration(rotation.secret.reveal().encode(), hours * 3_600_000, "pending"))
+
+    @rule()
+    def end_grace(self) -> None:
+        old = self.model.first("grace", self.now)
+        if self.model.state == "revoked" or old is None:
+            with pytest.raises(Conflict):
+                self.rotations.end_grace("bot")
+            return
+        self.rotations.end_grace("bot")
+        self.model.generations[old].state = "expired"
+
+    @rule(hours=st.integers(1, 30))
+    def extend_grace(self, hours: int) -> None:
+        old, expires = self.model.first("grace", self.now), self.model.expires
+        if self.model.state == "revoked" or old is None:
+            with pytest.raises(Conflict):
+                self.rotations.extend_grace("bot", timedelta(hours=hours))
+            return
+        generation = self.model.generations[old]
+        assert generation.until is not None
+        end = generation.until + hours * 3_600_000
+        end = end if expires is None else min(end, expires)
+        if end <= generation.until:
+            with pytest.raises(UsageError):
+                self.rotations.extend_grace("bot", timedelta(hours=hours))
+            return
+        self.rotations.extend_grace("bot", timedelta(hours=hours))
+        generation.until = end
 
     @invariant()
     def exactly_the_right_tokens_are_admitted(self) -> None:
