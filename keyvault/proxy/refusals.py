@@ -36,7 +36,7 @@ class _Wait:
     seconds: float
 
 
-class Asides(Protocol):
+class KeepsAside(Protocol):
     """Keeps which credentials stand aside."""
 
     def step_aside(self, credential: Credential, name: str, note: str) -> bool: ...
@@ -47,8 +47,8 @@ class Asides(Protocol):
 class Refusals:
     """Looks into doubted credentials and into those that stand aside. `look` blocks: call it from a thread."""
 
-    def __init__(self, credentials: Asides, clock: Clock, ask: Ask) -> None:
-        self._credentials = credentials
+    def __init__(self, asides: KeepsAside, clock: Clock, ask: Ask) -> None:
+        self._asides = asides
         self._clock = clock
         self._ask = ask
         self._waits: dict[int, _Wait] = {}
@@ -69,11 +69,11 @@ class Refusals:
         name, credential = each.opened.upstream.name, each.credential
         result = self._ask(each.opened)
         if result.refuses_credential:
-            if self._credentials.step_aside(credential, name, f"http status {result.status}"):
+            if self._asides.step_aside(credential, name, f"http status {result.status}"):
                 log.error("credential stands aside", upstream=name, label=credential.label, status=result.status)
             self._wait_longer(each.credential_id)
         elif result.ok and credential.aside_at is not None:
-            if self._credentials.come_back(credential, name):
+            if self._asides.come_back(credential, name):
                 log.warning("credential is back", upstream=name, label=credential.label)
             self._waits.pop(each.credential_id, None)
         else:

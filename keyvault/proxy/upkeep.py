@@ -17,6 +17,7 @@ from keyvault.home import Home
 from keyvault.proxy.refusals import Refusals, own_test
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.watch import within
+from keyvault.vault.asides import Asides
 
 log = structlog.get_logger()
 
@@ -29,7 +30,7 @@ class Upkeep:
     def __init__(self, home: Home, tables: Tables) -> None:
         self._home = home
         self._tables = tables
-        self._refusals = Refusals(home.credentials, home.clock, own_test(home.environ))
+        self._refusals = Refusals(Asides(home.database, home.clock), home.clock, own_test(home.environ))
         self._logged: set[int] = set()
 
     async def follow(self, stopping: asyncio.Event) -> None:

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from keyvault import alerts, audit
+from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.names import check_name, fold, not_found, shown
 from keyvault.domain.providers import preset
 from keyvault.domain.vault import Compartment, Credential, CredentialState, Upstream
 from keyvault.errors import Conflict, UsageError
 from keyvault.secrets import Secret, scrub
-from keyvault.storage import alerts as alert_rows
 from keyvault.storage import credentials as rows
 from keyvault.storage import epochs, upstreams
 from keyvault.storage.engine import Database, Transaction
+from keyvault.vault.asides import settle_alert
 from keyvault.vault.credentials import OpenUpstream, destroy_secret, open_credential, seal_credential
 from keyvault.vault.upstream_rules import check_secret
 from keyvault.vault.upstreams import find_upstream
@@ -29,7 +29,6 @@ from keyvault.vault.vault import Vault
 
 OVERLAP: Final = timedelta(hours=24)
 MAX_WEIGHT: Final = 100
-REFUSED_ALERT: Final = "credential_refused"
 
 Rotated = tuple[Credential, Credential | None]
 """The current credential and the previous one, None where there is none or its secret is gone."""
@@ -113,7 +112,7 @@ class Credentials:
                 self._step_down(tx, upstream, old, overlap)
             rows.set_state(tx, new.id, CredentialState.CURRENT, self._clock.now())
             self._changed(tx, "promote", upstream, new, replaces=old.id if old else None)
-            self._settle_alert(tx, upstream)
+            settle_alert(tx, self._clock, upstream)
             return rows.get(tx, new.id), self._still_usable(tx, old)
 
     def undo(self, name: str, label: str | None = None) -> Rotated:
@@ -130,7 +129,7 @@ class Credentials:
             rows.set_state(tx, new.id, CredentialState.PREVIOUS, self._clock.now(), until=old.until)
             rows.set_state(tx, old.id, CredentialState.CURRENT, self._clock.now())
             self._changed(tx, "undo", upstream, old, replaces=new.id)
-            self._settle_alert(tx, upstream)
+            settle_alert(tx, self._clock, upstream)
             return rows.get(tx, old.id), rows.get(tx, new.id)
 
     def retire(self, name: str, label: str | None = None) -> Sequence[Credential]:
@@ -172,29 +171,8 @@ class Credentials:
                 raise Conflict(f"{same[0].label} is the last credential of upstream {upstream.name}", hint=hint)
             self._drop(tx, *same)
             self._changed(tx, "delete", upstream, same[-1])
-            self._settle_alert(tx, upstream)
+            settle_alert(tx, self._clock, upstream)
             return same
-
-    def step_aside(self, credential: Credential, name: str, note: str) -> bool:
-        """Give a credential no traffic, since its own test says that the provider refuses it; whether that is new."""
-        text = f"credential {credential.label} of upstream {name} is refused by the provider: {note}"
-        with self._database.write() as tx:
-            upstream = find_upstream(tx, name)
-            new = rows.set_aside(tx, credential.id, self._clock.now(), scrub(note)[:200])
-            if new:
-                alerts.note(tx, self._clock, REFUSED_ALERT, f"upstream:{upstream.name}", text)
-                self._changed(tx, "aside", upstream, credential)
-            return new
-
-    def come_back(self, credential: Credential, name: str) -> bool:
-        """Give a credential its traffic again, since its own test was answered well."""
-        with self._database.write() as tx:
-            upstream = find_upstream(tx, name)
-            new = rows.set_aside(tx, credential.id, None, "")
-            if new:
-                self._changed(tx, "return", upstream, credential)
-                self._settle_alert(tx, upstream)
-            return new
 
     def _open(self, tx: Transaction, name: str) -> tuple[Upstream, list[Credential]]:
         """An upstream and its credentials, once those whose overlap is over are retired."""
@@ -246,12 +224,6 @@ class Credentials:
                 f"the last rotation of {upstream.name} is in its overlap until {old.until:%Y-%m-%d %H:%M:%S} UTC",
                 hint=f"gwctl upstreams retire {upstream.name}",
             )
-
-    def _settle_alert(self, tx: Transaction, upstream: Upstream) -> None:
-        """The alert is over once every current credential is taken."""
-        current = [each for each in rows.of_upstream(tx, upstream.id) if each.state is CredentialState.CURRENT]
-        if all(each.aside_at is None for each in current):
-            alert_rows.resolve(tx, REFUSED_ALERT, f"upstream:{upstream.name}", self._clock.now_ms())
 
     def _changed(
         self, tx: Transaction, verb: str, upstream: Upstream, credential: Credential, **detail: object

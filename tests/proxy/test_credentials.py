@@ -12,6 +12,7 @@ from keyvault.domain.alerts import Alert
 from keyvault.domain.ledger import Outcome
 from keyvault.domain.vault import Credential, CredentialState
 from keyvault.secrets import Secret
+from keyvault.vault.asides import Asides
 from tests.proxy.harness import UPSTREAM_SECRET, Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
 
@@ -104,7 +105,7 @@ async def test_a_refused_account_steps_aside_with_an_alert_and_comes_back_by_its
             assert (await gw.chat()).status_code == 200
         assert secrets_of(provider)[before:] == [SECOND] * 4
         accounts.taken.add(UPSTREAM_SECRET)
-        assert gw.home.credentials.come_back(of(gw, "main"), "up0")
+        assert Asides(gw.home.database, gw.home.clock).come_back(of(gw, "main"), "up0")
         assert not alerts(gw)
         await gw.chat()
         await gw.chat()

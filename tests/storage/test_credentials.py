@@ -17,6 +17,7 @@ from keyvault.storage import epochs
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import credentials as table
 from keyvault.storage.schema import sealed_records
+from keyvault.vault.asides import Asides
 from keyvault.vault.credentials import record_identity
 from keyvault.vault.lifecycle import Credentials
 from keyvault.vault.upstreams import Upstreams
@@ -44,6 +45,11 @@ def upstreams(database: Database, vault: Vault, clock: FrozenClock) -> Upstreams
 @pytest.fixture
 def credentials(upstreams: Upstreams, database: Database, vault: Vault, clock: FrozenClock) -> Credentials:
     return Credentials(database, vault, clock)
+
+
+@pytest.fixture
+def asides(database: Database, clock: FrozenClock) -> Asides:
+    return Asides(database, clock)
 
 
 def states(credentials: Credentials) -> list[CredentialState]:
@@ -193,20 +199,22 @@ def test_the_last_account_that_serves_cannot_be_deleted(credentials: Credentials
     assert records(database) == 1
 
 
-def test_who_stands_aside_is_told_once_and_the_alert_ends_with_it(credentials: Credentials, database: Database) -> None:
+def test_who_stands_aside_is_told_once_and_the_alert_ends_with_it(
+    credentials: Credentials, asides: Asides, database: Database
+) -> None:
     [main] = credentials.of("openai")
-    assert credentials.step_aside(main, "openai", "http status 401")
-    assert not credentials.step_aside(main, "openai", "http status 401")
+    assert asides.step_aside(main, "openai", "http status 401")
+    assert not asides.step_aside(main, "openai", "http status 401")
     with database.read() as tx:
         assert tx.exec_driver_sql("SELECT scope FROM alerts WHERE resolved_ms IS NULL").all() == [("upstream:openai",)]
-    assert credentials.come_back(main, "openai")
-    assert not credentials.come_back(main, "openai")
+    assert asides.come_back(main, "openai")
+    assert not asides.come_back(main, "openai")
     with database.read() as tx:
         assert tx.exec_driver_sql("SELECT scope FROM alerts WHERE resolved_ms IS NULL").all() == []
 
 
-def test_promoting_another_secret_ends_the_alert(credentials: Credentials, database: Database) -> None:
-    credentials.step_aside(credentials.of("openai")[0], "openai", "http status 401")
+def test_promoting_another_secret_ends_the_alert(credentials: Credentials, asides: Asides, database: Database) -> None:
+    asides.step_aside(credentials.of("openai")[0], "openai", "http status 401")
     rotated(credentials)
     with database.read() as tx:
         assert tx.exec_driver_sql("SELECT scope FROM alerts WHERE resolved_ms IS NULL").all() == []
