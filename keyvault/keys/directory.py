@@ -115,11 +115,11 @@ class Directory:
         for version, pepper in self._peppers.items():
             mac = token.mac(pepper, presented)
             found = self._by_mac.get(mac)
-            newest = newest or (mac, version)
             if found is not None and hmac.compare_digest(found.mac, mac):
-                if version != newest[1]:
+                if newest is not None:
                     self._moves.note(found, *newest)
                 return found
+            newest = newest or (mac, version)
         return None
 
     def used(self, caller: Caller, now_ms: int, client: str | None, address: str | None) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from keyvault.clock import Clock
+from keyvault.domain.vault import SlotKind
 from keyvault.errors import Exit
+from keyvault.home import Home
 from keyvault.vault.os_keyring import OsKeyring
 from tests.attacks.conftest import write
 from tests.cli.conftest import Gwctl
@@ -43,10 +44,10 @@ def test_another_key_opens_nothing(gwctl: Gwctl, tmp_path: Path) -> None:
 
 
 def test_a_key_of_another_vault_opens_nothing(gwctl: Gwctl, tmp_path: Path) -> None:
-    other = Gwctl(tmp_path / "other")
-    other.clock = Clock()  # its random bytes are random
-    assert other("init", "--yes", "--unlock", "file").code == 0
-    shutil.copy(other.home / "config" / "unlock.key", gwctl.home / "config" / "unlock.key")
+    other = Home({"GWCTL_HOME": str(tmp_path / "other")})
+    other.initialise(SlotKind.FILE)
+    other.close()
+    shutil.copy(other.paths.key_file, gwctl.home / "config" / "unlock.key")
     assert gwctl("vault", "unlock").code == Exit.LOCKED
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from keyvault.clock import Clock
 from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
 from tests.canaries import Canaries
@@ -51,7 +50,7 @@ class Gwctl:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.clock: Clock = FrozenClock()
+        self.clock = FrozenClock()
         self.canaries = Canaries()
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "GWCTL_HOME": str(home), "TERM": "dumb"}
 

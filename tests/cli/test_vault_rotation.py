@@ -36,7 +36,7 @@ def with_passphrase(gwctl: Gwctl) -> Gwctl:
 
 def outcomes(gwctl: Gwctl, **environ: str) -> dict[str, str]:
     ran = gwctl("vault", "unlock", "--explain", "-o", "csv", environ=environ)
-    return dict(line.split(",")[:2] for line in ran.out.splitlines()[1:])  # type: ignore[misc]
+    return dict(line.split(",")[:2] for line in ran.out.splitlines()[1:])
 
 
 # --- unlock -------------------------------------------------------------------------------------------------------

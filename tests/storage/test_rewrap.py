@@ -62,10 +62,10 @@ class Bench:
         with self.database.read() as tx:
             return {record.generation for record in rows.records(tx, "upstream-secret")}
 
-    def secrets(self, vault: Vault | None = None) -> dict[str, str | None]:
+    def secrets(self, vault: Vault | None = None) -> dict[str, str]:
         upstreams = self.upstreams(vault)
         found = {upstream.name: upstreams.open(upstream.name).secret for upstream in upstreams.list()}
-        return {name: secret and secret.reveal() for name, secret in found.items()}
+        return {name: secret.reveal() for name, secret in found.items() if secret}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from keyvault.domain.vault import Compartment, SlotKind, SlotScope
 from keyvault.errors import Conflict, GatewayError, Locked, NotFound, Tampered, UnknownGeneration, UsageError, WrongKey
 from keyvault.secrets import Secret
 from keyvault.settings import Paths
+from keyvault.storage import audit as audit_rows
 from keyvault.storage import schema
 from keyvault.storage import vault as rows
 from keyvault.storage.engine import Database
@@ -132,7 +133,7 @@ def test_what_was_done_is_in_the_audit_log(bench: Bench) -> None:
     slots.delete("recovery-1")
     with bench.database.read() as tx:
         assert audit.verify(tx) is None
-        actions = [row["action"] for row in audit.rows.oldest_first(tx)]
+        actions = [row["action"] for row in audit_rows.oldest_first(tx)]
     assert actions == ["vault.initialise", "vault.slots.create", "vault.slots.delete"]
 
 
