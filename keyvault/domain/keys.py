@@ -227,8 +227,10 @@ class Key:
     def rotation_due_at(self) -> datetime | None:
         """When a new secret is due, None where the policy does not say; a token of another gateway is due at once."""
         newest = next((g for g in self.generations if g.state is GenerationState.ACTIVE), None)
-        if newest is None or newest.adopted:
-            return newest and newest.created_at
+        if newest is None:
+            return None
+        if newest.adopted:
+            return newest.created_at
         every = self.policy.rotate_every_s
         return None if every is None else newest.created_at + timedelta(seconds=every)
 
