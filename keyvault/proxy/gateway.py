@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from keyvault.clock import Clock
+from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.domain.prices import Price
 from keyvault.errors import Refusal, Unavailable
@@ -240,8 +241,10 @@ class Gateway:
     def _message(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
         """Head and body as they go to the provider."""
         request, upstream = call.exchange.request, attempt.upstream
+        names_none = call.model is None and call.dialect is Dialect.OTHER  # it may not even take a model
         body = call.body.rewritten(
-            attempt.planned.target.model, add_usage=call.wants_usage_added(attempt.planned.upstream)
+            None if names_none else attempt.planned.target.model or None,
+            add_usage=call.wants_usage_added(attempt.planned.upstream),
         )
         opening = self._opening(call, upstream)
         return opening + closing(request.method, f"{attempt.row.request_id}-{attempt.row.number}", len(body)), body

@@ -397,6 +397,13 @@ async def test_paths_that_nobody_knows_are_refused_with_the_way_out(tmp_path: Pa
         assert (await t.ask("operator", "GET", "/models")).status_code != 403
 
 
+async def test_a_body_that_names_no_model_gets_none(tmp_path: Path) -> None:
+    async with tenants(tmp_path) as t:
+        for who in ("a", "operator"):
+            await t.ask(who, "POST", "/vector_stores", json={"name": "x"})
+            assert t.store.provider.seen[-1].json == {"name": "x"}
+
+
 async def test_default_keys_store_nothing_on_record(tmp_path: Path) -> None:
     async with tenants(tmp_path) as t:
         t.keys["default"] = t.gateway.key

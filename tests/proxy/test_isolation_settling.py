@@ -20,7 +20,8 @@ from keyvault.domain.prices import Rates, flat
 from keyvault.home import Home
 from keyvault.metering.deferred import Counted
 from keyvault.metering.ledger import Ledger
-from keyvault.proxy.isolation.settling import GIVE_UP_MS, Settling, counted_in, counted_in_results
+from keyvault.proxy.isolation.outcomes import counted_in, counted_in_results
+from keyvault.proxy.isolation.settling import GIVE_UP_MS, Settling
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.upstream import Pool
 from keyvault.storage import objects as rows
@@ -158,6 +159,12 @@ def test_results_are_added_up_by_model() -> None:
     without = json.dumps({"response": {"status_code": 200, "body": {"model": "m"}}}).encode()
     assert counted_in_results("batch", results + without, "m") == [Counted("m")], "one unknown part: unknown"
     assert counted_in_results("batch", b"not json", "m") == [Counted("m")]
+
+
+def test_embeddings_have_no_output_to_be_told() -> None:
+    body = {"object": "list", "model": "e", "data": [], "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+    line = json.dumps({"response": {"status_code": 200, "body": body}}).encode()
+    assert counted_in_results("batch", line, None) == [Counted("e", Usage(input=8, output=0), Basis.PROVIDER)]
 
 
 def test_anthropic_results_are_added_up_as_well() -> None:
