@@ -32,7 +32,8 @@ TREE = dict(commands())
 
 
 PROMISED = {
-    "vault": "status unlock change-passphrase test-recovery rotate-data rotate-pepper",
+    "audit": "list show verify anchor export",
+    "vault": "status unlock change-passphrase test-recovery rotate-data rotate-pepper reseal",
     "vault slots": "list create delete",
     "upstreams": "create list show test disable enable delete presets rotate promote retire",
     "upstreams credentials": "list create update delete",
