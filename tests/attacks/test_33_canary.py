@@ -17,6 +17,7 @@ import pytest
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import running
 from tests.canaries import files
+from tests.canary import leaks
 from tests.gateway import Gateway, serving
 
 
@@ -77,3 +78,15 @@ def test_the_search_finds_what_leaks(gateway: Gateway) -> None:
         leak.unlink()
     with pytest.raises(AssertionError, match="token"):
         gateway.gwctl("customers", "create", "acme", "--tag", f"note={token}", "--dry-run", "--json")
+
+
+def test_a_run_of_the_whole_suite_is_told_of_a_leak_in_any_home(tmp_path: Path) -> None:
+    home, noted, said = tmp_path / "kept" / "a_test" / "home", tmp_path / "noted.jsonl", tmp_path / "said.txt"
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "config.toml").touch()
+    noted.write_text(json.dumps({"what": "token", "secret": "sk-canary-0123456789abcdef"}) + "\n")
+    said.write_text("1 passed")
+    assert leaks(noted, tmp_path / "kept", said) == []
+    (home / "serve.log").write_text("request by sk-canary-0123456789abcdef")
+    said.write_text("printed: sk-canary-0123456789abcdef")
+    assert leaks(noted, tmp_path / "kept", said) == [f"token: {home / 'serve.log'}", f"token: {said}"]
