@@ -21,7 +21,7 @@ from keyvault.clock import Clock
 from keyvault.metering.interning import name_id
 from keyvault.metering.reports import Reports
 from keyvault.storage import migrations
-from keyvault.storage.engine import Database, configure_sqlite, sqlite_module
+from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, configure_sqlite, sqlite_module
 from keyvault.storage.schema import LATENCY_BOUNDS_MS, SUMS
 
 MODELS = ("gpt-5", "gpt-5-mini", "claude-sonnet-5", "text-embedding-3-small", "llama-4")
@@ -47,7 +47,7 @@ def make(path: Path, rows: int, days: int, now_ms: int) -> Database:
     database = Database(f"sqlite:///{path}")
     migrations.upgrade(database)
     connection = sqlite_module().connect(str(path), isolation_level=None)
-    configure_sqlite(connection, "process")
+    configure_sqlite(connection, "process", BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA cache_size=-200000")
     _people(connection)
