@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
     from keyvault.tenants.tenants import Tenants
-    from keyvault.vault.peppers import Peppers
     from keyvault.vault.lifecycle import Credentials
+    from keyvault.vault.peppers import Peppers
     from keyvault.vault.results import InitResult
     from keyvault.vault.rewrap import DataKeys
     from keyvault.vault.seals import Seals
@@ -110,7 +110,7 @@ class Home:
             return made
 
     def elsewhere(self, root: Path) -> Home:
-        """A home below `root` that unlocks as this one does: for looking into a backup without touching what is here."""
+        """A home below `root` that unlocks as this one does: to look into a backup without touching what is here."""
         environ = {**self.environ, "GWCTL_HOME": str(root), "GWCTL_DATABASE_URL": ""}
         if os.path.lexists(self.paths.key_file):
             environ.setdefault("GWCTL_KEY_FILE", str(self.paths.key_file))

@@ -44,7 +44,7 @@ def after(tx: Transaction, seq: int) -> Iterator[Mapping[str, Any]]:
     """The rows behind one, oldest first."""
     query = sa.select(audit).where(audit.c.seq > sa.bindparam("behind")).order_by(audit.c.seq).limit(_AT_ONCE)
     while rows := tx.execute(query, {"behind": seq}).mappings().all():
-        yield from rows
+        yield from map(dict, rows)
         seq = rows[-1]["seq"]
 
 
