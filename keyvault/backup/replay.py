@@ -128,6 +128,8 @@ def _end_key(state: KeyState) -> Step:
             return _gone(entry)
         if state is KeyState.DELETED:
             key_rows.delete(tx, key.id, to_ms(entry.at))
+            if entry.detail.get("purged"):
+                key_rows.free_name(tx, key)
         elif key.state not in _FOLLOWS[state]:
             key_rows.set_state(tx, key.id, state)
         return _told(entry, Result.REPEATED, f"{state.value} after the backup")
