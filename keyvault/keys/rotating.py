@@ -1,4 +1,4 @@
-"""A rotation from beginning to end: lock, mint, prove, deliver, acknowledge.
+"""A rotation from beginning to end: lock, mint, deliver, prove, acknowledge.
 
 One process at a time rotates a key, from before the new secret exists until it is acknowledged. Killed at any instant,
 it leaves a working secret where it was delivering to, and the next rotation of the key finds out how far it came: a
@@ -170,14 +170,18 @@ class Rotations:
                 return self._looked_at(done, held, visible=delivery.visible)
             yield "minted"
             steps = delivery.steps(done)
+        delivered = False
         try:
+            yield from steps
+            delivered = True
             if prove is not None:
                 assert done.secret is not None
                 prove(done.secret)
                 yield "proved"
-            yield from steps
         except BaseException as error:
-            self._take_back(done, delivery, error)
+            # What cannot be taken back goes on working, beside the old secret, until the next rotation.
+            if delivery.visible or not delivered:
+                self._take_back(done, delivery, error)
             raise
         key = self._keys.acknowledge(key.name, done.generation)
         yield "acknowledged"
@@ -203,6 +207,9 @@ class Rotations:
 
     def _take_back(self, done: Rotation, delivery: Delivery, error: BaseException) -> None:
         """Leave everything as it was. While the new secret may still be in its place, it goes on working."""
+        now = self._keys.get(done.key.name).generation(done.generation)
+        if now is not None and (now.state is not GenerationState.PENDING or now.last_used_at is not None):
+            raise DeliveryFailed(f"{_text(error)}; the new secret was used already, so it stays") from None
         try:
             delivery.undo()
         except OSError as failed:

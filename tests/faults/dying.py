@@ -27,7 +27,7 @@ CONSUMER: Final = """sh -c 'cat > "$0.new" && mv "$0.new" "$0"' {place}"""
 _FILE: Final = ("kept the old content", "wrote the new content", "put it in its place", "made it durable")
 _COMMAND: Final = ("wrote the secret", "started the command", "saw it succeed")
 STEPS: Final = {
-    kind: ("locked", "minted", "proved", *steps, "acknowledged")
+    kind: ("locked", "minted", *steps, "proved", "acknowledged")
     for kind, steps in (("out", _FILE), ("env-file", _FILE), ("exec", _COMMAND))
 }
 """Kind of delivery → every step of such a rotation, in order."""
