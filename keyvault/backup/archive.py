@@ -50,9 +50,11 @@ class Manifest:
 
 def pack(target: IO[bytes], name: str, manifest: Manifest, config: Path, database: Path) -> None:
     """Write a backup; `name` decides whether it is compressed."""
-    mode = "w:gz" if name.endswith(_COMPRESSED) else "w"
+    how: dict[str, Any] = {"mode": "w"}
+    if name.endswith(_COMPRESSED):
+        how = {"mode": "w:gz", "compresslevel": 6}  # 9, the default, takes twice as long for 2 % less
     moment = int(manifest.created_at.timestamp())
-    with tarfile.open(fileobj=target, mode=mode) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=target, **how) as tar:
         written = {"format": FORMAT, **asdict(manifest), "created_at": rfc3339(manifest.created_at)}
         text = json.dumps(written, indent=2).encode() + b"\n"
         for member, size in ((MANIFEST, len(text)), (CONFIG, None), (DATABASE, None)):
