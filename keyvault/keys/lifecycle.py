@@ -107,9 +107,7 @@ class Keys:
             return project_made(tx, self._clock, project)
         return existing_project(tx, project, otherwise=f"gwctl projects create {project}, or add --create")
 
-    def list(
-        self, *, customer: str | None = None, project: str | None = None, deleted: bool = False
-    ) -> Sequence[Key]:
+    def list(self, *, customer: str | None = None, project: str | None = None, deleted: bool = False) -> Sequence[Key]:
         """All keys by name, or those of a customer or of a project such as `acme/web`; `deleted`: those that are."""
         with self._database.read() as tx:
             if customer is not None and customers.find_customer(tx, customer) is None:
