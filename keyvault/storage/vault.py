@@ -25,6 +25,14 @@ DESTROYED: Final = "destroyed"
 _WRITTEN_GENERATION = sa.func.substr(sealed_records.c.blob, 6, 4, type_=sa.LargeBinary)
 """What a record itself says of its generation: the column beside it is only for showing."""
 
+_EXCHANGE = sa.update(sealed_records).where(
+    sealed_records.c.id == sa.bindparam("old_id"),
+    sealed_records.c.version == sa.bindparam("old_version"),
+    sealed_records.c.generation == sa.bindparam("old_generation"),
+    sealed_records.c.blob == sa.bindparam("old_blob"),
+)
+"""Its values are given when it is executed; it is compiled once."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredSlot:
@@ -191,14 +199,12 @@ def generations_in_use(tx: Transaction, purposes: Collection[str]) -> set[int]:
 
 def exchange(tx: Transaction, old: SealedRecord, new: SealedRecord) -> bool:
     """Put a record in the place of an old one if that is still there byte for byte; whether it was."""
-    _touch(tx, old.id)
-    same = (
-        (sealed_records.c.id == old.id)
-        & (sealed_records.c.version == old.version)
-        & (sealed_records.c.blob == old.blob)
-    )
-    values = {"generation": new.generation, "blob": new.blob}
-    return tx.execute(sa.update(sealed_records).where(same).values(values)).rowcount == 1
+    same = {"old_id": old.id, "old_version": old.version, "old_generation": old.generation, "old_blob": old.blob}
+    exchanged = tx.execute(_EXCHANGE, {**same, "generation": new.generation, "blob": new.blob}).rowcount == 1
+    touched = touched_rows(tx)
+    if exchanged and touched is not None:
+        touched.setdefault(("sealed_records", old.id), old)
+    return exchanged
 
 
 def delete_record(tx: Transaction, record_id: str) -> None:
