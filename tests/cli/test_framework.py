@@ -40,14 +40,18 @@ PROMISED = {
     "alerts": "list resolve",
     "customers": "create list show update",
     "projects": "create list show update",
-    "keys": "create list show update rotate revoke suspend resume delete restore verify",
+    "keys": "create list show update rotate revoke suspend resume delete restore "
+    "verify acknowledge adopt end-grace extend-grace export import identify scan",
     "routes": "set list show delete history",
     "prices": "update set list show",
     "workers": "list",
     "usage": "show tail request",
     "backup": "create verify",
     "db": "status migrate",
-    "": "init serve console demo doctor restore completion help version suspend resume",
+    "import": "litellm one-api",
+    "objects": "list assign forget",
+    "rotation": "install",
+    "": "init serve console demo doctor restore completion help version suspend resume apply",
 }
 
 
