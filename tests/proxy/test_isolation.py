@@ -298,6 +298,8 @@ async def test_a_reference_to_another_projects_object_is_answered_as_unknown(
         "/files/{own}?x={id}",
         "/files?after={own}&after={id}",
         "/files?after%5B%5D={id}",
+        "/models/{id}",
+        "/models/%66ile-{tail}",
         "/evals",
         "/organization/users",
         "/videos",

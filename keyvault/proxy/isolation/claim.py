@@ -8,14 +8,16 @@ refused.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
 from keyvault.domain.endpoints import Dialect, Family
-from keyvault.domain.objects import KINDS, Action, Operation, StoredObject, find_operation
+from keyvault.domain.objects import KINDS, Action, Operation, StoredObject, find_operation, kind_of
 from keyvault.domain.routes import Target
 from keyvault.errors import Refusal
 from keyvault.proxy.admission import Call, family_of
@@ -106,6 +108,7 @@ class Claims:
         found = find_operation(call.exchange.request.method, call.path) if call.endpoint is None else None
         if found is None and call.endpoint is None:
             if call.asks_for_models:
+                _refuse_ids(call.exchange.request.target)
                 return None
             raise _not_isolated(call)
         operation, in_path = found or (None, ())
@@ -200,6 +203,13 @@ class Claims:
         wanted = Dialect.MESSAGES if family_of(call.exchange.request) is Family.ANTHROPIC else Dialect.CHAT
         speaking = [each for each in self._tables.serving() if wanted in each.dialects]
         return Target(speaking[0].name, "") if len(speaking) == 1 else None
+
+
+def _refuse_ids(target: str) -> None:
+    """Where models are asked for, no name is the id of an object."""
+    for word in re.split(r"[^a-z0-9_-]+", unquote(target).lower()):
+        if kind_of(word) is not None:
+            raise Refusal(404, "model_not_found", f"the model {word[:100]!a} does not exist or you may not use it")
 
 
 def _stores(call: Call) -> tuple[str, bool]:
