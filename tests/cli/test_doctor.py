@@ -109,7 +109,7 @@ def unknown_setting(gwctl: Gwctl) -> None:
 @pytest.mark.parametrize(
     ("broken", "check", "word"),
     [
-        (readable_key, "files", "chmod go="),
+        (readable_key, "files", "gwctl doctor --fix"),
         (lost_key, "vault", "locked"),
         (newer_schema, "database", "newer version"),
         (changed_pepper, "vault", "changed"),
