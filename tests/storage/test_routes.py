@@ -34,7 +34,7 @@ def routes(database: Database, clock: FrozenClock) -> Routes:
                 catalogue=None,
                 created_at=clock.now(),
             )
-            upstreams.insert(tx, upstream, name)
+            upstreams.insert(tx, upstream)
     return Routes(database, clock)
 
 
