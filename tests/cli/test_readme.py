@@ -15,48 +15,80 @@ from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import running
 from tests.gateway import GWCTL
 
-README: Final = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (ROOT / "README.md").read_text()
+PAGES: Final = sorted((ROOT / "docs").glob("*.md"))
 ELSEWHERE: Final = {
     "gwctl serve": "every test in tests/real starts it",
+    "gwctl db migrate": "tests/storage/test_migrations.py, on PostgreSQL",
 }
 TAKES_A_SECRET: Final = "gwctl upstreams create openai"
-SHOWS_A_SECRET: Final = "gwctl keys create ci-bot"
+SHOWS_A_SECRET: Final = ("gwctl keys create", "gwctl keys rotate")
+GIVES_IT_ELSEWHERE: Final = ("--out", "--env-file", "--exec", "--json", "--dry-run")
 
 
-def commands() -> list[str]:
-    """Every command of the README's console blocks, in order, without its comment."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+class Newcomer:
+    """Types commands as they stand there, one after the other, in a home and a directory of their own."""
+
+    def __init__(self, directory: Path, provider: str) -> None:
+        self.directory = directory
+        self.provider = provider
+        self.environ = {
+            "GWCTL_HOME": str(directory / "home"),
+            "PATH": f"{GWCTL.parent}:/usr/bin:/bin",
+            "HOME": str(directory),
+        }
+
+    def type(self, command: str) -> None:
+        """Run one; a failure says what it said."""
+        if command in ELSEWHERE:
+            return
+        words, secret = shlex.split(command), ""
+        assert words[0] == "gwctl"
+        if command.startswith(TAKES_A_SECRET) and "--secret-stdin" not in words:
+            words += ["--secret-stdin", "--base-url", self.provider, "--allow-private"]  # on a terminal it asks
+        if "--secret-stdin" in words:
+            secret = "sk-sim"
+        if command.startswith(SHOWS_A_SECRET) and not any(option in words for option in GIVES_IT_ELSEWHERE):
+            words += ["-o", "secret"]  # to a pipe a secret goes only when asked for
+        done = subprocess.run(
+            [GWCTL, *words[1:]], env=self.environ, cwd=self.directory, input=secret, text=True, capture_output=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def commands(text: str) -> list[str]:
+    """Every command of a page's console blocks, in order, without its comment."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
     lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
     return [line.split("  #")[0].strip() for line in lines]
 
 
 @pytest.fixture
-def provider() -> Iterator[str]:
-    """The base URL of a simulated OpenAI."""
+def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
+    """Somebody who has a simulated OpenAI."""
     with running(Profile()) as [simulator]:
-        yield simulator.base_url
+        yield Newcomer(tmp_path, simulator.base_url)
 
 
-def test_every_command_of_the_readme_works(tmp_path: Path, provider: str) -> None:
-    environ = {"GWCTL_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    typed = commands()
+def test_every_command_of_the_readme_works(newcomer: Newcomer) -> None:
+    typed = commands(README)
     assert len(typed) > 20
     for command in typed:
-        if command in ELSEWHERE:
-            continue
-        words, secret = shlex.split(command), ""
-        if command.startswith(
-            TAKES_A_SECRET
-        ):  # on a terminal it asks; and the test's provider is not at api.openai.com
-            words += ["--secret-stdin", "--base-url", provider, "--allow-private"]
-            secret = "sk-sim"
-        if command.startswith(SHOWS_A_SECRET):  # to a pipe a secret goes only when asked for
-            words += ["-o", "secret"]
-        done = subprocess.run(
-            [GWCTL, *words[1:]], env=environ, cwd=tmp_path, input=secret, text=True, capture_output=True
-        )
-        assert words[0] == "gwctl"
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        newcomer.type(command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_works(page: Path, newcomer: Newcomer) -> None:
+    newcomer.type("gwctl init")
+    newcomer.type("gwctl upstreams create openai --provider openai")
+    newcomer.type("gwctl keys create ci-bot --project acme/web --create")
+    for command in commands(page.read_text()):
+        newcomer.type(command)
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert [page.name for page in PAGES if f"(docs/{page.name})" not in README] == []
 
 
 def test_the_two_commands_are_there_and_run_by_ci() -> None:
