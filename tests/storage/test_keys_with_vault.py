@@ -62,7 +62,9 @@ def test_the_cron_job_that_rotates_keys_cannot_open_the_upstream_compartment(
     Keys(database, owner, clock).create("ci-bot")
     cron_paths = Paths(tmp_path / "cron", tmp_path / "data", tmp_path / "state", one_roof=False)
     cron_paths.make()
-    Slots(database, clock, paths, owner, OsKeyring({})).create(SlotKind.FILE, scope=SlotScope.KEYS, key_file=cron_paths.key_file)
+    Slots(database, clock, paths, owner, OsKeyring({})).create(
+        SlotKind.FILE, scope=SlotScope.KEYS, key_file=cron_paths.key_file
+    )
     cron = Vault(database, clock, cron_paths, {})
     assert Keys(database, cron, clock).rotate("ci-bot", timedelta(days=1)).changed
     with pytest.raises(Locked):

@@ -29,7 +29,9 @@ def sqlite(tmp_path: Path, clock: Clock) -> Iterator[Database]:
     with database.write() as tx:
         snapshots = ['{"routes": [{"alias": "old", "targets": []}]}', '{"routes": [{"alias": "fast", "targets": []}]}']
         for number, snapshot in enumerate(snapshots, 1):
-            tx.exec_driver_sql("INSERT INTO revisions (number, created_ms, actor, snapshot) VALUES (?, 0, 'me', ?)", (number, snapshot))
+            tx.exec_driver_sql(
+                "INSERT INTO revisions (number, created_ms, actor, snapshot) VALUES (?, 0, 'me', ?)", (number, snapshot)
+            )
     yield database
     database.close()
 
