@@ -116,7 +116,7 @@ def touch(tx: Transaction, name: str, *ids: int) -> None:
     if touched is None:
         return
     missing = [row_id for row_id in ids if (name, row_id) not in touched]
-    for row in read(tx, name, missing) if missing else ():
+    for row in read(tx, name, missing, held=True) if missing else ():
         touched[name, row.id] = row
 
 
@@ -128,13 +128,14 @@ def added(tx: Transaction, name: str, *ids: int) -> None:
             touched.setdefault((name, row_id), None)  # its id may be that of a row deleted just before
 
 
-def read(tx: Transaction, name: str, ids: Collection[int] | None = None) -> list[SealedRow]:
-    """What counts in some rows of a table, or in all of them, by id."""
+def read(tx: Transaction, name: str, ids: Collection[int] | None = None, *, held: bool = False) -> list[SealedRow]:
+    """What counts in some rows of a table, or in all of them, by id. With `held` nobody else can change them, or add
+    rows below them, before the transaction ends: on PostgreSQL by locks, on SQLite there is one writer anyway."""
     if ids is None:
-        return _read(tx, VOUCHED[name], None)
+        return _read(tx, VOUCHED[name], None, held)
     ordered = sorted(ids)
     chunks = [ordered[i : i + IN_ORDER] for i in range(0, len(ordered), IN_ORDER)]
-    return [row for chunk in chunks for row in _read(tx, VOUCHED[name], chunk)]
+    return [row for chunk in chunks for row in _read(tx, VOUCHED[name], chunk, held)]
 
 
 def write(tx: Transaction, rows: Iterable[SealedRow]) -> None:
@@ -177,15 +178,17 @@ def unsealed_rows(tx: Transaction) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in rows if row[0] in VOUCHED]
 
 
-def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> list[SealedRow]:
+def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None, held: bool) -> list[SealedRow]:
     table, identity = vouched.table, vouched.table.c[vouched.identity]
     columns = [table.c[name] for name in vouched.counts]
     query = sa.select(identity.label("row_id"), table.c.version, table.c.seal, *columns).order_by(identity)
     if ids is not None:
         query = query.where(identity.in_(ids))
-    parts = _parts(tx, vouched, ids)
+    # First the rows, then what is below them: nothing can be put below a row that is locked.
+    rows = tx.execute(query.with_for_update() if held else query).all()
+    parts = _parts(tx, vouched, ids, held)
     found: list[SealedRow] = []
-    for row in tx.execute(query):
+    for row in rows:
         row_id, version, seal = row[:3]
         fields = list(zip(vouched.counts, row[3:], strict=True))
         if vouched.parts is not None:
@@ -194,7 +197,9 @@ def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> list[
     return found
 
 
-def _parts(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> dict[int, list[tuple[Any, ...]]]:
+def _parts(
+    tx: Transaction, vouched: Vouched, ids: Sequence[int] | None, held: bool
+) -> dict[int, list[tuple[Any, ...]]]:
     if vouched.parts is None:
         return {}
     table, reference, counts = vouched.parts
@@ -204,6 +209,6 @@ def _parts(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None) -> dict
     if ids is not None:
         query = query.where(table.c[reference].in_(ids))
     found: dict[int, list[tuple[Any, ...]]] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(query.with_for_update() if held else query):
         found.setdefault(row[0], []).append(tuple(bytes(v) if isinstance(v, memoryview) else v for v in row[1:]))
     return found
