@@ -12,8 +12,9 @@ from typing import Any
 from keyvault.storage import seals as rows
 from keyvault.storage.engine import Transaction
 from keyvault.storage.seals import SealedRow
-from keyvault.vault.manifest import SealKeys, Standing, sealed_up_to, turned_back
-from keyvault.vault.seals import described
+from keyvault.vault.describing import described
+from keyvault.vault.manifest import SealKeys, Standing, sealed_up_to
+from keyvault.vault.stopped import turned_back
 
 
 class Guard:
@@ -44,8 +45,7 @@ class Guard:
 
     def _look(self, tx: Transaction, name: str, ids: Collection[int] | None) -> list[SealedRow]:
         listed = {row_id for table, row_id in rows.unsealed_rows(tx) if table == name}
-        if name == "keys":
-            listed |= turned_back(tx, sealed_up_to(tx)).keys()
+        listed |= {row.id for row in turned_back(tx, sealed_up_to(tx)) if row.name == name}
         found = rows.read(tx, name, ids)
         for row in found:
             why = self._why_not(row, row.id in listed)

@@ -9,29 +9,27 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
 from typing import Any, Final
 
 from keyvault import audit
-from keyvault.domain.keys import KeyState
 from keyvault.domain.vault import Compartment
 from keyvault.errors import Tampered
 from keyvault.storage import audit as audit_rows
-from keyvault.storage import keys as key_rows
 from keyvault.storage import seals as rows
 from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Touched, Transaction
 from keyvault.storage.seals import VOUCHED, SealedRow
 from keyvault.storage.vault import SealedRecord
+from keyvault.vault.describing import described
 from keyvault.vault.generations import Access
 from keyvault.vault.sealing import derive, pae
+from keyvault.vault.stopped import turned_back
 
 RESEAL: Final = "gwctl doctor, then gwctl vault reseal"
-_STOPS: Final = ("keys.revoke", "keys.suspend", "keys.delete")
-_RESUMES: Final = ("keys.resume", "keys.restore")
 _FACT: Final = "manifest"
 _RECORDS: Final = "sealed_records"
 
@@ -155,26 +153,18 @@ def renew(tx: Transaction, keys: SealKeys, covered: Content) -> None:
     vault_rows.set_fact(tx, _FACT, json.dumps(written, sort_keys=True))
 
 
-def turned_back(tx: Transaction, after: int) -> dict[int, str]:
-    """Keys, by id, that were stopped according to the audit entries behind one and are not: somebody else than gwctl
-    let them in again, and took care that nobody would seal them."""
-    stopped: dict[str, None] = {}
-    for entry in audit.entries(tx, after):
-        if entry.action in _STOPS:
-            stopped[str(entry.detail.get("id"))] = None
-        elif entry.action in _RESUMES:
-            stopped.pop(str(entry.detail.get("id")), None)
-    found = (key_rows.find_by_public_id(tx, public_id) for public_id in stopped)
-    return {key.id: key.name for key in found if key is not None and key.state is KeyState.ACTIVE}
-
-
-def seal_entries(tx: Transaction, keys: SealKeys, after: int, digest: bytes) -> None:
-    """Put MACs on the audit entries behind one. Raises `Tampered` where they do not follow from it."""
+def seal_entries(
+    tx: Transaction, keys: SealKeys, after: int, digest: bytes, let_in: Collection[tuple[str, int]]
+) -> None:
+    """Put MACs on the audit entries behind one. Raises `Tampered` where they do not follow from it, or where a row was
+    stopped according to them and gives access, but for what this transaction has `let_in` itself (table and id)."""
     entries = list(audit_rows.after(tx, after))
     if (broken := audit.first_broken(entries, after, digest)) is not None:
         raise Tampered(f"audit entry {broken} does not follow from the one before it", hint="gwctl audit verify")
-    for name in turned_back(tx, after).values():
-        raise Tampered(f"key {name} had been stopped, and was turned back by something else than gwctl", hint=RESEAL)
+    for row in turned_back(tx, after):
+        if (row.name, row.id) not in let_in:
+            what = f"{described(row)} had been stopped, and was turned back by something else than gwctl"
+            raise Tampered(what, hint=RESEAL)
     audit_rows.set_macs(tx, {row["seq"]: keys.entry_mac(bytes(row["digest"])) for row in entries})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from keyvault.domain.vault import Compartment
 from keyvault.errors import GatewayError, Locked, Tampered
@@ -19,14 +19,13 @@ from keyvault.storage import seals as rows
 from keyvault.storage.engine import Database, Touched, Transaction
 from keyvault.storage.seals import VOUCHED, SealedRow
 from keyvault.vault import manifest
+from keyvault.vault.describing import described
 from keyvault.vault.manifest import Manifest, SealKeys, Standing
 
 if TYPE_CHECKING:
     from keyvault.vault.guard import Guard
     from keyvault.vault.open_vault import OpenVault
     from keyvault.vault.vault import Vault
-
-_AUDIT: Final = "audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +58,25 @@ class Seals:
 
     def seal(self, tx: Transaction, touched: Touched) -> None:
         changed = [change for change in _changes(tx, touched) if change.differs]
+        records = any(name == "sealed_records" for name, _ in touched)
         keys = self.keys
         if keys is None:
-            _leave_unsealed(tx, changed, records=any(name == "sealed_records" for name, _ in touched))
+            _leave_unsealed(tx, changed, records=records)
             return
         try:
             self._seal(tx, touched, keys, changed)
         except Tampered:
             # What else is wrong in the database must not keep anybody from taking access away.
-            if not all(change.now is not None and change.now.denies for change in changed):
+            if records or not all(change.now is not None and change.now.denies for change in changed):
                 raise
             _leave_unsealed(tx, changed, records=False)
 
     def committed(self) -> None:
-        with self._committing, self._database.read() as tx:
-            try:
+        try:
+            with self._committing, self._database.read() as tx:
                 self.journal.catch_up(tx)
-            except (OSError, GatewayError):
-                return  # the change is done and must be told; `doctor` and the proxy say how far the journal is behind
+        except (OSError, GatewayError):
+            return  # the change is done and must be told; `doctor` and the proxy say how far the journal is behind
 
     # What the vault and the proxy ask
 
@@ -129,7 +129,8 @@ class Seals:
         last.check(tx, keys, manifest.before(now, touched))
         sealed = [row for change in changed if (row := _resealed(keys, change, last.seq)) is not None]
         sealed += _denied_before(tx, keys, last.seq, {(row.name, row.id) for row in sealed})
-        manifest.seal_entries(tx, keys, last.seq, last.digest)
+        let_in = {(c.before.name, c.before.id) for c in changed if c.before is not None and c.before.denies}
+        manifest.seal_entries(tx, keys, last.seq, last.digest, let_in)
         rows.write(tx, sealed)
         for row in sealed:
             now[row.name][row.id] = row.seal or b""
@@ -186,20 +187,3 @@ def _denied_before(tx: Transaction, keys: SealKeys, after: int, done: set[tuple[
             wanted.setdefault(name, []).append(row_id)
     found = (row for name, ids in wanted.items() for row in rows.read(tx, name, ids))
     return [keys.sealed(row, after) for row in found if keys.standing(row) is Standing.DENIES]
-
-
-_NAMES: Final = {"keys": "key", "customers": "customer", "projects": "project", "upstreams": "upstream"}
-
-
-def described(row: SealedRow) -> str:
-    """A row in plain words, such as `key ci-bot`."""
-    fields = dict(row.fields)
-    if row.name in _NAMES:
-        return f"{_NAMES[row.name]} {fields['name']}"
-    if row.name == "gateway":
-        return "the switch that suspends everybody"
-    if row.name == "credentials":
-        return f"credential {fields['label']} (number {row.id})"
-    if row.name == "prices":
-        return f"the price of {fields['model']} (number {row.id})"
-    return f"revision {row.id} of the routes"

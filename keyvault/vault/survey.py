@@ -14,8 +14,9 @@ from keyvault.storage import seals as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.seals import VOUCHED
 from keyvault.vault import manifest
+from keyvault.vault.describing import described
 from keyvault.vault.manifest import SealKeys, Standing
-from keyvault.vault.seals import described
+from keyvault.vault.stopped import turned_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ def reseal(database: Database, clock: Clock, keys: SealKeys, journal: Journal) -
 
 
 def _unfit(tx: Transaction, keys: SealKeys) -> Iterator[str]:
-    turned = manifest.turned_back(tx, manifest.sealed_up_to(tx))
-    listed = {*rows.unsealed_rows(tx), *(("keys", key_id) for key_id in turned)}
+    turned = turned_back(tx, manifest.sealed_up_to(tx))
+    listed = {*rows.unsealed_rows(tx), *((row.name, row.id) for row in turned)}
     for name in VOUCHED:
         for row in rows.read(tx, name):
             standing = keys.standing(row)

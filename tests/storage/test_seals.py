@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from keyvault import audit
 from keyvault.domain.keys import Policy
 from keyvault.domain.prices import Rates, flat
 from keyvault.domain.routes import Target
-from keyvault.errors import GatewayError, Locked, RolledBack, Tampered
+from keyvault.errors import GatewayError, Locked, RolledBack, Tampered, Unavailable
 from keyvault.keys.directory import Directory
+from keyvault.keys.lifecycle import Keys
 from keyvault.secrets import Secret
-from keyvault.storage.engine import Database
+from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.seals import touch
 from keyvault.vault.manifest import SealKeys
+from keyvault.vault.peppers import Peppers
+from keyvault.vault.seals import Seals
 from keyvault.vault.survey import reseal
 from tests.conftest import FrozenClock
 from tests.sealed import Sealed, sealed_gateway
@@ -174,6 +181,82 @@ def test_it_is_noticed_even_where_the_list_of_unsealed_rows_was_emptied(gateway:
         assert opened.guard().doubted_keys(tx, [1]) == {1}
     with pytest.raises(Tampered, match="key ci-bot had been stopped"):
         opened.seals.settle()
+
+
+STOPPED: dict[str, tuple[Callable[[Sealed], object], str, str]] = {
+    "customer": (
+        lambda at: at.customers.update("default", suspended=True),
+        "UPDATE customers SET suspended = 0",
+        "customer default",
+    ),
+    "project": (
+        lambda at: at.customers.update_project("default/default", suspended=True),
+        "UPDATE projects SET suspended = 0",
+        "project default",
+    ),
+    "upstream": (lambda at: at.upstreams.disable("openai"), "UPDATE upstreams SET disabled = 0", "upstream openai"),
+    "everybody": (
+        lambda at: at.stops.suspend_everybody(),
+        "UPDATE gateway SET suspended = 0",
+        "the switch that suspends everybody",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", STOPPED)
+def test_whatever_was_stopped_while_locked_and_turned_back_is_noticed(gateway: Sealed, what: str) -> None:
+    stop, turn_back, named = STOPPED[what]
+    stop(gateway.again(locked=True))
+    gateway.sql(turn_back)
+    gateway.sql("DELETE FROM unsealed")
+    assert gateway.survey().unfit == (f"{named} had been stopped, and was turned back by something else than gwctl",)
+    with pytest.raises(Tampered, match=f"{named} had been stopped"):
+        gateway.again().keys.create("another")
+
+
+def test_an_entry_that_somebody_appended_does_not_excuse_a_key_turned_back(gateway: Sealed) -> None:
+    gateway.again(locked=True).keys.revoke("ci-bot")
+    (key,) = gateway.rows("SELECT public_id FROM keys WHERE name = 'ci-bot'")
+    gateway.database.sealer = None
+    with gateway.database.write() as tx:
+        audit.record(tx, gateway.clock, "keys.resume", "key:ci-bot", id=key["public_id"])
+    gateway.sql("UPDATE keys SET state = 'active' WHERE name = 'ci-bot'")
+    gateway.sql("DELETE FROM unsealed")
+    assert gateway.survey().unfit == ("key ci-bot had been stopped, and was turned back by something else than gwctl",)
+
+
+def test_no_record_is_exchanged_in_a_database_that_something_else_changed(gateway: Sealed) -> None:
+    opened = gateway.again()
+    opened.vault.unlock()
+    gateway.sql("DELETE FROM prices")
+    with pytest.raises(Tampered):
+        Peppers(gateway.database, gateway.clock, opened.vault).rotate()
+
+
+def test_a_change_that_is_done_does_not_fail_because_the_journal_cannot_be_brought_up(gateway: Sealed) -> None:
+    @contextmanager
+    def gone() -> Iterator[Transaction]:
+        raise Unavailable("database: gone")
+        yield
+
+    opened = gateway.again()
+    opened.vault.unlock()
+    beside = Database(gateway.database.url)
+    beside.read = gone  # type: ignore[method-assign]
+    beside.sealer = Seals(beside, lambda: opened.vault, gateway.journal)
+    assert Keys(beside, opened.vault, gateway.clock).create("another").key.name == "another"
+    beside.close()
+
+
+def test_what_is_about_to_change_cannot_be_changed_by_anybody_else(gateway: Sealed) -> None:
+    """Else what a row was would be checked, and what somebody made of it meanwhile sealed."""
+    other = "lock_timeout" if not gateway.database.is_sqlite else "busy_timeout"
+    with gateway.database.change() as tx:
+        touch(tx, "keys", 1)
+        with gateway.database.engine.connect() as somebody:
+            somebody.exec_driver_sql(f"SET {other} = 100" if other == "lock_timeout" else f"PRAGMA {other} = 100")
+            with pytest.raises(OperationalError):
+                somebody.exec_driver_sql("UPDATE keys SET policy = '{}' WHERE id = 1")
 
 
 def test_a_key_suspended_while_locked_and_resumed_through_gwctl_is_no_alarm(gateway: Sealed) -> None:

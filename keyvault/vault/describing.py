@@ -1,0 +1,23 @@
+"""Rows that are vouched for, in plain words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyvault.storage.seals import SealedRow
+
+_NOUNS: Final = {"keys": "key", "customers": "customer", "projects": "project", "upstreams": "upstream"}
+
+
+def described(row: SealedRow) -> str:
+    """A row in plain words, such as `key ci-bot`."""
+    fields = dict(row.fields)
+    if row.name in _NOUNS:
+        return f"{_NOUNS[row.name]} {fields['name']}"
+    if row.name == "gateway":
+        return "the switch that suspends everybody"
+    if row.name == "credentials":
+        return f"credential {fields['label']} (number {row.id})"
+    if row.name == "prices":
+        return f"the price of {fields['model']} (number {row.id})"
+    return f"revision {row.id} of the routes"
