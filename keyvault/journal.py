@@ -19,7 +19,7 @@ from keyvault import audit
 from keyvault.audit import Entry
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.names import short_duration
-from keyvault.errors import RolledBack, Tampered
+from keyvault.errors import RolledBack, Tampered, Unavailable
 from keyvault.storage import audit as rows
 from keyvault.storage.engine import Transaction
 
@@ -34,7 +34,7 @@ class Journal:
 
     def catch_up(self, tx: Transaction) -> int:
         """Append what the audit log has and the journal has not; how many entries. A log that does not go on from the
-        journal's end is left alone: that is for `check` to tell. Raises `OSError` where the file cannot be written."""
+        journal's end is left alone: that is for `check` to tell. Raises `Unavailable` where it cannot be written."""
         with self._locked() as file:
             last = _last(file)
             seq, digest = (last.seq, last.digest) if last else (0, audit.BEGIN)
@@ -105,12 +105,15 @@ class Journal:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
-        """The file, held against other processes, without a line that a crash cut short."""
+        """The file, held against other processes, without a line that a crash cut short. Raises `Unavailable`."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(self.path, flags, 0o600), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _drop_torn_line(file)
-            yield file
+        try:
+            with os.fdopen(os.open(self.path, flags, 0o600), "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                _drop_torn_line(file)
+                yield file
+        except OSError as error:
+            raise Unavailable(f"the journal cannot be written: {self.path}: {error.strerror}") from None
 
 
 def _line(entry: Entry) -> bytes:

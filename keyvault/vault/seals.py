@@ -75,7 +75,7 @@ class Seals:
         try:
             with self._committing, self._database.read() as tx:
                 self.journal.catch_up(tx)
-        except (OSError, GatewayError):
+        except GatewayError:
             return  # the change is done and must be told; `doctor` and the proxy say how far the journal is behind
 
     # What the vault and the proxy ask
@@ -108,7 +108,8 @@ class Seals:
 
     def settle(self) -> int:
         """Seal what was denied and told while the vault was locked, and bring the journal up; how many rows and
-        entries. Does nothing while the vault is locked. Raises `Tampered`."""
+        entries. Does nothing while the vault is locked. Raises `Tampered`, or `Unavailable` where the journal cannot
+        be written."""
         sealed = 0
         if (keys := self.keys) is not None and self._anything_left():
             with self._database.write() as tx:
