@@ -22,6 +22,7 @@ from keyvault.storage import audit as audit_rows
 from keyvault.storage import seals as rows
 from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Touched, Transaction
+from keyvault.storage.foreign_code import foreign_code
 from keyvault.storage.seals import VOUCHED, SealedRow
 from keyvault.storage.vault import SealedRecord
 from keyvault.vault.describing import described
@@ -106,7 +107,11 @@ class Manifest:
             ) from None
 
     def check(self, tx: Transaction, keys: SealKeys, content: Content) -> None:
-        """Raise `Tampered` unless this is the manifest of that content and the audit log goes on from its end."""
+        """Raise `Tampered` unless this is the manifest of that content, the audit log goes on from its end, and no code
+        of somebody else's would change what is about to be sealed."""
+        for name in foreign_code(tx):
+            what = f"the database has a trigger or rule that is not gwctl's and may change anything: {name}"
+            raise Tampered(what, hint="find out who made it, and DROP it")
         if not hmac.compare_digest(self.mac, _mac(keys, self.seq, self.digest, content)):
             raise Tampered("rows of the database were put back or removed by something else than gwctl", hint=RESEAL)
         if audit_rows.digest_at(tx, self.seq) != self.digest:

@@ -248,6 +248,37 @@ def test_a_change_that_is_done_does_not_fail_because_the_journal_cannot_be_broug
     beside.close()
 
 
+TRIGGERS = {
+    "sqlite": [
+        "CREATE TRIGGER evil AFTER UPDATE ON customers BEGIN UPDATE customers SET multiplier_ppm = 1; END",
+    ],
+    "postgresql": [
+        "CREATE FUNCTION evil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.multiplier_ppm = 1; RETURN NEW; END'",
+        "CREATE TRIGGER evil BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION evil()",
+    ],
+}
+
+
+def test_a_journal_that_cannot_be_written_is_one_of_our_errors_and_stops_no_change(gateway: Sealed) -> None:
+    gateway.journal.path.unlink()
+    gateway.journal.path.mkdir()
+    gateway.keys.suspend("ci-bot")
+    with pytest.raises(Unavailable, match="the journal cannot be written"):
+        gateway.seals.settle()
+
+
+def test_nothing_is_sealed_that_a_trigger_made_of_it(gateway: Sealed) -> None:
+    for statement in TRIGGERS["sqlite" if gateway.database.is_sqlite else "postgresql"]:
+        gateway.sql(statement)
+    with pytest.raises(GatewayError):
+        gateway.customers.update("default", suspended=True)
+    assert gateway.survey().manifest == (
+        "the database has a trigger or rule that is not gwctl's and may change anything: evil"
+    )
+    with pytest.raises(Tampered, match="evil"):
+        gateway.again().vault.unlock()
+
+
 def test_what_is_about_to_change_cannot_be_changed_by_anybody_else(gateway: Sealed) -> None:
     """Else what a row was would be checked, and what somebody made of it meanwhile sealed."""
     other = "lock_timeout" if not gateway.database.is_sqlite else "busy_timeout"
