@@ -48,10 +48,9 @@ Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """Something that runs until its event is set."""
 
 SWEEP_SECONDS: Final = 0.25
-GARBAGE_THRESHOLDS: Final = (700, 10, 10)
-"""Small bites, so that no request waits for a long one; whoever starts us may have set it for a short life."""
 GC_THRESHOLDS: Final = (10_000, 20, 20)
-"""A request leaves no cycles behind, so the collector may look more rarely: saves 2 to 3 % of the time."""
+"""A request leaves no cycles behind, so the collector may look more rarely: saves 2 to 3 % of the time. Commands start
+with even higher ones, meant for a short life."""
 CUT_SECONDS: Final = 2.0
 """For the tasks of cut connections to book what they had."""
 
@@ -76,7 +75,6 @@ async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again and again
         gc.set_threshold(*GC_THRESHOLDS)
-        gc.set_threshold(*GARBAGE_THRESHOLDS)
         ready(f"listening on {url} (admin {admin_url})")
         notify("READY=1")
         await stop.wait()
