@@ -27,6 +27,7 @@ def guarded(command: Callable[[], Any], io: IO, *, debug: bool) -> int:
     except NothingSetUp as error:
         return _say(io, error.exit_code, *error.lines)
     except GatewayError as error:
+        _settle_output(io)
         return _say(io, error.exit_code, error.message, *([f"hint: {error.hint}"] if error.hint else []))
     except typer.TyperException as error:
         return _say(io, error.exit_code, *_usage(error))
@@ -79,6 +80,14 @@ def _trace(io: IO, error: BaseException) -> None:
     """The frames and the message, masked; `TracebackException` captures no locals unless told to."""
     for line in traceback.TracebackException.from_exception(error).format(chain=True):
         io.streams.stderr.write(scrub(line))
+
+
+def _settle_output(io: IO) -> None:
+    """Have stdout take what it was given, or forget it."""
+    try:
+        io.streams.stdout.flush()
+    except (OSError, ValueError):
+        _discard_output()
 
 
 def _discard_output() -> None:

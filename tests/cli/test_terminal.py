@@ -163,7 +163,7 @@ def test_a_secret_that_cannot_be_written_is_no_secret_delivered(gwctl: Gwctl, ou
     done = in_bash(gwctl, f"gwctl keys rotate bot --json {output}")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "the old one works on" in done.stderr
+    assert "the old secret works on" in done.stderr
     assert [g["state"] for g in gwctl("keys", "show", "bot", "--json").json["generations"]] == ["abandoned", "active"]
 
 

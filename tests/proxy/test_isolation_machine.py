@@ -163,6 +163,7 @@ def form_of(body: dict[str, Any]) -> bytes:
     return "".join(lines).encode() + b"--b--\r\n"
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a deep example, when one fails
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=st.lists(asked(), min_size=1, max_size=4))
 def test_the_provider_never_sees_an_id_of_the_other_project(two: Two, requests: list[dict[str, Any]]) -> None:
@@ -177,3 +178,11 @@ def test_the_requests_reach_the_provider_where_all_is_ones_own(two: Two) -> None
         two.runner.run(two._send([{"method": "GET", "path": path, "headers": {}, "content": b""}]))
     assert len(two.tenants.store.provider.seen) > before
     assert set(KINDS) > {"file", "batch"}
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions", "messages", "embeddings"])
+@pytest.mark.parametrize("name", ["after", "Before", "x", "file_id"])
+def test_a_query_where_none_is_read_names_nothing_of_the_other_project(two: Two, path: str, name: str) -> None:
+    asked = {"method": "POST", "parts": path.split("/"), "more": {}, "body": {}, "form": False, "twice": False}
+    every = [{**asked, "query": [(name, (THEIRS, number))]} for number in range(len(two.theirs))]
+    assert two.send([request_of(two, each) for each in every]) == set()

@@ -160,7 +160,7 @@ class Claims:
                 named.must[each_id] = kind
             else:
                 named.may.add(each_id)
-        if operation is not None:
+        if request.query:
             named_in_query(operation, request.query, named)
         reading = (call.body, request.body, request.header(b"content-type") or b"", named)
         if len(request.body) < LARGE_BODY:

@@ -89,11 +89,13 @@ class _Pairs(tuple[tuple[str, Any], ...]):
     __slots__ = ()
 
 
-def named_in_query(operation: Operation, query: str, named: Named) -> None:
-    """A list's cursors are own objects; below an object they are whatever lies there."""
+def named_in_query(operation: Operation | None, query: str, named: Named) -> None:
+    """A list's cursors are own objects; below an object they are whatever lies there. Elsewhere too, a query goes on to
+    the provider, so nothing in it may be somebody else's."""
+    lists = operation is not None and operation.action is Action.LIST
     for name, value in parse_qsl(query, keep_blank_values=True):
         folded = _BRACKETS.split(name.casefold())[0]
-        if folded in REFERENCES or (folded in _CURSORS and operation.action is Action.LIST):
+        if folded in REFERENCES or (folded in _CURSORS and lists):
             named.refer(name, value)
         else:
             named.mention(value)

@@ -139,8 +139,9 @@ def rotate(
     """
     from keyvault.keys.defaults import defaults
     from keyvault.keys.rotating import Terms
+    from keyvault.keys.rotation import check_grace
 
-    settled = defaults(session.unopened_home.settings).grace if grace is None else parse_duration(grace)
+    settled = check_grace(defaults(session.unopened_home.settings).grace if grace is None else parse_duration(grace))
     waiting = parse_duration(wait_lock)
     young = None if if_older_than is None else parse_duration(if_older_than)
     terms = Terms(settled, young, end_grace, waiting)
