@@ -1,29 +1,27 @@
 """The life of a request, top to bottom.
 
 A request is one coroutine. The numbers are the story's steps: head, who, what, where, may it, on record, out, through,
-settled, gone wrong. Each sentence's detail is one module away: `admission`, `tables`, `relay`, `settlement`, `answers`.
+settled, gone wrong. Each sentence's detail is one module away: `admission`, `tables`, `attempt`, `relay`, `settlement`,
+`answers`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 
 from keyvault.clock import Clock
-from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import OpenAttempt
-from keyvault.domain.prices import Price
 from keyvault.errors import Refusal, Unavailable
 from keyvault.metering.holds import worst_case
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy import admission, answers, models
 from keyvault.proxy.admission import Call
+from keyvault.proxy.attempt import Attempt, message
 from keyvault.proxy.dialects.meter import stream_meter
 from keyvault.proxy.door import Door
 from keyvault.proxy.forwarded import client_address
-from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.metrics import Metrics
@@ -34,21 +32,6 @@ from keyvault.proxy.underway import Underway
 from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
 from keyvault.routing.planner import Planned
 from keyvault.settings import Settings
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One attempt on its way: to which target, at which price, under which row of the ledger."""
-
-    planned: Planned
-    upstream: ServingUpstream
-    price: Price | None
-    row: OpenAttempt
-    began: float
-    fresh: bool
-    """Do not take a kept connection: the last one was dead."""
-    second: bool
-    """It goes with another credential, since the provider refused the first."""
 
 
 class Gateway:
@@ -199,7 +182,7 @@ class Gateway:
     async def _dispatch(self, call: Call, attempt: Attempt) -> Ending:
         """Send the request to one target and follow its answer until it is complete, broken or given up."""
         relay: Relay | None = None
-        message = self._message(call, attempt)  # may refuse a header: before there is a row
+        outgoing = message(call, attempt)  # may refuse a header: before there is a row
         try:
             await self._ledger.open(attempt.row)  # 6. On record, before it leaves
             connection = await self._pool.acquire(attempt.upstream.origin, fresh=attempt.fresh)  # 7. Out
@@ -207,7 +190,7 @@ class Gateway:
                 connection.close()
                 return Ending(failure=WITHDRAWN, sent=False, cut=True)
             relay = call.relay = self._relay(call, attempt, connection)
-            connection.send(*message, relay)
+            connection.send(*outgoing, relay)
             return await relay.ending  # 8. Through: event by event, without waking this coroutine
         except UpstreamFailure as failure:
             return Ending(failure=(failure.code, failure.text), sent=False)
@@ -237,35 +220,6 @@ class Gateway:
         )
         self.relays.add(relay)
         return relay
-
-    def _message(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
-        """Head and body as they go to the provider."""
-        request, upstream = call.exchange.request, attempt.upstream
-        names_none = call.model is None and call.dialect is Dialect.OTHER  # it may not even take a model
-        body = call.body.rewritten(
-            None if names_none else attempt.planned.target.model or None,
-            add_usage=call.wants_usage_added(attempt.planned.upstream),
-        )
-        opening = self._opening(call, upstream)
-        return opening + closing(request.method, f"{attempt.row.request_id}-{attempt.row.number}", len(body)), body
-
-    @staticmethod
-    def _opening(call: Call, upstream: ServingUpstream) -> bytes:
-        """What the same head from a client becomes for the same upstream: made once, then remembered with the head."""
-        request = call.exchange.request
-        known: tuple[ServingUpstream, bytes] | None = request.lasting.get("opening")
-        if known is not None and known[0] is upstream:
-            return known[1]
-        opening = to_provider_opening(
-            request.method,
-            upstream.origin.path + call.path + admission.query_for_provider(request.query),
-            request.headers,
-            host=upstream.host,
-            auth=upstream.auth,
-            extra=upstream.extra,
-        )
-        request.lasting["opening"] = (upstream, opening)
-        return opening
 
     def _next(self, call: Call, attempt: Attempt, ending: Ending, pending: deque[Planned]) -> Attempt | None:
         """The attempt that follows; None when this ending is the client's answer."""
