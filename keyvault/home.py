@@ -6,16 +6,16 @@ below knows where files lie or what the environment says.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyvault.clock import Clock
 from keyvault.errors import Conflict, NotFound
+from keyvault.founding import new_file, removed_on_failure
 from keyvault.settings import Paths, Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Home:
         path = self._database_file()
         if path is not None and path.exists():
             raise Conflict(f"a database is there already: {path}", hint=f"mv {path} {path}.aside")
-        with _removed_on_failure(path), _new_file(self.paths.config_file, self._first_configuration()):
+        with removed_on_failure(path), new_file(self.paths.config_file, self._first_configuration()):
             self._database = self._open_database()
             self.customers.ensure_default()
             self.prices.fill_from_catalogue()
@@ -282,31 +282,3 @@ class Home:
     def close(self) -> None:
         if self._database is not None:
             self._database.close()
-
-
-@contextlib.contextmanager
-def _removed_on_failure(database_file: Path | None) -> Iterator[None]:
-    """Take a database file that was made in the block away again when the block fails."""
-    try:
-        yield
-    except BaseException:
-        for suffix in ("", "-wal", "-shm") if database_file else ():
-            Path(f"{database_file}{suffix}").unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _new_file(path: Path, text: str) -> Iterator[None]:
-    """Write a private file beside its place, and put it there when the block succeeds; when it fails, nothing stays."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        yield
-        beside.rename(path)
-    finally:
-        beside.unlink(missing_ok=True)
