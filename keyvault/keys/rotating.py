@@ -146,6 +146,8 @@ class Rotations:
                 raise UnderWay(f"key {before.name} is being rotated by another process", hint="--wait-lock 5m")
             yield "locked"
             key, now = self._keys.get(before.name), self._clock.now()
+            if key.public_id != before.public_id:
+                raise Conflict(f"key {before.name} became another one while this rotation waited")
             if _active(key, now) != _active(before, now):
                 return rotation.left(key, now, "another process rotated it while this one waited")
             with delivery.alone():
