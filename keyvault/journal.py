@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -32,9 +32,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def catch_up(self, tx: Transaction) -> int:
+    def catch_up(self, tx: Transaction, keep: Callable[[], None] | None = None) -> int:
         """Append what the audit log has and the journal has not; how many entries. A log that does not go on from the
-        journal's end is left alone: that is for `check` to tell. Raises `Unavailable` where it cannot be written."""
+        journal's end is left alone: that is for `check` to tell. Raises `Unavailable` where it cannot be written.
+
+        `keep` is called before anything is written: the database must not lose in a power cut what is told here, for it
+        would look put back."""
         with self._locked() as file:
             last = _last(file)
             seq, digest = (last.seq, last.digest) if last else (0, audit.BEGIN)
@@ -42,6 +45,8 @@ class Journal:
                 return 0
             lines = [_line(entry) for entry in audit.entries(tx, seq)]
             if lines:
+                if keep is not None:
+                    keep()
                 file.seek(0, os.SEEK_END)
                 file.write(b"".join(lines))
                 file.flush()

@@ -74,7 +74,7 @@ class Seals:
     def committed(self) -> None:
         try:
             with self._committing, self._database.read() as tx:
-                self.journal.catch_up(tx)
+                self.journal.catch_up(tx, self._database.sync)
         except GatewayError:
             return  # the change is done and must be told; `doctor` and the proxy say how far the journal is behind
 
@@ -115,7 +115,7 @@ class Seals:
             with self._database.write() as tx:
                 sealed = self._seal(tx, {}, keys, [])
         with self._database.read() as tx:
-            self.journal.catch_up(tx)
+            self.journal.catch_up(tx, self._database.sync)
         return sealed
 
     def _anything_left(self) -> bool:

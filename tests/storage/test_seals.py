@@ -16,6 +16,7 @@ from keyvault.domain.keys import Policy
 from keyvault.domain.prices import Rates, flat
 from keyvault.domain.routes import Target
 from keyvault.errors import GatewayError, Locked, RolledBack, Tampered, Unavailable
+from keyvault.journal import Journal
 from keyvault.keys.directory import Directory
 from keyvault.keys.lifecycle import Keys
 from keyvault.secrets import Secret
@@ -257,6 +258,16 @@ TRIGGERS = {
         "CREATE TRIGGER evil BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION evil()",
     ],
 }
+
+
+def test_the_journal_tells_nothing_that_the_database_may_still_lose(gateway: Sealed) -> None:
+    journal, order = Journal(gateway.root / "another.jsonl"), list[object]()
+    with gateway.database.read() as tx:
+        told = journal.catch_up(tx, lambda: order.append(journal.last()))
+        assert (told, order) == (len(list(journal.entries())), [None])
+        journal.catch_up(tx, lambda: order.append("nothing to keep"))
+    assert order == [None]
+    gateway.database.sync()
 
 
 def test_a_journal_that_cannot_be_written_is_one_of_our_errors_and_stops_no_change(gateway: Sealed) -> None:
