@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from keyvault.domain.keys import KeyState
+from keyvault.errors import Tampered
 from keyvault.storage.engine import Transaction, touched_rows
 from keyvault.storage.schema import (
     credentials,
@@ -121,9 +122,12 @@ def touch(tx: Transaction, name: str, *ids: int) -> None:
 
 
 def added(tx: Transaction, name: str, *ids: int) -> None:
-    """Say that rows were added to a table in this transaction."""
+    """Say that rows were added to a table in this transaction, before anything is put below them. Raises `Tampered`
+    where something lies below one already: somebody waited for its id."""
     touched = touched_rows(tx)
     if touched is not None:
+        if below := _parts(tx, VOUCHED[name], ids, held=False):
+            raise Tampered(f"something else than gwctl put rows below {name} {min(below)}", hint="gwctl doctor")
         for row_id in ids:
             touched.setdefault((name, row_id), None)  # its id may be that of a row deleted just before
 

@@ -270,6 +270,17 @@ def test_the_journal_tells_nothing_that_the_database_may_still_lose(gateway: Sea
     gateway.database.sync()
 
 
+def test_a_generation_that_waits_for_a_new_key_does_not_become_its_own(gateway: Sealed) -> None:
+    if not gateway.database.is_sqlite:
+        pytest.skip("its foreign keys cannot be switched off")
+    somebody = gateway.database.connect(1000)
+    somebody.execute("PRAGMA foreign_keys=OFF")
+    somebody.execute("UPDATE key_generations SET key_id = 2, number = 9")
+    somebody.close()
+    with pytest.raises(Tampered, match="below keys 2"):
+        gateway.keys.create("another")
+
+
 def test_a_journal_that_cannot_be_written_is_one_of_our_errors_and_stops_no_change(gateway: Sealed) -> None:
     gateway.journal.path.unlink()
     gateway.journal.path.mkdir()
