@@ -2,14 +2,15 @@
 
 One row of `STEPS` for each kind of audit entry. A denial (revoke, suspend, delete, disable) is repeated. A key that
 changed in any other way is suspended: the backup holds a secret or a policy that was replaced, and nobody can tell
-whether for a reason. What only gave something (a new key, a route, a price) is lost, and listed.
+whether for a reason. Access that was given back later is not given back again. What only gave something (a new key, a
+route, a price) is lost, and listed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 from keyvault import audit
 from keyvault.audit import Entry
 from keyvault.clock import to_ms
-from keyvault.domain.keys import GenerationState, Key, KeyState
+from keyvault.domain.keys import Customer, GenerationState, Key, KeyState, Project
 from keyvault.domain.names import split_project
 from keyvault.domain.vault import SlotScope
 from keyvault.errors import Tampered
@@ -43,13 +44,17 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one change."""
+    """What became of the changes of one thing that had the same result; action and reason are the last one's."""
 
     scope: str
     action: str
     result: Result
     why: str
+    denied: bool
+    """The thing itself gives no access any more."""
 
+
+_RESUMED: Final = "resumed later; left suspended"
 
 Step = Callable[[Transaction, Entry], Outcome | None]
 """Does one entry again in an open transaction; None where there is nothing to tell."""
@@ -82,7 +87,16 @@ def replay(tx: Transaction, entries: Iterable[Entry], access: Access) -> list[Ou
     found = [steps.get(entry.action, _OTHERS.get(_noun(entry), _lost))(tx, entry) for entry in entries]
     epochs.bump(tx, "keys")
     epochs.bump(tx, "upstreams")
-    return [outcome for outcome in found if outcome is not None]
+    return _merged(outcome for outcome in found if outcome is not None)
+
+
+def _merged(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """One for each scope and result, in the order of the last ones."""
+    merged: dict[tuple[str, Result], Outcome] = {}
+    for outcome in outcomes:
+        earlier = merged.pop((outcome.scope, outcome.result), outcome)
+        merged[outcome.scope, outcome.result] = replace(outcome, denied=outcome.denied or earlier.denied)
+    return list(merged.values())
 
 
 def _noun(entry: Entry) -> str:
@@ -90,7 +104,7 @@ def _noun(entry: Entry) -> str:
 
 
 def _told(entry: Entry, result: Result, why: str) -> Outcome:
-    return Outcome(entry.scope, entry.action, result, why)
+    return Outcome(entry.scope, entry.action, result, why, denied=result is not Result.LOST)
 
 
 def _lost(_tx: Transaction, entry: Entry) -> Outcome:
@@ -156,7 +170,7 @@ def _end_grace(tx: Transaction, entry: Entry) -> Outcome:
         )
     if not old:
         return _suspended_key(tx, entry)
-    return _told(entry, Result.REPEATED, "the old secret was ended after the backup")
+    return replace(_told(entry, Result.REPEATED, "the old secret was ended after the backup"), denied=False)
 
 
 def _suspended_key(tx: Transaction, entry: Entry) -> Outcome:
@@ -169,6 +183,18 @@ def _suspended_key(tx: Transaction, entry: Entry) -> Outcome:
     return _told(entry, Result.SUSPENDED, f"changed after the backup ({verb})")
 
 
+def _key_back(left: KeyState, why: str) -> Step:
+    """It was let in again later, which is not repeated."""
+
+    def step(tx: Transaction, entry: Entry) -> Outcome:
+        key = _key(tx, entry)
+        if key is None or key.state is not left:
+            return _suspended_key(tx, entry)
+        return _told(entry, Result.SUSPENDED, why)
+
+    return step
+
+
 # Whoever pays, and the gateway itself
 
 
@@ -176,7 +202,7 @@ def _customer(tx: Transaction, entry: Entry) -> Outcome:
     customer = customers.find_customer(tx, entry.scope.partition(":")[2])
     denied, money = bool(entry.detail.get("suspended")), "multiplier_ppm" in entry.detail
     if customer is None or not (denied or money):
-        return _lost(tx, entry)
+        return _payer_back(tx, entry, customer)
     customers.update_customer(tx, customer.id, suspended=True)
     if denied:
         return _told(entry, Result.REPEATED, "suspended after the backup")
@@ -186,14 +212,24 @@ def _customer(tx: Transaction, entry: Entry) -> Outcome:
 def _project(tx: Transaction, entry: Entry) -> Outcome:
     project = customers.find_project(tx, *split_project(entry.scope.partition(":")[2]))
     if project is None or not entry.detail.get("suspended"):
-        return _lost(tx, entry)
+        return _payer_back(tx, entry, project)
     customers.update_project(tx, project.id, suspended=True)
     return _told(entry, Result.REPEATED, "suspended after the backup")
+
+
+def _payer_back(tx: Transaction, entry: Entry, payer: Customer | Project | None) -> Outcome:
+    if payer is not None and payer.suspended and entry.detail.get("suspended") is False:
+        return _told(entry, Result.SUSPENDED, _RESUMED)
+    return _lost(tx, entry)
 
 
 def _suspended_gateway(tx: Transaction, entry: Entry) -> Outcome:
     switch.set_suspended(tx, True)
     return _told(entry, Result.REPEATED, "everybody was suspended after the backup")
+
+
+def _gateway_back(tx: Transaction, entry: Entry) -> Outcome | None:
+    return _told(entry, Result.SUSPENDED, _RESUMED) if switch.suspended(tx) else None
 
 
 # Upstreams and the vault
@@ -205,6 +241,13 @@ def _disabled_upstream(tx: Transaction, entry: Entry) -> Outcome:
         return _lost(tx, entry)
     upstreams.set_disabled(tx, found.id, True)
     return _told(entry, Result.REPEATED, "disabled or deleted after the backup")
+
+
+def _upstream_back(tx: Transaction, entry: Entry) -> Outcome:
+    found = upstreams.find(tx, entry.scope.partition(":")[2])
+    if found is None or not found.disabled:
+        return _lost(tx, entry)
+    return _told(entry, Result.SUSPENDED, "enabled later; left disabled")
 
 
 def _withdraw_slot(access: Access, tx: Transaction, entry: Entry) -> Outcome:
@@ -226,13 +269,16 @@ STEPS: Final[Mapping[str, Step]] = {
     "keys.delete": _end_key(KeyState.DELETED),
     "keys.suspend": _end_key(KeyState.SUSPENDED),
     "keys.end_grace": _end_grace,
+    "keys.restore": _key_back(KeyState.DELETED, "restored later; left deleted"),
+    "keys.resume": _key_back(KeyState.SUSPENDED, _RESUMED),
     "customers.update": _customer,
     "projects.update": _project,
     "upstreams.disable": _disabled_upstream,
     "upstreams.delete": _disabled_upstream,
+    "upstreams.enable": _upstream_back,
     "upstreams.test": _nothing,
     "gateway.suspend": _suspended_gateway,
-    "gateway.resume": _mention("resuming is not repeated: gwctl resume all"),
+    "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),
     "vault.test-recovery": _nothing,
 }

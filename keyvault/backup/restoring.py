@@ -51,6 +51,11 @@ class Restored:
     """How many sealed records decrypt; None where the vault could not be opened."""
     unopened: str | None
 
+    @property
+    def denied(self) -> list[str]:
+        """What gives no access after this that the backup gave, or that was given back since."""
+        return sorted({outcome.scope for outcome in self.outcomes if outcome.denied})
+
 
 def restore(home: Home, path: Path, *, accept_rollback: bool = False, rehearsal: bool = False) -> Restored:
     """Restore a backup. With `rehearsal` nothing is put in place.

@@ -172,6 +172,65 @@ def test_resuming_after_the_backup_is_not_believed(used: Gwctl, backup: str) -> 
     assert state(used, "ci-bot") == "suspended"
 
 
+SWITCHED: list[tuple[str, str, str]] = [
+    ("suspend customer:acme", "resume customer:acme", "customer:acme"),
+    ("suspend project:acme/app", "resume project:acme/app", "project:acme/app"),
+    ("suspend key:ci-bot", "resume key:ci-bot", "key:ci-bot"),
+    ("suspend all --yes", "resume all", "all"),
+    ("suspend upstream:openai", "resume upstream:openai", "upstream:openai"),
+    ("keys delete ci-bot --confirm ci-bot", "keys restore ci-bot", "key:ci-bot"),
+]
+
+
+@pytest.mark.parametrize(("off", "on", "scope"), SWITCHED)
+@pytest.mark.parametrize("off_before_the_backup", [False, True])
+def test_what_was_let_in_again_later_is_left_out_and_said_to_be(
+    used: Gwctl, backup: str, tmp_path: Path, off: str, on: str, scope: str, off_before_the_backup: bool
+) -> None:
+    assert used(*off.split()).code == 0
+    if off_before_the_backup:
+        backup = str(tmp_path / "later.tar")
+        assert used("backup", backup).code == 0
+    assert used(*on.split()).code == 0
+    done = restored(used, backup, "--accept-rollback")
+    results = [] if off_before_the_backup else ["repeated"]
+    assert [change["result"] for change in done.json["changes"]] == [*results, "suspended"]
+    assert done.json["changes"][-1]["why"] in {
+        "resumed later; left suspended",
+        "enabled later; left disabled",
+        "restored later; left deleted",
+    }
+    assert done.json["denied"] == [scope]
+    assert f"denied after the restore: {scope}\n" in done.err
+
+
+def test_everything_that_is_denied_afterwards_is_listed_and_what_is_not_is_not(used: Gwctl, tmp_path: Path) -> None:
+    used("customers", "create", "acme")
+    used("keys", "create", "mobile", "--project", "acme/app", "--create", "--json")
+    assert used("keys", "rotate", "mobile", "--grace", "24h", "--json").code == 0
+    used("backup", str(tmp_path / "b.tar"))
+    assert used("keys", "end-grace", "mobile", "--yes").code == 0
+    assert used("keys", "revoke", "ci-bot", "--yes").code == 0
+    assert used("suspend", "customer:acme").code == 0
+    assert used("keys", "create", "new", "--json").code == 0
+    done = restored(used, str(tmp_path / "b.tar"), "--accept-rollback")
+    assert done.json["denied"] == ["customer:acme", "key:ci-bot"]
+    assert state(used, "mobile") == "active"
+
+
+def test_a_thing_is_listed_once_for_each_result_with_its_last_reason(used: Gwctl, backup: str) -> None:
+    for models in ("gpt-5*", "gpt-4*"):
+        assert used("keys", "update", "ci-bot", "--models", models).code == 0
+    assert used("keys", "update", "mobile", "--models", "gpt-5*").code == 0
+    assert used("keys", "rotate", "ci-bot", "--json").code == 0
+    done = restored(used, backup, "--accept-rollback")
+    assert [(c["scope"], c["result"], c["action"]) for c in done.json["changes"]] == [
+        ("key:mobile", "suspended", "keys.update"),
+        ("key:ci-bot", "suspended", "keys.activate"),
+    ]
+    assert done.json["replayed"] == 4
+
+
 def test_a_customer_whose_price_changed_is_suspended(used: Gwctl, backup: str) -> None:
     used("customers", "update", "acme", "--multiplier", "2")
     done = restored(used, backup, "--accept-rollback")

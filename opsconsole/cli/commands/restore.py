@@ -61,11 +61,12 @@ def _show(session: Session, restored: Restored) -> None:
         "taken_at": restored.manifest.created_at,
         "vault_id": restored.manifest.vault_id,
         "replayed": len(restored.since),
+        "denied": restored.denied,
         "records": restored.records,
         "aside": restored.aside,
     }
     inner = [Listing("changes", outcomes, columns, key="scope")] if restored.since else []
-    omit = frozenset({"aside"}) if session.dry_run else frozenset()
+    omit = frozenset({"aside", "denied"} if session.dry_run else {"denied"})
     session.show(Details(row, key="vault_id", inner=inner, omit=omit, absent={"aside": "nothing was here"}))
 
 
@@ -77,6 +78,6 @@ def _tell(session: Session, restored: Restored) -> None:
         note(f"warning: the sealed records were not opened: {restored.unopened}")
     if restored.config_beside is not None:
         note(f"config.toml was left as it is; the backup's is {restored.config_beside}")
-    suspended = sorted({o.scope for o in restored.outcomes if o.result == "suspended"})
-    if suspended:
-        note(f"suspended until somebody resumes them: {', '.join(suspended)}")
+    if restored.denied:
+        note(f"denied after the restore: {', '.join(restored.denied)}")
+        note("what of that is only suspended is admitted again by: gwctl resume SCOPE")
