@@ -129,6 +129,42 @@ def test_what_was_broken_is_found(gwctl: Gwctl, broken: Callable[[Gwctl], None],
     assert word in f"{found[check]['text']} {found[check]['remedy']}"
 
 
+@pytest.fixture
+def night_job(gwctl: Gwctl, tmp_path: Path) -> Gwctl:
+    """A home with an upstream, opened by a slot of scope keys."""
+    create = "upstreams create openai --provider openai --secret-stdin"
+    assert gwctl(*create.split(), stdin="sk-x\n").code == 0
+    assert gwctl("keys", "create", "ci-bot", "--json").code == 0
+    own = tmp_path / "rotate.key"
+    assert gwctl("vault", "slots", "create", "file", "--scope", "keys", "--key-file", str(own)).code == 0
+    gwctl.environ["GWCTL_KEY_FILE"] = str(own)
+    return gwctl
+
+
+def test_a_slot_of_scope_keys_checks_its_own_compartment_and_says_what_it_cannot(night_job: Gwctl) -> None:
+    code, found = examined(night_job)
+    assert code == 0
+    assert found["vault"]["state"] == "ok"
+    assert found["vault"]["text"].endswith("rotate.key opens the keys compartment only")
+    assert {name for name, finding in found.items() if finding["state"] == "skipped"} == {"records", "upstreams"}
+    assert {found[name]["state"] for name in ("rows", "journal", "audit")} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "check"),
+    [
+        ("UPDATE keys SET expires_ms = 9999999999999", "rows"),
+        ("DELETE FROM sealed_records WHERE id LIKE 'upstream-%'", "manifest"),
+        ("UPDATE sealed_records SET blob = zeroblob(200) WHERE id = 'pepper-1'", "vault"),
+    ],
+)
+def test_a_slot_of_scope_keys_finds_what_was_changed(night_job: Gwctl, statement: str, check: str) -> None:
+    sql(night_job, statement)
+    code, found = examined(night_job)
+    assert code == Exit.CHECK_FAILED
+    assert found[check]["state"] == "failed"
+
+
 def test_a_taken_port_is_found(gwctl: Gwctl) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

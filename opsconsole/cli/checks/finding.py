@@ -13,7 +13,7 @@ class State(StrEnum):
     OK = "ok"
     WARNING = "warning"
     SKIPPED = "skipped"
-    """Could not be looked at because of another finding."""
+    """Could not be looked at because of another finding, or with this unlock secret."""
     FAILED = "failed"
 
 

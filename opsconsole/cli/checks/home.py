@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from keyvault.clock import from_ms
+from keyvault.domain.vault import Compartment
 from keyvault.home import Home
 from keyvault.settings import unknown_variables
 from opsconsole.cli.checks.finding import Finding, State
@@ -77,8 +78,12 @@ def files(home: Home) -> Iterator[Finding]:
 
 def vault(home: Home) -> Iterator[Finding]:
     opened = home.vault.trust()  # what is wrong with the rows is said by a check of its own
-    yield Finding("vault", State.OK, f"opens by {opened.source}")
     peppers = opened.peppers()
+    if Compartment.UPSTREAM not in opened.compartments:
+        yield Finding("vault", State.OK, f"{opened.source} opens the keys compartment only")
+        yield Finding("records", State.SKIPPED, "the upstreams' need a slot of scope all; the keys' decrypt")
+        return
+    yield Finding("vault", State.OK, f"opens by {opened.source}")
     found = home.upstreams.examine()
     for error in found:
         if error is not None:

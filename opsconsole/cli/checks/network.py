@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
-from keyvault.domain.vault import Upstream
+from keyvault.domain.vault import Compartment, Upstream
 from keyvault.domain.workers import Worker
 from keyvault.errors import SealError
 from keyvault.home import Home
@@ -79,6 +79,9 @@ def providers(home: Home) -> Iterator[Finding]:
     upstreams = [upstream for upstream in home.upstreams.list() if not upstream.disabled]
     if not upstreams:
         yield Finding("upstreams", State.WARNING, "none yet", "gwctl upstreams create openai --provider openai")
+    if upstreams and Compartment.UPSTREAM not in home.vault.trust().compartments:
+        yield Finding("upstreams", State.SKIPPED, "calling them needs a slot of scope all")
+        return
     for upstream in upstreams:
         yield _answer(home, upstream)
 

@@ -27,6 +27,8 @@ def rows(home: Home) -> Iterator[Finding]:
         yield Finding("rows", State.OK, f"all are as they were sealed{waiting}")
     if found.journal is not None:
         yield Finding("journal", State.FAILED, found.journal, _REMEDY)
+    elif found.cut is not None:
+        yield Finding("journal", State.WARNING, found.cut, "find out who did; the next command fills it again")
     elif found.behind:
         text = f"{journal.path} is {found.behind} entries behind the audit log"
         yield Finding("journal", State.WARNING, text, f"make it writable: ls -ld {journal.path.parent}")
