@@ -59,8 +59,9 @@ class Stops:
         audit.record(tx, self._clock, "keys.revoke", f"key:{key.name}", **told)
 
     def delete(self, name: str, *, purge: bool = False) -> Key:
-        """Refuse a key at once and hide it; it can be restored for a while, unless `purge`."""
-        with self._database.write() as tx:
+        """Refuse a key at once and hide it; it can be restored for a while, unless `purge`, which gives its name away
+        and therefore needs the vault."""
+        with self._database.change() if purge else self._database.write() as tx:
             key = existing_key(tx, name)
             deleting.delete(tx, self._clock, key, purge=purge)
             return by_id(tx, key.id)

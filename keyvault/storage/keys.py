@@ -161,6 +161,7 @@ def restore(tx: Transaction, key_id: int) -> None:
 
 def free_name(tx: Transaction, key: Key) -> None:
     """Let another key have its name; reports still call it by it."""
+    touch(tx, "keys", key.id)
     tx.execute(sa.update(keys).where(keys.c.id == key.id).values(folded=f"{_FREED}{key.public_id}"))
 
 

@@ -52,11 +52,11 @@ class Vouched:
 _KEY_STEPS = (KeyState.ACTIVE, KeyState.SUSPENDED, KeyState.DELETED, KeyState.REVOKED)
 
 VOUCHED: Final[Mapping[str, Vouched]] = {
-    "customers": Vouched(customers, ("name", "multiplier_ppm", "suspended"), switch="suspended", steps=(0, 1)),
-    "projects": Vouched(projects, ("customer_id", "name", "suspended"), switch="suspended", steps=(0, 1)),
+    "customers": Vouched(customers, ("name", "folded", "multiplier_ppm", "suspended"), switch="suspended", steps=(0, 1)),
+    "projects": Vouched(projects, ("customer_id", "name", "folded", "suspended"), switch="suspended", steps=(0, 1)),
     "keys": Vouched(
         keys,
-        ("public_id", "name", "project_id", "env", "state", "policy", "tags", "expires_ms"),
+        ("public_id", "name", "folded", "project_id", "env", "state", "policy", "tags", "expires_ms"),
         switch="state",
         steps=tuple(state.value for state in _KEY_STEPS),
         parts=(
@@ -68,7 +68,7 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
     "gateway": Vouched(gateway, ("suspended",), switch="suspended", steps=(0, 1)),
     "upstreams": Vouched(
         upstreams,
-        ("name", "provider", "base_url", "stream_usage", "catalogue", "disabled"),
+        ("name", "folded", "provider", "base_url", "stream_usage", "catalogue", "disabled"),
         switch="disabled",
         steps=(0, 1),
     ),

@@ -13,7 +13,7 @@ from tests.proxy.scripted import Line, Provider, Seen, completion
 
 SECOND: Final = "sk-upstream-canary-second-31"
 TELLS: Final = frozenset(
-    ["upstreams.folded", "upstreams.verified_ms", "upstreams.verified_note", "upstreams.created_ms"]
+    ["upstreams.verified_ms", "upstreams.verified_note", "upstreams.created_ms"]
     + [f"credentials.{name}" for name in ("created_ms", "changed_ms", "tested_ms", "test_note")]
     + ["credentials.aside_ms", "credentials.aside_note"]
 )

@@ -95,6 +95,30 @@ def test_a_tampered_key_is_not_changed_through_gwctl_but_can_be_stopped(gateway:
     assert gateway.survey().unfit == ("key ci-bot was changed by something else than gwctl",)
 
 
+@pytest.mark.parametrize("table", ["keys", "projects", "customers", "upstreams"])
+def test_two_rows_do_not_exchange_the_names_they_are_found_by(gateway: Sealed, table: str) -> None:
+    gateway.customers.create("evil")
+    gateway.customers.create_project("default/evil")
+    gateway.upstreams.create("evil", "openai", secret=Secret("sk-0123456789abcdef"))
+    gateway.keys.create("evil")
+    gateway.keys.suspend("evil")
+    theirs, ours = gateway.rows(f"SELECT id, folded FROM {table} WHERE folded = 'evil' OR id = 1 ORDER BY id DESC")
+    for row, folded in ((theirs, "aside"), (ours, theirs["folded"]), (theirs, ours["folded"])):
+        gateway.sql(f"UPDATE {table} SET folded = :folded WHERE id = :id", folded=folded, id=row["id"])
+    assert len(gateway.survey().unfit) == 2
+    if table == "keys":
+        with pytest.raises(Tampered, match="key evil was changed by something else"):
+            gateway.keys.resume("ci-bot")
+
+
+def test_a_purged_keys_name_is_given_away_with_the_vault_open_alone(gateway: Sealed) -> None:
+    with pytest.raises(Locked):
+        gateway.again(locked=True).stops.delete("ci-bot", purge=True)
+    gateway.again().stops.delete("ci-bot", purge=True)
+    gateway.again().keys.create("ci-bot")
+    assert gateway.survey().wrong == ()
+
+
 def test_a_row_put_back_with_its_old_seal_is_noticed_at_the_next_unlock(gateway: Sealed) -> None:
     (old,) = gateway.rows("SELECT * FROM keys WHERE name = 'ci-bot'")
     gateway.keys.revoke("ci-bot")
