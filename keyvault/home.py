@@ -54,13 +54,15 @@ class Home:
         *,
         prompt: Prompt | None = None,
         command: str = "",
+        unlocked_at: Paths | None = None,
     ) -> None:
         """`prompt` asks a person for what unlocks the vault; None where nobody can be asked. `command` is what is being
-        done, such as `gwctl keys rotate`, for the audit log."""
+        done, such as `gwctl keys rotate`, for the audit log. `unlocked_at`: where its key file is, if not here."""
         self.environ = environ
         self.clock = clock or Clock()
         self._prompt = prompt
         self._command = command
+        self._unlocked_at = unlocked_at
         self._database: Database | None = None
 
     @cached_property
@@ -106,15 +108,14 @@ class Home:
             self.prices.fill_from_catalogue()
             made = self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
             self._database.sealer = self.seals
+            self.seals.journal.begin()
             self.seals.committed()
             return made
 
     def elsewhere(self, root: Path) -> Home:
         """A home below `root` that unlocks as this one does: to look into a backup without touching what is here."""
         environ = {**self.environ, "GWCTL_HOME": str(root), "GWCTL_DATABASE_URL": ""}
-        if os.path.lexists(self.paths.key_file):
-            environ.setdefault("GWCTL_KEY_FILE", str(self.paths.key_file))
-        return Home(environ, self.clock, prompt=self._prompt)
+        return Home(environ, self.clock, prompt=self._prompt, unlocked_at=self.paths)
 
     def unmigrated(self) -> Database:
         """The database whatever its schema, for whoever is about to migrate it. The caller closes it."""
@@ -168,7 +169,8 @@ class Home:
     def vault(self) -> Vault:
         from keyvault.vault.vault import Vault
 
-        return Vault(self.database, self.clock, self.paths, self.environ, prompt=self._prompt, check=self.seals.check)
+        paths = self._unlocked_at or self.paths
+        return Vault(self.database, self.clock, paths, self.environ, prompt=self._prompt, check=self.seals.check)
 
     @cached_property
     def seals(self) -> Seals:
