@@ -70,17 +70,24 @@ def pack(target: IO[bytes], name: str, manifest: Manifest, config: Path, databas
                     tar.addfile(info, file)
 
 
+def opened(path: Path) -> IO[bytes]:
+    """A backup that a person named. Raises `UsageError` for what cannot be read; never waits for a pipe."""
+    try:
+        return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UsageError(f"{path}: {reason}", hint="name the backup's file") from None
+
+
 def unpack(path: Path, config: Path, database: Path) -> Manifest:
     """Write what a backup holds to two new, private files. Raises `Damaged`, `FormatTooNew`, `UsageError`."""
     try:
-        with tarfile.open(path, "r:*") as tar:
+        with opened(path) as file, tarfile.open(fileobj=file, mode="r:*") as tar:
             manifest = _manifest(_text(tar, MANIFEST))
             config_sha256 = _extract(tar, CONFIG, config, _LARGEST_TEXT)
             database_sha256 = _extract(tar, DATABASE, database, manifest.database_bytes)
     except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
         raise Damaged(f"{path}: not a whole backup: {error or type(error).__name__}") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: is a directory", hint="name the backup's file") from None
     if (config_sha256, database_sha256) != (manifest.config_sha256, manifest.database_sha256):
         raise Damaged(f"{path}: its content is not what its manifest says")
     return manifest

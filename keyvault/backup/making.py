@@ -15,7 +15,7 @@ from pathlib import Path
 from keyvault.backup import archive
 from keyvault.backup.archive import Manifest
 from keyvault.backup.verifying import Verified, verify
-from keyvault.errors import Conflict, NotFound
+from keyvault.errors import Conflict, UsageError
 from keyvault.home import Home
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import migrations, snapshot
@@ -36,7 +36,7 @@ class Made:
 def make(home: Home, target: Path, *, force: bool = False) -> Made:
     """Take a backup into a file, or into a directory under a name with the time.
 
-    Raises `Conflict` for a file that exists unless `force`, `NotFound` for a directory that does not.
+    Raises `Conflict` for a file that exists unless `force`, `UsageError` for a directory that does not.
     """
     began = home.clock.monotonic()
     path = _named(home, target)
@@ -64,7 +64,7 @@ def _named(home: Home, target: Path) -> Path:
     if target.is_dir():
         target = target / f"gwctl-{home.clock.now():%Y%m%dT%H%M%SZ}.tar"
     if not target.absolute().parent.is_dir():
-        raise NotFound(f"no such directory: {target.absolute().parent}", hint=f"mkdir -p {target.absolute().parent}")
+        raise UsageError(f"no such directory: {target.absolute().parent}", hint=f"mkdir -p {target.absolute().parent}")
     return target.absolute()
 
 

@@ -22,7 +22,7 @@ from keyvault.backup.replay import Outcome, put_back, replay
 from keyvault.backup.staged import Staged, staged
 from keyvault.backup.verifying import opened_records
 from keyvault.domain.vault import Compartment
-from keyvault.errors import Conflict, GatewayError, Locked, NotFound, RolledBack, WrongKey
+from keyvault.errors import Conflict, GatewayError, Locked, RolledBack, WrongKey
 from keyvault.home import Home
 from keyvault.journal import Journal
 from keyvault.settings import Settings
@@ -63,8 +63,7 @@ def restore(home: Home, path: Path, *, accept_rollback: bool = False, rehearsal:
     Raises `Conflict` while a gateway serves the home or where the backup is another gateway's, `RolledBack` for a
     backup older than the journal unless `accept_rollback`, which needs the vault opened; and what `verify` raises.
     """
-    if not path.exists():
-        raise NotFound(f"no such file: {path}")
+    archive.opened(path).close()  # before anything is made here
     with _workshop(home, rehearsal=rehearsal) as beside, staged(home, path, beside) as content:
         settings = _settings(home, content)
         with _lock(home, settings, rehearsal=rehearsal):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keyvault.errors import NotFound
 from keyvault.keys import token
 
 PATTERN: Final = r"sk-gw_(?:live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}"
@@ -39,26 +38,21 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file that could not be searched, and why."""
+    """A file or directory that could not be searched, and why."""
 
     path: Path
     reason: str
 
 
 def scan(path: Path) -> Iterator[Found | Unread]:
-    """Search a file, or every regular file below a directory; symbolic links below it are not followed.
-
-    Raises `NotFound` where there is nothing at `path`.
-    """
-    if not path.exists():
-        raise NotFound(f"no such file or directory: {str(path)[:200]!a}")
+    """Search a file, or every regular file below a directory; symbolic links below it are not followed."""
     if not path.is_dir():
         yield from _scan_file(path)
         return
     unread: list[Unread] = []
 
     def note(error: OSError) -> None:
-        unread.append(Unread(Path(error.filename), error.strerror or "cannot be read"))
+        unread.append(Unread(Path(error.filename), _reason(error)))
 
     for directory, names, files in os.walk(path, onerror=note):
         names.sort()
@@ -87,7 +81,11 @@ def _scan_file(path: Path, *, below: bool = False) -> Iterator[Found | Unread]:
                 return
             yield from search_stream(path, iter(lambda: file.read(_PIECE), b""))
     except OSError as error:
-        yield Unread(path, error.strerror or "cannot be read")
+        yield Unread(path, _reason(error))
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "cannot be read").lower()
 
 
 def search_stream(path: Path, pieces: Iterator[bytes]) -> Iterator[Found]:

@@ -17,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from keyvault.errors import Conflict, Locked, Unavailable
+from keyvault.errors import Conflict, Locked, Unavailable, UsageError
 
 KEY_BYTES: Final = 32
 MAX_FILE_BYTES: Final = 4096
@@ -77,11 +77,14 @@ def encode_key(key: bytes) -> bytes:
 
 
 def write_secret_file(path: Path, content: bytes) -> None:
-    """Write a new file 0600, durably. Never overwrites, never follows a link. Raises `Conflict` or `Unavailable`."""
+    """Write a new file 0600, durably. Never overwrites, never follows a link. Raises `Conflict`, `UsageError` or
+    `Unavailable`."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise Conflict(f"{path} exists already and is not overwritten", hint=f"mv {path} {path}.old") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"no such directory: {path.parent}", hint=f"mkdir -m 700 {path.parent}") from None
     except OSError as error:
         raise Unavailable(f"{path}: cannot be written: {os.strerror(error.errno or 0).lower()}") from None
     try:

@@ -110,6 +110,8 @@ def test_a_locked_vault_can_be_backed_up_and_that_is_said(used: Gwctl, tmp_path:
     ran = used("backup", str(tmp_path / "b.tar"))
     assert ran.code == 0, ran.err
     assert "were not opened" in ran.err
+    assert f"no file {used.home / 'config' / 'unlock.key'}" in ran.err
+    assert ".backup-" not in ran.err
     elsewhere = {"GWCTL_KEY_FILE": str(tmp_path / "elsewhere.key")}
     opened = used("backup", "verify", str(tmp_path / "b.tar"), "--json", environ=elsewhere)
     assert opened.json["records"] == 2
@@ -201,6 +203,9 @@ def test_a_newer_program_s_backup_is_refused_in_plain_words(used: Gwctl, tmp_pat
 
 
 def test_names_that_are_no_place_for_a_file_are_said_so(used: Gwctl, tmp_path: Path) -> None:
-    assert used("backup", str(tmp_path / "missing" / "b.tar")).code == Exit.NOT_FOUND
-    assert used("backup", "verify", str(tmp_path / "missing.tar")).code == Exit.NOT_FOUND
-    assert used("backup", "verify", str(tmp_path)).code == Exit.USAGE
+    assert used("backup", str(tmp_path / "missing" / "b.tar")).code == Exit.USAGE
+    for words in (["backup", "verify"], ["restore"]):
+        for unreadable in (tmp_path / "missing.tar", tmp_path):
+            ran = used(*words, str(unreadable))
+            assert (ran.code, ran.err.count("\n")) == (Exit.USAGE, 2)
+            assert f"gwctl: {unreadable}: " in ran.err

@@ -44,7 +44,18 @@ def test_a_scan_needs_no_gateway(gwctl: Gwctl, leaked: tuple[str, Path], tmp_pat
 
 def test_a_scan_of_nothing_is_an_error(gwctl: Gwctl) -> None:
     assert gwctl("keys", "scan").code == Exit.USAGE
-    assert gwctl("keys", "scan", "/does/not/exist").code == Exit.NOT_FOUND
+    ran = gwctl("keys", "scan", "/does/not/exist")
+    assert (ran.code, ran.err) == (Exit.USAGE, "gwctl: not searched: /does/not/exist: no such file or directory\n")
+
+
+def test_what_cannot_be_read_keeps_nothing_else_from_being_searched(
+    gwctl: Gwctl, leaked: tuple[str, Path], tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+    assert gwctl("keys", "scan", str(missing), str(leaked[1])).code == Exit.CHECK_FAILED
+    (leaked[1] / "settings.py").unlink()
+    ran = gwctl("keys", "scan", str(missing), str(leaked[1]), "--json")
+    assert (ran.code, '"unread": 1' in ran.out) == (Exit.USAGE, True)
 
 
 def test_the_gitleaks_rule_finds_what_we_mint(gwctl: Gwctl, leaked: tuple[str, Path]) -> None:

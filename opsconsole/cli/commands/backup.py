@@ -86,10 +86,9 @@ def verify(session: Session, file: BackupFile) -> None:
 
 def close_to_others(session: Session, file: Path) -> None:
     """A backup that others may read tells them names, providers and times: make it private, or say that it is not."""
-    from keyvault.errors import NotFound
+    from keyvault.backup import archive
 
-    if not file.exists():
-        raise NotFound(f"no such file: {file}")
+    archive.opened(file).close()
     if not file.stat().st_mode & 0o077:
         return
     try:

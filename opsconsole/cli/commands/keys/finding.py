@@ -56,7 +56,10 @@ def scan(
         Rule | None, typer.Option("--rule", metavar="gitleaks|github", help="Print the rule for another scanner.")
     ] = None,
 ) -> None:
-    """Find keys of a gateway like this in files. Works offline; exit 7 if there are any, 1 if a file was not read."""
+    """Find keys of a gateway like this in files. Works offline; exit 7 if there are any.
+
+    Else exit 2 if what was named cannot be read, 1 if something below it cannot.
+    """
     from keyvault.keys.finding import PATTERN, Found, Unread
     from keyvault.keys.finding import scan as search
 
@@ -66,22 +69,22 @@ def scan(
     if not paths:
         raise UsageError("no file or directory named", hint="gwctl keys scan .")
     rows: list[Row] = []
-    unread = 0
+    unread: list[Path] = []
     for path in paths:
         for item in search(path):
             if isinstance(item, Unread):
-                unread += 1
+                unread.append(item.path)
                 session.io.note(f"not searched: {ascii(str(item.path))[1:-1]}: {item.reason}")
             elif isinstance(item, Found):
                 rows.append({"path": str(item.path), "line": item.line, "id": item.public_id, "masked": item.masked})
     named = [{**row, "name": name} for row, name in zip(rows, _names(session, rows), strict=True)]
     columns = [Column("path"), Column("line"), Column("masked", "SECRET"), Column("name", "KEY", absent="not ours")]
-    session.show(Listing("found", named, columns, key="path", extra={"unread": unread}))
+    session.show(Listing("found", named, columns, key="path", extra={"unread": len(unread)}))
     if rows:
         session.io.note("whoever can read these files can use the keys: gwctl keys revoke NAME, or rotate it")
         raise typer.Exit(Exit.CHECK_FAILED)
     if unread:
-        raise typer.Exit(Exit.FAILURE)
+        raise typer.Exit(Exit.FAILURE if set(paths).isdisjoint(unread) else Exit.USAGE)
 
 
 @keys.verb(
