@@ -47,6 +47,12 @@ class Credentials:
         with self._database.read() as tx:
             return rows.of_upstream(tx, find_upstream(tx, name).id)
 
+    def by_upstream(self) -> Sequence[tuple[Upstream, Sequence[Credential]]]:
+        """Every upstream by name, with all its credentials, oldest first."""
+        with self._database.read() as tx:
+            found = rows.by_upstream(tx)
+            return [(upstream, found.get(upstream.id, [])) for upstream in upstreams.all_upstreams(tx)]
+
     def create(self, name: str, label: str, secret: Secret, *, weight: int = 1) -> Credential:
         """Stage the first secret of another account. Raises `Conflict` for a label that exists."""
         _check_weight(weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import sqlalchemy as sa
 
 from keyvault.errors import Exit
 from tests.cli.conftest import Gwctl
@@ -198,3 +200,30 @@ def test_routes_are_numbered_revisions(gwctl: Gwctl, provider: str) -> None:
     history = gwctl("routes", "history", "--json").json["revisions"]
     assert [entry["revision"] for entry in history][:2] == [2, 1]
     assert history[1]["routes"] == [{"alias": "fast", "targets": ["local/tiny-chat", "local/other"]}]
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[list[str]]:
+    """Every statement that any database is asked meanwhile."""
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def test_listing_many_upstreams_asks_the_database_as_often_as_listing_one(gwctl: Gwctl) -> None:
+    counts = []
+    for number in range(3):
+        made = gwctl("upstreams", "create", f"u{number}", "--provider", "openai", "--secret-stdin", stdin=SECRET)
+        assert made.code == 0, made.err
+        with counted() as asked:
+            assert len(gwctl("upstreams", "list", "--json").json["upstreams"]) == number + 1
+        counts.append(len(asked))
+    assert counts[0] > 0
+    assert len(set(counts)) == 1

@@ -99,8 +99,7 @@ def list_(session: Session) -> None:
         Column("verified_at", "VERIFIED", UNTRIED),
         Column("rotated_at", "CREDENTIAL SINCE"),
     ]
-    service = session.home.credentials
-    rows = [upstream_row(upstream, service.of(upstream.name)) for upstream in session.home.upstreams.list()]
+    rows = [upstream_row(upstream, found) for upstream, found in session.home.credentials.by_upstream()]
     session.show(Listing("upstreams", rows, columns))
 
 
