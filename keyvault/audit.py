@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from keyvault import actor as process
@@ -22,6 +22,7 @@ from keyvault.storage import audit as rows
 from keyvault.storage.engine import Transaction
 
 CHAINED: Final = ("seq", "at_ms", "actor", "action", "scope", "detail")
+_LATEST: Final = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
 BEGIN: Final = bytes(32)
 """What the first entry is chained to."""
 
@@ -83,20 +84,21 @@ def digest(previous: bytes, row: Mapping[str, Any]) -> bytes:
 
 
 def entry(row: Mapping[str, Any]) -> Entry:
-    """A row as a value; a detail that was made unreadable is shown as it is."""
+    """A row as a value; a detail that was made unreadable is shown as it is, a time that cannot be as the last there
+    is: to `verify` they are not what was written."""
     try:
         detail = json.loads(row["detail"])
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         detail = None
     if not isinstance(detail, dict):
-        detail = {"unreadable": row["detail"]}
+        detail = {"unreadable": str(row["detail"])}
     return Entry(
         seq=row["seq"],
-        at=from_ms(row["at_ms"]),
-        actor=row["actor"],
-        command=row["command"],
-        action=row["action"],
-        scope=row["scope"],
+        at=_moment(row["at_ms"]),
+        actor=str(row["actor"]),
+        command=str(row["command"]),
+        action=str(row["action"]),
+        scope=str(row["scope"]),
         detail=detail,
         digest=bytes(row["digest"]),
         sealed=row["mac"] is not None,
@@ -106,6 +108,13 @@ def entry(row: Mapping[str, Any]) -> Entry:
 def entries(tx: Transaction, after: int = 0) -> Iterator[Entry]:
     """The entries behind one, oldest first."""
     return map(entry, rows.after(tx, after))
+
+
+def _moment(ms: Any) -> datetime:
+    try:
+        return from_ms(ms)
+    except (OverflowError, TypeError):
+        return _LATEST
 
 
 @functools.cache

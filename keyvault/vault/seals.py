@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyvault.domain.vault import Compartment
-from keyvault.errors import GatewayError, Locked, Tampered
+from keyvault.errors import GatewayError, Locked, Tampered, TamperedRow
 from keyvault.journal import Journal
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import seals as rows
@@ -101,9 +101,10 @@ class Seals:
     def check(self, opened: OpenVault) -> None:
         """Whether the database holds what was sealed last, and is not older than the journal. Raises `Tampered` or
         `RolledBack`. Called at each unlock."""
-        last = self.journal.last()
+        end = self.journal.end()
         with self._database.snapshot() as tx:
-            self.journal.check(tx, last)
+            if end is not None:
+                self.journal.check(tx, end)
             manifest.check(tx, SealKeys.of(opened.access))
 
     def settle(self) -> int:
@@ -172,7 +173,7 @@ def _resealed(keys: SealKeys, change: Changed, after: int) -> SealedRow | None:
     if change.now is None:
         return None
     if change.before is not None and keys.standing(change.before) is Standing.UNFIT:
-        raise Tampered(
+        raise TamperedRow(
             f"{described(change.before)} was changed by something else than gwctl, so it is not changed again",
             hint=manifest.RESEAL,
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.errors import SealError
-from keyvault.journal import Journal
+from keyvault.journal import End, Journal
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import seals as rows
 from keyvault.storage.engine import Database, Transaction
@@ -35,6 +36,8 @@ class Survey:
     """Audit entries that are not sealed yet."""
     behind: int
     """Audit entries that the journal has not."""
+    cut: str | None
+    """That the journal is gone, or ends before where it had come to."""
 
     @property
     def wrong(self) -> tuple[str, ...]:
@@ -45,30 +48,50 @@ def survey(database: Database, keys: SealKeys, journal: Journal) -> Survey:
     """Look at everything; it changes nothing."""
     problem = None
     try:
-        last = journal.last()
+        last, end = journal.last(), journal.end()
     except SealError as error:
-        last, problem = None, error.message
+        last, end, problem = None, None, error.message
     with database.snapshot() as tx:
         head, _ = audit_rows.last(tx)
         return Survey(
             unfit=tuple(_unfit(tx, keys)),
             manifest=_reason(lambda: manifest.check(tx, keys)),
-            journal=problem or _reason(lambda: journal.check(tx, last) if last else None),
+            journal=problem
+            or _reason(lambda: journal.check(tx, end) if end else None)
+            or _foreign_line(tx, journal, last.seq if last else 0),
             denied=len(rows.unsealed_rows(tx)),
             entries=sum(row["mac"] is None for row in audit_rows.after(tx, manifest.sealed_up_to(tx))),
             behind=max(0, head - (last.seq if last else 0)),
+            cut=None if problem else _cut(journal, last.seq if last else 0, end, manifest.sealed_up_to(tx)),
         )
 
 
-def reseal(database: Database, clock: Clock, keys: SealKeys, journal: Journal) -> None:
-    """Vouch for everything as it is, and begin the journal anew where the database does not go on from it."""
+def reseal(database: Database, clock: Clock, keys: SealKeys, journal: Journal) -> Path | None:
+    """Vouch for everything as it is. A journal that does not fit the database is put aside and written anew from the
+    audit log; where it is now."""
     with database.write() as tx:
         unfit = list(_unfit(tx, keys))
-        audit.record(tx, clock, "vault.reseal", "vault", unfit=unfit[:100], count=len(unfit))
+        aside = None if journal.fits(tx) else journal.place_aside(clock.now())
+        told = {"journal_aside": aside.name} if aside else {}
+        audit.record(tx, clock, "vault.reseal", "vault", unfit=unfit[:100], count=len(unfit), **told)
         manifest.seal_all(tx, keys)
-    if not database.rehearsal:
+    if aside is not None and not database.rehearsal:
         with database.read() as tx:
-            journal.begin_anew(tx)
+            journal.begin_anew(tx, aside)
+    return aside
+
+
+def _foreign_line(tx: Transaction, journal: Journal, up_to: int) -> str | None:
+    found = journal.first_differing(tx, up_to)
+    return found and f"audit entry {found[0]} {found[1]}"
+
+
+def _cut(journal: Journal, seq: int, end: End | None, sealed: int) -> str | None:
+    if seq == 0 and sealed:
+        return f"{journal.path} is not there or empty, though {sealed} audit entries were sealed: it was removed"
+    if end is not None and seq < end.seq:
+        return f"{journal.path} was cut: it ends at entry {seq}, and had come to entry {end.seq}"
+    return None
 
 
 def _unfit(tx: Transaction, keys: SealKeys) -> Iterator[str]:

@@ -71,7 +71,7 @@ def verify(tx: Transaction, keys: SealKeys | None, journal: Journal, anchor: Anc
             bad, reason = int(row["seq"]), why
         previous = bytes(row["digest"])
     if bad is None:
-        bad, reason = _beside(tx, journal) or _anchored(tx, anchor) or (None, None)
+        bad, reason = journal.first_differing(tx) or _anchored(tx, anchor) or (None, None)
     return Verdict(count, unsealed, bad, reason)
 
 
@@ -84,17 +84,6 @@ def _why_wrong(row: Mapping[str, Any], number: int, previous: bytes, keys: SealK
         return "has lost its seal" if number <= up_to else None
     fits = hmac.compare_digest(bytes(row["mac"]), keys.entry_mac(bytes(row["digest"])))
     return None if fits else "does not fit its seal: it was written by somebody who cannot open the vault"
-
-
-def _beside(tx: Transaction, journal: Journal) -> tuple[int, str] | None:
-    """The first entry of the journal that the log has not, or has differently."""
-    digests = {int(row["seq"]): bytes(row["digest"]) for row in rows.after(tx, 0)}
-    for entry in journal.entries():
-        if entry.seq not in digests:
-            return entry.seq, f"is in the journal and not in the database: {entry.action} {entry.scope}"
-        if digests[entry.seq] != entry.digest:
-            return entry.seq, "is not the one that the journal has"
-    return None
 
 
 def _anchored(tx: Transaction, anchor: Anchor | None) -> tuple[int, str] | None:

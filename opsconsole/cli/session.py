@@ -5,12 +5,13 @@ The home is opened when a command first needs it, so that help, completion and `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from keyvault.errors import NotFound, UsageError
+from keyvault.errors import GatewayError, NotFound, UsageError
 from opsconsole.cli.io import IO, Streams
 from opsconsole.cli.output import Details, Document, Format, Look, Row, json_line, render
 
@@ -93,6 +94,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         if "unopened_home" in self.__dict__:
+            self._tell_of_journal(self.unopened_home)
             self.unopened_home.close()
 
     @cached_property
@@ -153,6 +155,14 @@ class Session:
             self.io.note(f"dry run: {text}; nothing was changed")
         elif self.options.format is Format.TABLE:
             self.io.note(text)
+
+    def _tell_of_journal(self, home: Home) -> None:
+        """Say, once, that the journal had been cut and was filled again."""
+        if "seals" not in vars(home) or (text := home.seals.journal.refilled) is None:
+            return
+        self.io.note(f"warning: {text}")
+        with contextlib.suppress(GatewayError):
+            home.alerts.raise_alert("tampered_database", "journal", text)
 
     def _look(self) -> Look:
         if not self.io.on_terminal:

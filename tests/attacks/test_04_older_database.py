@@ -48,4 +48,4 @@ def test_what_takes_access_away_still_works_and_a_person_may_accept_it(gwctl: Gw
     assert [row["problem"].partition(":")[0] for row in preview["problems"]] == ["an older database was put back"]
     assert gwctl("vault", "reseal", "--confirm", preview["vault_id"]).code == 0
     assert gwctl("keys", "create", "another", "--json").code == 0
-    assert list((gwctl.home / "state").glob("journal.until-*.jsonl"))
+    assert list((gwctl.home / "state").glob("journal.jsonl.aside-*"))
