@@ -109,6 +109,10 @@ class Tampered(SealError):
     code = "tampered"
 
 
+class TamperedRow(Tampered):
+    """One row that a change is about was changed; the others are as they should be."""
+
+
 class RolledBack(SealError):
     """The database is older than what was seen of it before: a backup was put back."""
 

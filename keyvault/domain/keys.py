@@ -253,6 +253,7 @@ class Caller:
     customer: str
     project: str
     """The project's own name, without the customer."""
+    project_id: int
     env: str
     policy: Policy
     multiplier_ppm: int

@@ -240,7 +240,7 @@ class Gateway:
     def _other_credential(self, call: Call, attempt: Attempt) -> ServingUpstream | None:
         """Another credential of the same upstream for a request whose first was refused; the first is looked into."""
         refused = attempt.upstream
-        self._tables.doubted[refused.credential_id] = refused
+        self._tables.refused[refused.credential_id] = refused
         chooser = self._tables.upstreams.get(attempt.planned.upstream.name)
         if chooser is None or attempt.second or call.credential_id is not None:
             return None

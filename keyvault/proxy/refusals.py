@@ -24,7 +24,7 @@ log = structlog.get_logger()
 TEST_SECONDS: Final = 10.0
 """How long one test may take."""
 AGAIN_SECONDS: Final = 10.0
-"""A credential that was tested is not doubted again for so long; the first wait of one that stands aside."""
+"""A credential that was tested is not tested again for so long; the first wait of one that stands aside."""
 MAX_WAIT_SECONDS: Final = 900.0
 
 Ask = Callable[[OpenUpstream], TestResult]
@@ -45,7 +45,7 @@ class KeepsAside(Protocol):
 
 
 class Refusals:
-    """Looks into doubted credentials and into those that stand aside. `look` blocks: call it from a thread."""
+    """Looks into refused credentials and into those that stand aside. `look` blocks: call it from a thread."""
 
     def __init__(self, asides: KeepsAside, clock: Clock, ask: Ask) -> None:
         self._asides = asides
@@ -53,11 +53,11 @@ class Refusals:
         self._ask = ask
         self._waits: dict[int, _Wait] = {}
 
-    def look(self, doubted: Iterable[ServingUpstream], serving: Iterable[ServingUpstream]) -> None:
-        """Test what is due: doubted credentials, and those aside whose wait is over."""
+    def look(self, refused: Iterable[ServingUpstream], serving: Iterable[ServingUpstream]) -> None:
+        """Test what is due: refused credentials, and those aside whose wait is over."""
         aside = [each for each in serving if each.credential.aside_at is not None]
         known = {each.credential_id for each in aside}
-        for each in [*(each for each in doubted if each.credential_id not in known), *aside]:
+        for each in [*(each for each in refused if each.credential_id not in known), *aside]:
             if self._is_due(each):
                 self._test(each)
 

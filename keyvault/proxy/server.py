@@ -15,7 +15,7 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -33,19 +33,17 @@ from keyvault.proxy.http1 import BodyBudget, Handler, Limits, ServerConnection
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.logs import configure
 from keyvault.proxy.metrics import Exposition, Metrics
+from keyvault.proxy.supervision import Job, Supervisor, within
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.timekeeper import remember, remembering
 from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
 from keyvault.proxy.vouching import Vouching
-from keyvault.proxy.watch import Watch, within
+from keyvault.proxy.watch import Watch
 from keyvault.settings import Settings
 from keyvault.vault.hygiene import harden_process
 
 log = structlog.get_logger()
-
-Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
-"""Something that runs until its event is set."""
 
 SWEEP_SECONDS: Final = 0.25
 GC_THRESHOLDS: Final = (10_000, 20, 20)
@@ -97,11 +95,11 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     metrics = Metrics()
     isolation = Isolation(home.database, home.clock, tables, ledger, pool, worker)
     gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics, isolation)
-    draining, broken = asyncio.Event(), asyncio.Event()
+    draining, supervisor = asyncio.Event(), Supervisor(home.alerts)
 
     def not_ready() -> str | None:
-        if draining.is_set() or broken.is_set():
-            return "draining" if draining.is_set() else "a part of the worker has stopped"
+        if draining.is_set() or supervisor.down:
+            return "draining" if draining.is_set() else "a part of the worker is being started again"
         return None if ledger.healthy else "the ledger cannot be written"
 
     clients = Listener(gateway, settings, tls)
@@ -117,11 +115,22 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             tables,
             gateway,
             metrics,
-            chores=[tables.directory.flush, remembering(home, tables.time), Vouching(home, tables.guard)],
+            supervisor,
+            chores={
+                "uses": tables.directory.flush,
+                "time": remembering(home, tables.time),
+                "vouching": Vouching(home, tables.guard),
+            },
             commands={"cut": gateway.underway.cut},
         )
-        upkeep = Upkeep(home, tables)
-        async with _beside(broken, sweep, watch.follow, watch.keep_house, isolation.settling.follow, upkeep.follow):
+        jobs: dict[str, Job] = {
+            "timeouts": sweep,
+            "watch": watch.follow,
+            "housekeeping": watch.keep_house,
+            "settling": isolation.settling.follow,
+            "upkeep": Upkeep(home, tables, supervisor).follow,
+        }
+        async with _beside(supervisor, jobs):
             try:
                 yield url, admin_url
             finally:
@@ -209,20 +218,10 @@ def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger) -> Non
 
 
 @contextlib.asynccontextmanager
-async def _beside(
-    broken: asyncio.Event, *jobs: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
-) -> AsyncIterator[None]:
-    """Run jobs beside the block; at its end tell them to stop and wait for them. `broken` is set if one ends before."""
+async def _beside(supervisor: Supervisor, jobs: Mapping[str, Job]) -> AsyncIterator[None]:
+    """Run jobs beside the block; at its end tell them to stop and wait for them."""
     stopping = asyncio.Event()
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not stopping.is_set():
-            broken.set()
-            log.critical("a part of the worker has stopped", error=repr(task.exception()))
-
-    tasks = [asyncio.create_task(job(stopping)) for job in jobs]
-    for task in tasks:
-        task.add_done_callback(ended)
+    tasks = [asyncio.create_task(supervisor.keep_up(name, job, stopping)) for name, job in jobs.items()]
     try:
         yield
     finally:

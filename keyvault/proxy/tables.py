@@ -24,7 +24,7 @@ from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.planner import Planner
-from keyvault.storage import credentials, epochs, routes, switch
+from keyvault.storage import credentials, epochs, objects, routes, switch
 from keyvault.storage.epochs import Epochs
 from keyvault.vault.manifest import RESEAL
 
@@ -52,7 +52,7 @@ class Tables:
             doubted=self.guard.doubted_keys,
         )
         self.upstreams: Mapping[str, Chooser] = {}
-        self.doubted: dict[int, ServingUpstream] = {}
+        self.refused: dict[int, ServingUpstream] = {}
         """Credentials that a provider has refused and nobody has looked into yet, by id."""
         self._seen = self._reader.read()
         self.directory.load()
@@ -104,6 +104,12 @@ class Tables:
     def serving(self) -> list[Upstream]:
         """The upstreams that can serve now."""
         return [upstream for upstream in self._known if not upstream.disabled]
+
+    def multiplier_ppm(self, key_id: int) -> int | None:
+        """What a key's customer pays of a cost, in millionths; None where nobody vouches for the key, its project or
+        its customer. For the event loop, as the guard is."""
+        with self._home.database.snapshot() as tx:
+            return None if self.guard.doubted_keys(tx, [key_id]) else objects.multiplier_ppm(tx, key_id)
 
     def close(self) -> None:
         self._reader.close()

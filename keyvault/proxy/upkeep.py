@@ -7,16 +7,16 @@ it, into its log once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import structlog
 
-from keyvault.errors import GatewayError
 from keyvault.home import Home
 from keyvault.proxy.refusals import Refusals, own_test
+from keyvault.proxy.supervision import Supervisor, within
 from keyvault.proxy.tables import Tables
-from keyvault.proxy.watch import within
 from keyvault.vault.asides import Asides
 
 log = structlog.get_logger()
@@ -27,9 +27,10 @@ EVERY_SECONDS: Final = 1.0
 class Upkeep:
     """Runs beside the server. What fails is logged and tried again a second later."""
 
-    def __init__(self, home: Home, tables: Tables) -> None:
+    def __init__(self, home: Home, tables: Tables, supervisor: Supervisor) -> None:
         self._home = home
         self._tables = tables
+        self._supervisor = supervisor
         self._refusals = Refusals(Asides(home.database, home.clock), home.clock, own_test(home.environ))
         self._logged: set[int] = set()
 
@@ -39,13 +40,15 @@ class Upkeep:
 
     async def once(self) -> None:
         """One round, in a thread."""
-        doubted, self._tables.doubted = list(self._tables.doubted.values()), {}
+        refused, self._tables.refused = list(self._tables.refused.values()), {}
         serving = [each for chooser in self._tables.upstreams.values() for each in chooser]
-        for chore in (self._log_alerts, self._retire, partial(self._refusals.look, doubted, serving)):
-            try:
-                await asyncio.to_thread(chore)
-            except GatewayError as error:
-                log.error("upkeep failed, will be tried again", reason=error.message)
+        chores: dict[str, Callable[[], None]] = {
+            "alerts": self._log_alerts,
+            "retiring": self._retire,
+            "credentials": partial(self._refusals.look, refused, serving),
+        }
+        for name, chore in chores.items():
+            await self._supervisor.attempt(name, partial(asyncio.to_thread, chore))
 
     def _retire(self) -> None:
         if retired := self._home.credentials.retire_over():

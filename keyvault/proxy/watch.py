@@ -8,7 +8,8 @@ stops neither the others nor the heartbeat.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -17,6 +18,7 @@ from keyvault.domain.workers import Command
 from keyvault.errors import GatewayError
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.metrics import Metrics
+from keyvault.proxy.supervision import Supervisor, within
 from keyvault.proxy.tables import Tables
 from keyvault.storage.epochs import AGGREGATES, Epochs
 from keyvault.workers import Workers
@@ -27,7 +29,7 @@ LOOK_SECONDS: Final = 0.05
 HOUSEKEEPING_SECONDS: Final = 1.0
 
 Chore = Callable[[], object]
-"""Something short that is done each second, in a thread of its own. May raise `GatewayError`."""
+"""Something short that is done each second, in a thread of its own. What it raises is told, and it is tried again."""
 
 
 class Obeys(Protocol):
@@ -46,8 +48,9 @@ class Watch:
         tables: Tables,
         gateway: Gateway,
         metrics: Metrics,
+        supervisor: Supervisor,
         *,
-        chores: Sequence[Chore],
+        chores: Mapping[str, Chore],
         commands: Mapping[str, Obeys],
     ) -> None:
         self._workers = workers
@@ -55,6 +58,7 @@ class Watch:
         self._tables = tables
         self._gateway = gateway
         self._metrics = metrics
+        self._supervisor = supervisor
         self._chores = chores
         self._commands = commands
         self._beating = asyncio.Lock()
@@ -78,12 +82,9 @@ class Watch:
     async def keep_house(self, stopping: asyncio.Event) -> None:
         """Once a second, off the hot path: the chores, then the heartbeat."""
         while not await within(HOUSEKEEPING_SECONDS, stopping):
-            for chore in self._chores:
-                await self._do(chore)
-            try:
-                await self.beat()
-            except GatewayError as error:
-                log.error("no heartbeat, will be tried again", reason=error.message)
+            for name, chore in self._chores.items():
+                await self._supervisor.attempt(name, partial(asyncio.to_thread, chore))
+            await self._supervisor.attempt("heartbeat", self.beat)
 
     async def beat(self) -> None:
         """Tell what is under way and which changes are acted by; one at a time, so that no older word comes last."""
@@ -106,18 +107,3 @@ class Watch:
     def _result(self, command: Command) -> Mapping[str, Any]:
         obey = self._commands.get(command.kind)
         return obey(command.payload) if obey else {"error": "unknown command"}
-
-    async def _do(self, chore: Chore) -> None:
-        try:
-            await asyncio.to_thread(chore)
-        except GatewayError as error:
-            log.error("housekeeping failed, will be tried again", reason=error.message)
-
-
-async def within(seconds: float, event: asyncio.Event) -> bool:
-    """Whether the event comes within that time."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False

@@ -42,11 +42,6 @@ class OwnedObject:
     key: str
 
 
-def project_of(tx: Transaction, key_id: int) -> int:
-    """The project of a key, which nothing ever changes."""
-    return int(tx.execute(sa.select(keys.c.project_id).where(keys.c.id == key_id)).scalar_one())
-
-
 def find(tx: Transaction, ids: Collection[str]) -> list[StoredObject]:
     """Every object that has one of these ids, at whatever upstream."""
     ordered = sorted(ids)
@@ -115,10 +110,10 @@ def postpone(tx: Transaction, found: StoredObject, due_ms: int) -> bool:
     return bool(tx.execute(sa.update(objects).where(same).values(due_ms=due_ms)).rowcount)
 
 
-def multiplier_ppm(tx: Transaction, project_id: int) -> int:
-    """What the project's customer pays of a cost, in millionths."""
-    query = sa.select(customers.c.multiplier_ppm).join(projects).where(projects.c.id == project_id)
-    return int(tx.execute(query).scalar_one())
+def multiplier_ppm(tx: Transaction, key_id: int) -> int | None:
+    """What a key's customer pays of a cost, in millionths; None for a key that does not exist."""
+    query = sa.select(customers.c.multiplier_ppm).join(projects).join(keys).where(keys.c.id == key_id)
+    return tx.execute(query).scalar_one_or_none()
 
 
 def _is(upstream: str, object_id: str) -> sa.ColumnElement[bool]:

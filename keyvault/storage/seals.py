@@ -52,7 +52,9 @@ class Vouched:
 _KEY_STEPS = (KeyState.ACTIVE, KeyState.SUSPENDED, KeyState.DELETED, KeyState.REVOKED)
 
 VOUCHED: Final[Mapping[str, Vouched]] = {
-    "customers": Vouched(customers, ("name", "folded", "multiplier_ppm", "suspended"), switch="suspended", steps=(0, 1)),
+    "customers": Vouched(
+        customers, ("name", "folded", "multiplier_ppm", "suspended"), switch="suspended", steps=(0, 1)
+    ),
     "projects": Vouched(projects, ("customer_id", "name", "folded", "suspended"), switch="suspended", steps=(0, 1)),
     "keys": Vouched(
         keys,

@@ -82,6 +82,7 @@ def test_a_caller_is_known_with_all_a_request_is_decided_by(house: House) -> Non
         generation=1,
         customer="acme",
         project="web",
+        project_id=2,
         env="test",
         policy=policy,
         multiplier_ppm=1_000_000,

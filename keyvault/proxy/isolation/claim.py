@@ -116,12 +116,12 @@ class Claims:
         kind, creates = (operation.kind, operation.action is Action.CREATE) if operation else _stores(call)
         if operation is None and not creates and not named.must and not named.may:
             return None
-        claim = Claim(operation, kind, 0, creates)
+        claim = Claim(operation, kind, call.caller.project_id, creates)
         claim.deferred = call.body.background or (creates and kind != "response" and _settles(kind))
         claim.parent = in_path[0][1] if in_path else None
         claim.last = in_path[-1][1] if in_path else None
         kinds = {each_id: each_kind for each_kind, each_id, _ in in_path}
-        await asyncio.to_thread(self._own, call, claim, named, kinds)
+        await asyncio.to_thread(self._own, claim, named, kinds)
         self._settle_on_account(call, claim)
         call.claim, call.free = claim, claim.free
         return claim
@@ -171,10 +171,9 @@ class Claims:
             raise Refusal(400, "too_many_references", f"the request names more than {MAX_NAMED} stored objects")
         return named
 
-    def _own(self, call: Call, claim: Claim, named: Named, kinds: Mapping[str, str]) -> None:
+    def _own(self, claim: Claim, named: Named, kinds: Mapping[str, str]) -> None:
         """Look up what is named. Blocks. Raises `Refusal`."""
         with self._database.read() as tx:
-            claim.project_id = rows.project_of(tx, call.caller.key_id)
             known = rows.find(tx, {*named.must, *named.may}) if named.must or named.may else []
             newest = rows.newest(tx, claim.project_id, claim.kind) if claim.lists and not named.must else None
         own = [each for each in known if each.project_id == claim.project_id]

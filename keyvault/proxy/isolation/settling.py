@@ -190,8 +190,12 @@ class Settling:
         return kept or chooser.choose()
 
     async def _book(self, found: StoredObject, counted: Sequence[Counted], end: End) -> bool:
+        multiplier = self._tables.multiplier_ppm(found.key_id)
+        if multiplier is None:
+            log.error("not booked, nobody vouches for its key", object=found.object_id, upstream=found.upstream)
+            return False  # it stays pending; the guard's doubt becomes an alert
         lines = [self._line(found, each) for each in counted]
-        booked = await asyncio.to_thread(self._booked, found, lines, end)
+        booked = await asyncio.to_thread(self._booked, found, lines, end, multiplier)
         if booked:
             log.info("booked", object=found.object_id, kind=found.kind, upstream=found.upstream, code=end.code)
         return booked
@@ -204,9 +208,7 @@ class Settling:
         price = find(found.upstream, catalogue, counted.model, found.created_ms)
         return Line(counted, target, self._ledger.alias_id(counted.model), self._ledger.target_id(target), price)
 
-    def _booked(self, found: StoredObject, lines: Sequence[Line], end: End) -> bool:
-        with self._database.read() as tx:
-            multiplier = rows.multiplier_ppm(tx, found.project_id)
+    def _booked(self, found: StoredObject, lines: Sequence[Line], end: End, multiplier: int) -> bool:
         return deferred.book(self._database, self._clock, self._worker, found, lines, end, multiplier)
 
 
