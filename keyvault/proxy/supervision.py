@@ -1,0 +1,87 @@
+"""Keeps what runs beside the requests running: a part that fails is told of and tried again, and stops no other part.
+
+This is the one place where any error is caught, whatever it is: a worker that serves must outlive a mistake in a chore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from keyvault.alerts import Alerts
+from keyvault.errors import GatewayError
+
+log = structlog.get_logger()
+
+FAILED: Final = "job_failed"
+AGAIN_SECONDS: Final = 1.0
+STEADY_SECONDS: Final = 60.0
+"""A job that was started again and has run for so long is well."""
+
+Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+"""Something that runs until its event is set."""
+
+
+class Supervisor:
+    """Runs the jobs and chores of one worker."""
+
+    def __init__(self, alerts: Alerts, *, again: float = AGAIN_SECONDS, steady: float = STEADY_SECONDS) -> None:
+        self._alerts = alerts
+        self._again = again
+        self._steady = steady
+        self._failing: set[str] = set()
+        """The names of what failed and has not worked since."""
+        self.down: set[str] = set()
+        """The jobs that wait to be started again."""
+
+    async def keep_up(self, name: str, job: Job, stopping: asyncio.Event) -> None:
+        """Run a job until `stopping`; one that ends before is started again after a second."""
+        while not stopping.is_set():
+            run = asyncio.create_task(self.attempt(name, partial(job, stopping)))
+            if name in self._failing and not (await asyncio.wait({run}, timeout=self._steady))[0]:
+                await self._well(name)
+            await run
+            self.down.add(name)
+            await within(self._again, stopping)
+            self.down.discard(name)
+
+    async def attempt(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
+        """Do something once. What is known to go wrong is logged; any other error is an alert until it works again."""
+        try:
+            await do()
+        except GatewayError as error:
+            log.error("will be tried again", part=name, reason=error.message)
+        except Exception as error:  # a worker goes on serving, whatever went wrong beside the requests
+            log.critical("a part of the worker failed, it is started again", part=name, exc_info=error)
+            # The name of its kind alone: what an unforeseen error says may hold anything.
+            await self._failed(name, f"{name} failed by {type(error).__name__} and is started again; the log has more")
+        else:
+            if name in self._failing:
+                await self._well(name)
+
+    async def _failed(self, name: str, text: str) -> None:
+        self._failing.add(name)
+        await self._tell(partial(self._alerts.raise_alert, FAILED, f"job:{name}", text))
+
+    async def _well(self, name: str) -> None:
+        self._failing.discard(name)
+        await self._tell(partial(self._alerts.resolve, FAILED, f"job:{name}"))
+
+    async def _tell(self, tell: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(tell)
+        except Exception as error:  # the alert may fail by what it is about
+            log.critical("no alert could be written", exc_info=error)
+
+
+async def within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether the event comes within that time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -1,0 +1,103 @@
+"""What runs beside the requests goes on, whatever goes wrong in one part of it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from keyvault.alerts import Alerts
+from keyvault.clock import Clock
+from keyvault.errors import Unavailable
+from keyvault.proxy.supervision import Supervisor
+from keyvault.storage.engine import Database
+from keyvault.storage.migrations import upgrade
+
+
+@pytest.fixture
+def alerts(tmp_path: Path) -> Alerts:
+    database = Database(f"sqlite:///{tmp_path / 'gateway.db'}")
+    upgrade(database)
+    return Alerts(database, Clock())
+
+
+async def test_a_job_that_fails_is_told_of_and_started_again(alerts: Alerts) -> None:
+    stopping, runs = asyncio.Event(), 0
+    supervisor = Supervisor(alerts, again=0)
+
+    async def job(_stopping: asyncio.Event) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise OSError("/a/path/that/nobody/should/read")
+        assert supervisor.down == set()
+        stopping.set()
+
+    await supervisor.keep_up("settling", job, stopping)
+    assert runs == 2
+    [alert] = alerts.list(resolved=True)
+    assert (alert.kind, alert.scope) == ("job_failed", "job:settling")
+    assert "OSError" in alert.text
+    assert "path" not in alert.text
+
+
+async def test_a_job_that_ends_before_its_time_is_started_again(alerts: Alerts) -> None:
+    stopping, runs = asyncio.Event(), 0
+
+    async def job(_stopping: asyncio.Event) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 3:
+            stopping.set()
+
+    await Supervisor(alerts, again=0).keep_up("watch", job, stopping)
+    assert runs == 3
+
+
+async def test_the_alert_is_over_when_a_job_has_run_steadily(alerts: Alerts) -> None:
+    stopping, runs = asyncio.Event(), 0
+
+    async def job(_stopping: asyncio.Event) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise ValueError
+        while alerts.list():
+            await asyncio.sleep(0)
+        stopping.set()
+
+    async with asyncio.timeout(20):
+        await Supervisor(alerts, again=0, steady=0).keep_up("watch", job, stopping)
+    assert alerts.list() == []
+
+
+async def test_a_chore_that_fails_does_not_stop_the_next_and_is_over_when_it_works(alerts: Alerts) -> None:
+    supervisor, works = Supervisor(alerts), False
+
+    async def chore() -> None:
+        if not works:
+            raise KeyError("row")
+
+    await supervisor.attempt("vouching", chore)
+    assert [a.scope for a in alerts.list()] == ["job:vouching"]
+    works = True
+    await supervisor.attempt("vouching", chore)
+    assert alerts.list() == []
+
+
+async def test_what_is_known_to_go_wrong_is_no_alert(alerts: Alerts) -> None:
+    async def chore() -> None:
+        raise Unavailable("database: gone")
+
+    await Supervisor(alerts).attempt("vouching", chore)
+    assert alerts.list() == []
+
+
+async def test_an_alert_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")  # no tables: every statement is a ProgrammingError of a kind
+
+    async def chore() -> None:
+        raise KeyError("row")
+
+    await Supervisor(Alerts(empty, Clock())).attempt("vouching", chore)
