@@ -25,6 +25,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CONFIG: Final = "config.toml"
 DATABASE: Final = "database.sqlite"
+_FIRST_SEALED: Final = "0002"
 _LARGEST_TEXT: Final = 1 << 20
 _COMPRESSED: Final = (".gz", ".tgz")
 
@@ -46,6 +47,11 @@ class Manifest:
     database_bytes: int
     database_sha256: str
     config_sha256: str
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the vault vouches for its rows: the first schema knew no seals."""
+        return self.schema >= _FIRST_SEALED
 
 
 def pack(target: IO[bytes], name: str, manifest: Manifest, config: Path, database: Path) -> None:

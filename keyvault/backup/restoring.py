@@ -73,7 +73,7 @@ def restore(home: Home, path: Path, *, accept_rollback: bool = False, rehearsal:
             since = _since(content, journal)
             if since and not accept_rollback:
                 raise _rolled_back(path, since)
-            records, unopened = _records(content.home)
+            records, unopened = _records(content)
             outcomes = _bring_up(content, since)
             aside, config = None, None
             if not rehearsal:
@@ -166,10 +166,10 @@ def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _records(inside: Home) -> tuple[int | None, str | None]:
+def _records(content: Staged) -> tuple[int | None, str | None]:
     """Every sealed record decrypts, or nobody here can tell: then why."""
     try:
-        return opened_records(inside), None
+        return opened_records(content), None
     except (Locked, WrongKey) as error:
         return None, error.message
 

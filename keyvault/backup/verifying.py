@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyvault.backup.archive import Manifest
-from keyvault.backup.staged import staged
+from keyvault.backup.staged import Staged, staged
 from keyvault.domain.vault import Compartment
 from keyvault.errors import Locked, WrongKey
 from keyvault.home import Home
@@ -31,15 +31,17 @@ def verify(home: Home, path: Path, *, beside: Path | None = None) -> Verified:
     """
     with staged(home, path, beside or path.absolute().parent) as content:
         try:
-            records = opened_records(content.home)
+            records = opened_records(content)
         except (Locked, WrongKey) as error:
             return Verified(content.manifest, None, error.message)
         return Verified(content.manifest, records, None)
 
 
-def opened_records(home: Home) -> int:
-    """Decrypt every sealed record; how many there are. Raises `Locked`, `WrongKey`, or `SealError` naming a record."""
-    opened = home.vault.unlock()
+def opened_records(content: Staged) -> int:
+    """Decrypt every sealed record; how many there are. Raises `Locked`, `WrongKey`, or `SealError` naming a record, and
+    where the rows are not those that were sealed, if any were."""
+    home = content.home
+    opened = home.vault.unlock() if content.manifest.sealed else home.vault.trust()
     opened.require(Compartment.UPSTREAM)
     opened.peppers()
     for problem in home.upstreams.examine():

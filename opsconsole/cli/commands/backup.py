@@ -13,7 +13,7 @@ from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
-    from keyvault.backup import Verified
+    from keyvault.backup import Manifest, Verified
 
 backup = Noun(
     "backup",
@@ -111,7 +111,17 @@ def _verified(found: Verified) -> Row:
     }
 
 
+def say_unsealed(session: Session, manifest: Manifest) -> None:
+    """A backup from before rows were sealed is taken as it is; that it is whole says nothing about who wrote it."""
+    if not manifest.sealed:
+        session.io.note(
+            f"warning: its rows are not sealed yet, for it has schema {manifest.schema}: "
+            "once restored, look at them, then: gwctl vault reseal"
+        )
+
+
 def _say_what_is_missing(session: Session, found: Verified) -> None:
+    say_unsealed(session, found.manifest)
     if found.unopened is not None:
         session.io.note(f"warning: the sealed records were not opened: {found.unopened}")
     session.io.note(NO_KEY)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opsconsole.cli.arguments import Confirm
-from opsconsole.cli.commands.backup import BackupFile, close_to_others
+from opsconsole.cli.commands.backup import BackupFile, close_to_others, say_unsealed
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import single
@@ -74,6 +74,7 @@ def _tell(session: Session, restored: Restored) -> None:
     note = session.io.note
     if restored.fresh:
         note("warning: nothing here remembers this gateway, so a backup that is not the newest cannot be noticed")
+    say_unsealed(session, restored.manifest)
     if restored.unopened is not None:
         note(f"warning: the sealed records were not opened: {restored.unopened}")
     if restored.config_beside is not None:
