@@ -112,8 +112,9 @@ def postpone(tx: Transaction, found: StoredObject, due_ms: int) -> bool:
 
 def multiplier_ppm(tx: Transaction, key_id: int) -> int | None:
     """What a key's customer pays of a cost, in millionths; None for a key that does not exist."""
-    query = sa.select(customers.c.multiplier_ppm).join(projects).join(keys, keys.c.project_id == projects.c.id)
-    return tx.execute(query.where(keys.c.id == key_id)).scalar_one_or_none()
+    project_id = sa.select(keys.c.project_id).where(keys.c.id == key_id).scalar_subquery()
+    query = sa.select(customers.c.multiplier_ppm).join(projects).where(projects.c.id == project_id)
+    return tx.execute(query).scalar_one_or_none()
 
 
 def _is(upstream: str, object_id: str) -> sa.ColumnElement[bool]:
