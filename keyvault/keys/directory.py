@@ -55,7 +55,7 @@ class Directory:
         self._clock = clock or Clock()
         self._peppers: dict[int, bytes] = {}
         """By version, newest first."""
-        self._moves = Moves()
+        self._moves = Moves(self._clock)
         self._by_mac: dict[bytes, UsableToken] = {}
         self._macs_of_key: dict[int, frozenset[bytes]] = {}
         self._adopted: set[bytes] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from keyvault.clock import Clock
 from keyvault.domain.vault import SlotKind
-from keyvault.errors import Unavailable
+from keyvault.errors import Tampered, TamperedRow, Unavailable
 from keyvault.keys.customers import Customers
 from keyvault.keys.directory import Directory
 from keyvault.keys.lifecycle import Keys
@@ -22,6 +23,7 @@ from keyvault.storage.engine import Database
 from keyvault.storage.schema import key_generations
 from keyvault.vault.peppers import Peppers
 from keyvault.vault.vault import Vault
+from tests.conftest import FrozenClock
 
 
 class House:
@@ -163,3 +165,53 @@ def test_a_move_waits_while_the_database_is_away(house: House) -> None:
     worker.flush()
     assert house.versions() == [2]
     away.close()
+
+
+class Counting(Database):
+    """Counts the transactions that change, and finds the database changed by something else."""
+
+    changes = 0
+    found: Tampered | None = None
+
+    def change(self):  # type: ignore[no-untyped-def]
+        self.changes += 1
+        if self.found is not None:
+            raise self.found
+        return super().change()
+
+
+@pytest.fixture
+def counting(house: House) -> Iterator[Counting]:
+    made = Counting(house.database.url)
+    yield made
+    made.close()
+
+
+def noted(house: House, database: Database, clock: Clock) -> Directory:
+    """A worker that has noted three moves."""
+    secrets = [house.create(f"k{number}") for number in range(3)]
+    worker = Directory(database, house.vault.unlock().peppers, clock=clock)
+    worker.load()
+    house.peppers.rotate()
+    assert all(house.knows(worker, secret) for secret in secrets)
+    return worker
+
+
+def test_moves_wait_a_minute_while_the_whole_database_is_not_what_was_sealed(house: House, counting: Counting) -> None:
+    clock = FrozenClock()
+    worker = noted(house, counting, clock)
+    counting.found = Tampered("rows of the database were put back")
+    worker.flush()
+    worker.flush()
+    assert counting.changes == 1
+    counting.found = None
+    clock.advance(seconds=61)
+    worker.flush()
+    assert house.versions() == [2, 2, 2]
+
+
+def test_one_changed_row_is_passed_over_and_the_others_move(house: House, counting: Counting) -> None:
+    worker = noted(house, counting, Clock())
+    counting.found = TamperedRow("key k0 was changed")
+    worker.flush()
+    assert counting.changes == 4
