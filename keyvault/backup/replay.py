@@ -22,6 +22,7 @@ from keyvault.domain.keys import Customer, GenerationState, Key, KeyState, Proje
 from keyvault.domain.names import split_project
 from keyvault.domain.vault import SlotScope
 from keyvault.errors import Tampered
+from keyvault.keys import rotation
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import customers, epochs, switch, upstreams
 from keyvault.storage import keys as key_rows
@@ -165,9 +166,7 @@ def _end_grace(tx: Transaction, entry: Entry) -> Outcome:
         return _gone(entry)
     old = [g for g in key.generations if g.state is GenerationState.GRACE]
     for generation in old:
-        key_rows.set_generation_state(
-            tx, key.id, generation.number, GenerationState.GRACE, valid_until_ms=to_ms(entry.at)
-        )
+        rotation.expire(tx, key, generation, entry.at)
     if not old:
         return _suspended_key(tx, entry)
     return replace(_told(entry, Result.REPEATED, "the old secret was ended after the backup"), denied=False)

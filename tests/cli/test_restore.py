@@ -12,6 +12,7 @@ from keyvault.errors import Exit
 from keyvault.home import Home
 from keyvault.settings import Paths, Settings
 from keyvault.storage.exclusive import serving_lock
+from tests.attacks.conftest import read
 from tests.cli.conftest import Gwctl, Ran
 from tests.cli.test_backup import used
 
@@ -147,6 +148,8 @@ def test_a_grace_that_was_ended_stays_ended_and_a_longer_one_is_not_believed(use
     assert restored(used, str(tmp_path / "b.tar"), "--accept-rollback").code == 0
     states = [g["state"] for g in used("keys", "show", "ended", "--json").json["generations"]]
     assert states == ["active", "expired"]
+    query = "SELECT g.state FROM key_generations g JOIN keys k ON k.id = g.key_id WHERE k.name = 'ended'"
+    assert sorted(read(used.home, query)) == [("active",), ("expired",)], "not a grace that is over"
     assert (state(used, "ended"), state(used, "longer")) == ("active", "suspended")
 
 
