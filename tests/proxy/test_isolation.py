@@ -15,6 +15,7 @@ import pytest
 
 from keyvault.domain.keys import Policy
 from keyvault.secrets import Secret
+from tests.attacks.conftest import write
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.storing import PREFIXES, Store
 
@@ -445,3 +446,11 @@ async def test_things_below_an_own_object_are_reached_through_it(tmp_path: Path)
         assert (await t.ask("b", "GET", f"/threads/{thread}/messages/{message['id']}")).status_code == 404
         assert (await t.ask("b", "GET", f"/threads/{other}/messages/{message['id']}")).status_code == 404
         assert len(t.store.provider.seen) == sent
+
+
+async def test_a_key_moved_in_the_database_reaches_nothing_of_the_other_project(tmp_path: Path) -> None:
+    async with tenants(tmp_path) as t:
+        theirs = await t.make("b", "files")
+        write(tmp_path, "UPDATE keys SET project_id = (SELECT project_id FROM keys WHERE name = 'b') WHERE name = 'a'")
+        assert (await t.ask("a", "GET", f"/files/{theirs}")).status_code == 404
+        assert (await t.ask("b", "GET", f"/files/{theirs}")).status_code == 200

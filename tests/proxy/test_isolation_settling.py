@@ -25,6 +25,7 @@ from keyvault.proxy.isolation.settling import GIVE_UP_MS, Settling
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.upstream import Pool
 from keyvault.storage import objects as rows
+from tests.attacks.conftest import write
 from tests.proxy.harness import DOLLAR_PER_MILLION, add_upstream, new_home
 from tests.proxy.scripted import Line, Provider, Seen
 from tests.proxy.test_isolation import Tenants, tenants
@@ -276,6 +277,29 @@ async def test_what_nobody_asks_about_is_asked_about(tmp_path: Path) -> None:
         a.clock.ahead_ms += 60_000_000
         assert await a.settling.look() == 0
         assert [row["cost_pico"] for row in a.booked()] == [COST]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE customers SET multiplier_ppm = 1",
+        "UPDATE projects SET customer_id = 2",
+        "UPDATE keys SET project_id = 2",
+    ],
+)
+async def test_nothing_is_booked_by_a_row_that_nobody_vouches_for(tmp_path: Path, edit: str) -> None:
+    async with asking(tmp_path) as a:
+        a.home.customers.create("cheap")
+        a.home.customers.create_project("cheap/one")
+        a.put()
+        a.answers["/v1/batches/batch_1"] = {"status": "completed", "model": "m", "usage": USAGE}
+        write(tmp_path, edit)
+        a.clock.ahead_ms += 60_000
+        assert await a.settling.look() == 0
+        assert a.booked() == []
+        assert any("something else than gwctl" in why for why in a.tables.guard.doubts.values())
+        with a.home.database.read() as tx:
+            assert [each.state for each in rows.find(tx, ["batch_1"])] == [State.PENDING]
 
 
 async def test_two_workers_book_once(tmp_path: Path) -> None:
