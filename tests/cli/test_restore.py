@@ -231,7 +231,7 @@ def test_a_thing_is_listed_once_for_each_result_with_its_last_reason(used: Gwctl
         ("key:mobile", "suspended", "keys.update"),
         ("key:ci-bot", "suspended", "keys.activate"),
     ]
-    assert done.json["replayed"] == 4
+    assert done.json["replayed"] == 5
 
 
 def test_a_customer_whose_price_changed_is_suspended(used: Gwctl, backup: str) -> None:
