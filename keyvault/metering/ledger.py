@@ -4,9 +4,8 @@ A future is done when its entry is durable, and fails with `Unavailable` when th
 beside puts whatever waits into one transaction.
 
 - An attempt settles once: only the settlement that makes its row counts in the totals, a later one changes nothing.
-- The first attempt that the database does not take fails within a second on SQLite (another process locks it) and
-  within six on PostgreSQL (a lock, a server that is frozen or gone); from then on new attempts fail at once, until the
-  writer got through again.
+- The first attempt that the database does not take fails within six seconds of the writer's turning to it (somebody
+  keeps a lock, a server is frozen or gone); from then on new attempts fail at once, until the writer got through again.
 - A settlement that fails is owed, and written when the database is back: as failed, with its cost and no charge, where
   it was to end an answer, since the client was not given the end. What a crash leaves open is closed as lost at the
   next start.

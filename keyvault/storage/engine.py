@@ -1,9 +1,10 @@
 """Opens the database and its transactions, SQLite or PostgreSQL, the same way for everyone.
 
 SQLite: write-ahead log, `secure_delete`, files 0600, a build without the WAL-reset bug preferred; a write transaction
-begins IMMEDIATE, so two writers wait for each other instead of failing half-way. PostgreSQL: `postgresql://` URLs with
-psycopg 3; administrative writers wait for each other on an advisory lock (the ledger's writer does not take it). No
-statement takes longer than half a minute there, and a server that cannot be reached is noticed within seconds.
+begins IMMEDIATE, so two writers wait for each other instead of failing half-way, and asks often whether it is its turn.
+PostgreSQL: `postgresql://` URLs with psycopg 3; administrative writers wait for each other on an advisory lock (the
+ledger's writer does not take it). No statement takes longer than half a minute there, and a server that cannot be
+reached is noticed within seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from keyvault.errors import ConfigurationError, Damaged, Unavailable
+from keyvault.storage.turns import begin_immediate
 
 Transaction = sa.Connection
 
@@ -49,6 +51,8 @@ class Sealer(Protocol):
 
 
 BUSY_TIMEOUT_MS: Final = 10_000
+TURN_MS: Final = 10
+"""How often a writer on SQLite asks whether it is its turn; the ledger's asks more often, for requests wait for it."""
 STATEMENT_TIMEOUT_MS: Final = 30_000
 """For PostgreSQL; how long a statement may take, waiting for a lock included."""
 _UNREACHABLE: Final = {
@@ -269,5 +273,14 @@ def touched_rows(tx: Transaction) -> Touched | None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("gw_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if not connection.get_execution_options().get("gw_write"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        begin_immediate(driver, BUSY_TIMEOUT_MS, TURN_MS)  # asking through SQLAlchemy takes many times as long
+    except driver.OperationalError as error:
+        raise exc.OperationalError("BEGIN IMMEDIATE", None, error) from None
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

@@ -34,6 +34,7 @@ from keyvault.storage.schema import (
     workers,
 )
 from keyvault.storage.statements import Row, Statement, insert_into, positional_dialect
+from keyvault.storage.turns import begin_immediate
 
 NO_NUMBER: Final = -1
 NO_TEXT: Final = ""
@@ -43,11 +44,10 @@ CHECKPOINT_PAGES: Final = 4000
 """Size of SQLite's write-ahead log, 16 MB, at which a commit also moves it into the database file. With the usual 1000
 one request in a hundred would wait for that; the pages are mostly the same ones anew, so that this moves fewer, too."""
 
-SQLITE_PATIENCE_MS: Final = 1_000
-POSTGRESQL_PATIENCE_MS: Final = 5_000
+PATIENCE_MS: Final = 5_000
 """How long the ledger waits for a lock, or for a server to answer, before it says that it cannot be written."""
-_GRACE_SECONDS: Final = 0.5
-"""For a server that keeps to its patience itself; a frozen one does not."""
+TURN_MS: Final = 2  # how often it asks SQLite meanwhile
+_GRACE_SECONDS: Final = 0.5  # for a server that keeps to its patience itself; a frozen one does not
 
 # Core writes a VALUES list in a form that SQLite does not read here.
 _DELETE_OPEN: Final = sa.text("DELETE FROM open_attempts WHERE (request_id, number) IN (VALUES (:request, :attempt))")
@@ -134,9 +134,9 @@ class Transaction:
 class LedgerStore:
     """The ledger's own connection, opened when first needed and again after a failure."""
 
-    def __init__(self, database: Database, patience_ms: int | None = None) -> None:
+    def __init__(self, database: Database, patience_ms: int = PATIENCE_MS) -> None:
         self._database = database
-        self._patience_ms = patience_ms or (SQLITE_PATIENCE_MS if database.is_sqlite else POSTGRESQL_PATIENCE_MS)
+        self._patience_ms = patience_ms
         self._connection: Any = None
         self._began: float | None = None
         driver = database.engine.dialect.loaded_dbapi
@@ -187,12 +187,12 @@ class LedgerStore:
         if self._connection is None:
             self._connection = self._database.connect(self._patience_ms)
             if self._database.is_sqlite:
-                self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+                # No busy timeout: only `begin_immediate` waits, what holds the write lock needs no other.
+                self._connection.executescript(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA busy_timeout=0")
         self._began = time.monotonic()
-        cursor = self._connection.cursor()
         if self._database.is_sqlite:
-            cursor.execute("BEGIN IMMEDIATE")
-        return cursor
+            begin_immediate(self._connection, self._patience_ms, TURN_MS)
+        return self._connection.cursor()
 
     def _roll_back(self) -> None:
         if self._connection is None:

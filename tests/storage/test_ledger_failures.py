@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.storage import epochs, migrations
 from keyvault.storage.engine import Database, sqlite_module
 from keyvault.storage.ledger import LedgerStore, Transaction
+from keyvault.storage.turns import begin_immediate
 from tests.conftest import FrozenClock
 from tests.ledgers import assert_totals_say_what_the_rows_say, attempt, book, open_rows, rows, settlement
 
@@ -248,19 +250,89 @@ async def test_the_writer_recovers_by_itself_with_nothing_owed(
         await until_written(ledger)
 
 
-async def test_an_attempt_fails_within_a_second_while_another_process_locks_the_file(
+async def test_an_attempt_fails_in_time_while_another_process_locks_the_file(
     clock: FrozenClock, tmp_path: Path
 ) -> None:
     """P8. Five seconds here, for a busy machine; another writer would wait for ten."""
     database = Database(f"sqlite:///{tmp_path / 'g.db'}")
     migrations.upgrade(database)
-    async with running(database, clock) as ledger:
+    async with running(database, clock, LedgerStore(database, patience_ms=200)) as ledger:
         with contextlib.closing(sqlite_module().connect(str(database.path), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             async with asyncio.timeout(5):
                 with pytest.raises(Unavailable):
                     await ledger.open(attempt(clock.now_ms()))
         await until_written(ledger)
+    database.close()
+
+
+class Crowd:
+    """Writers that leave the file free for moments only, each waiting for its turn as SQLite does by itself."""
+
+    def __init__(self, database: Database, count: int) -> None:
+        self._path = str(database.path)
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._write) for _ in range(count)]
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self) -> None:
+        driver = sqlite_module()
+        with contextlib.closing(driver.connect(self._path, isolation_level=None, timeout=0.5)) as connection:
+            while not self._stop.is_set():
+                with contextlib.suppress(driver.OperationalError):  # it was passed over
+                    connection.execute("BEGIN IMMEDIATE")
+                    self._stop.wait(0.017)
+                    connection.execute("ROLLBACK")
+                self._stop.wait(0.02)
+
+
+async def test_no_attempt_fails_while_many_programs_write(clock: FrozenClock, tmp_path: Path) -> None:
+    """SQLite's own wait would find the lock taken again and again."""
+    database = Database(f"sqlite:///{tmp_path / 'g.db'}")
+    migrations.upgrade(database)
+    async with running(database, clock) as ledger:
+        with Crowd(database, 12):
+            for entropy in range(20):
+                await ledger.open(attempt(clock.now_ms(), entropy=entropy))
+    assert len(open_rows(database)) == 20
+    database.close()
+
+
+class Asking:
+    """A connection that counts how often it is asked to begin, and calls `at_last` before the twentieth time."""
+
+    def __init__(self, connection: Any, at_last: Callable[[], object]) -> None:
+        self.OperationalError = connection.OperationalError
+        self.asked = 0
+        self._connection = connection
+        self._at_last = at_last
+
+    def execute(self, statement: str) -> None:
+        self.asked += 1
+        if self.asked == 20:
+            self._at_last()
+        self._connection.execute(statement)
+
+
+def test_who_waits_to_write_asks_until_it_is_its_turn_or_patience_ends(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'g.db'}")
+    other = sqlite_module().connect(str(database.path), isolation_level=None)
+    with contextlib.closing(other), contextlib.closing(database.connect(0)) as mine:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(mine.OperationalError, match="locked"):
+            begin_immediate(mine, patience_ms=20, every_ms=1)
+        asking = Asking(mine, at_last=lambda: other.execute("ROLLBACK"))
+        begin_immediate(asking, patience_ms=30_000, every_ms=1)
+        assert asking.asked == 20
+        assert mine.in_transaction
     database.close()
 
 
