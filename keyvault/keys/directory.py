@@ -65,6 +65,8 @@ class Directory:
         self._uses: dict[tuple[int, int], Use] = {}
         self.epoch = -1
         """The change epoch of keys that the directory has seen."""
+        self.reading = 0
+        """Grows each time anything was read; what was found holds as long as it stays the same."""
 
     def __len__(self) -> int:
         """How many tokens are usable or waiting for their end."""
@@ -108,7 +110,7 @@ class Directory:
         return found.caller_at(now_ms) if found is not None else None
 
     def find(self, presented: bytes) -> UsableToken | None:
-        """The token, whether or not its time is over; holds as long as `epoch` stays the same."""
+        """The token, whether or not its time is over; holds as long as `reading` stays the same."""
         if token.parse(presented) is None and not self._adopted:
             return None
         newest: tuple[bytes, int] | None = None
@@ -168,6 +170,7 @@ class Directory:
                 del self._by_mac[mac]
                 self._adopted.discard(mac)
             self._macs_of_key[key_id] = frozenset(after)
+        self.reading += 1
 
     def _load_peppers(self) -> None:
         self._peppers = dict(sorted(self._read_peppers().items(), reverse=True))

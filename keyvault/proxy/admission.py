@@ -120,12 +120,12 @@ def who(request: Request, directory: Directory, now_ms: int) -> Caller:
     The same head on the same connection names the same token: it is looked up anew when any key has changed.
     """
     known: tuple[int, UsableToken] | None = request.lasting.get("token")
-    if known is None or known[0] != directory.epoch:
+    if known is None or known[0] != directory.reading:
         presented = _token(request)
         found = directory.find(presented) if presented else None
         if found is None:
             raise no_such_key()
-        known = request.lasting["token"] = (directory.epoch, found)
+        known = request.lasting["token"] = (directory.reading, found)
     caller = known[1].caller_at(now_ms)
     if caller is None:
         raise no_such_key()

@@ -77,7 +77,7 @@ class Gateway:
             tables.refresh()
         except Unavailable as error:
             raise answers.unavailable(error) from None
-        call.as_of = tables.directory.epoch
+        call.as_of = tables.directory.reading
         try:
             call.caller = admission.who(call.exchange.request, tables.directory, tables.time.now_ms())
         except Refusal as refusal:
@@ -110,7 +110,7 @@ class Gateway:
         answers.refuse(exchange, refusal, call.request_id if call else self._clock.ulid())
 
     async def _serve(self, call: Call) -> None:
-        if call.as_of != self._tables.directory.epoch:  # the body took its time, and some key has changed
+        if call.as_of != self._tables.directory.reading:  # the body took its time, and some key has changed
             self._identify(call)
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists

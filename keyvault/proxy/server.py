@@ -38,7 +38,7 @@ from keyvault.proxy.tables import Tables
 from keyvault.proxy.timekeeper import remember, remembering
 from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
-from keyvault.proxy.vouching import Vouching
+from keyvault.proxy.vouching import Vouching, refusals_told
 from keyvault.proxy.watch import Watch
 from keyvault.settings import Settings
 from keyvault.vault.hygiene import harden_process
@@ -85,7 +85,8 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     settings = home.settings
     tls = client_tls(settings)
     client_address(settings.trusted_proxies)  # a bad list is an error before anything is started
-    tables = Tables(home, accept_clock=accept_clock)
+    with refusals_told(home):
+        tables = Tables(home, accept_clock=accept_clock)
     worker = home.workers.register(listen, admin, version("opsconsole"))
     ledger = Ledger(home.database, home.clock, worker)
     if lost := ledger.recover():
@@ -119,7 +120,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             chores={
                 "uses": tables.directory.flush,
                 "time": remembering(home, tables.time),
-                "vouching": Vouching(home, tables.guard),
+                "vouching": Vouching(home, tables.guard, tables.distrust),
             },
             commands={"cut": gateway.underway.cut},
         )

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -32,6 +33,9 @@ __all__ = ["ServingUpstream", "Tables"]
 
 log = structlog.get_logger()
 
+_CALLERS: Final = frozenset(["keys", "projects", "customers", "gateway"])
+_UPSTREAMS: Final = frozenset(["upstreams", "credentials"])
+
 
 class Tables:
     """The proxy's memory. `refresh` is called before each request, from the event loop's thread only."""
@@ -41,6 +45,7 @@ class Tables:
         self._home = home
         self._loop = asyncio.get_running_loop()
         self._looked = False
+        self._distrusted: set[str] = set()
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
         self.guard = home.seals.guard()
@@ -71,10 +76,14 @@ class Tables:
         if self._looked:
             return
         found = self._reader.read()
-        if found != self._seen:
+        if found != self._seen or self._distrusted:
             self._renew(found)
         self._looked = True
         self._loop.call_soon(self._look_again)
+
+    def distrust(self, names: Iterable[str]) -> None:
+        """Have tables of the database read again, whatever their epochs say. Called from another thread."""
+        self._distrusted.update(names)
 
     @property
     def seen(self) -> Epochs:
@@ -85,21 +94,32 @@ class Tables:
         self._looked = False
 
     def _renew(self, found: Epochs) -> None:
+        again = {self._distrusted.pop() for _ in range(len(self._distrusted))}
+        try:
+            self._read_again(found, again)
+        except BaseException:
+            self._distrusted.update(again)
+            raise
+        self._seen = found
+
+    def _read_again(self, found: Epochs, again: Set[str]) -> None:
+        """Read what its epoch, or a distrust of one of its tables, says is not what it was."""
         keys, upstreams, revisions, prices = found
-        if keys != self._seen[0]:
+        if again & _CALLERS:
+            self.directory.load()
+        if keys != self._seen[0] or again & _CALLERS:
             self.directory.refresh(keys)
             self._renew_switch()
-        if upstreams != self._seen[1]:
+        if upstreams != self._seen[1] or again & _UPSTREAMS:
             self._renew_upstreams()
         with contextlib.suppress(Tampered):  # what held before goes on, and an alert says so
-            if revisions != self._seen[2]:
+            if revisions != self._seen[2] or "revisions" in again:
                 self._revision = self._read_routes(self._revision.number)
-        if (upstreams, revisions) != self._seen[1:3]:
+        if (upstreams, revisions) != self._seen[1:3] or again & {*_UPSTREAMS, "revisions"}:
             self._renew_planner()
         with contextlib.suppress(Tampered):
-            if prices != self._seen[3]:
+            if prices != self._seen[3] or "prices" in again:
                 self.prices = self._read_prices()
-        self._seen = found
 
     def serving(self) -> list[Upstream]:
         """The upstreams that can serve now."""
@@ -147,10 +167,10 @@ class Tables:
     def _read_routes(self, at_least: int = 0) -> Revision:
         """The newest revision. Raises `Tampered` where nobody vouches for it, or where newer ones are gone."""
         with self._home.database.snapshot() as tx:
-            found = routes.current(tx)
-            if self.guard.doubted(tx, "revisions", [found.number]) or found.number < at_least:
-                raise _unvouched(f"revision {found.number} of the routes")
-            return found
+            number = routes.newest_number(tx)
+            if self.guard.doubted(tx, "revisions", [number]) or number < at_least:  # before it is made sense of
+                raise _unvouched(f"revision {number} of the routes")
+            return routes.current(tx)
 
     def _read_prices(self) -> PriceBook:
         """All prices. Raises `Tampered` where nobody vouches for one of them."""

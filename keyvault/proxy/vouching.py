@@ -1,14 +1,16 @@
 """Watches over the rows a worker acts by, beside serving: seals what was stopped while the vault was locked, mirrors
-the audit log into the journal, and raises an alert for everything that something else than gwctl has changed.
+the audit log into the journal, has read again what something else than gwctl has changed, and raises alerts for it.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import structlog
 
-from keyvault.errors import SealError
+from keyvault.errors import GatewayError, RolledBack, SealError, Tampered
 from keyvault.home import Home
 from keyvault.storage import epochs
 from keyvault.storage.seals import VOUCHED
@@ -18,21 +20,33 @@ log = structlog.get_logger()
 
 ROW: Final = "tampered_row"
 DATABASE: Final = "tampered_database"
+EVERYTHING: Final = 10_000
+"""More alerts than are open at once."""
 LONGEST_UNCHECKED_SECONDS: Final = 60.0
 """The whole database is looked at when an epoch has moved, and after that long anyhow."""
+SHORTEST_UNCHECKED_SECONDS: Final = 5.0
+"""Every row is looked at as often, but no oftener than this: it takes a fifth of a second for 10,000 keys."""
 
 
 class Vouching:
     """A chore of a worker; call it each second."""
 
-    def __init__(self, home: Home, guard: Guard) -> None:
+    def __init__(self, home: Home, guard: Guard, distrust: Callable[[Iterable[str]], None]) -> None:
+        """`distrust` has tables read again whose rows are no longer, or once more, to be acted by."""
         self._home = home
         self._guard = guard
+        self._distrust = distrust
         self._told: dict[str, str] = {}
         self._checked: tuple[epochs.Epochs, float] | None = None
+        self._looked: tuple[epochs.Epochs, float] | None = None
         self._database_is_bad = False
+        self._inherited: set[tuple[str, str]] | None = None
+        """Kind and scope of alerts of an earlier process that may be over; None before they were looked up."""
 
     def __call__(self) -> None:
+        if self._inherited is None:
+            self._inherited = self._open_alerts()
+        self._look_at_rows()
         self._tell()
         try:
             self._home.seals.settle()
@@ -43,28 +57,67 @@ class Vouching:
                 self._home.alerts.raise_alert(DATABASE, "database", error.message)
             self._database_is_bad = True
             return
-        if self._database_is_bad:
+        finally:
+            self._tell_of_journal()
+        if self._database_is_bad or (DATABASE, "database") in self._inherited:
             self._home.alerts.resolve(DATABASE, "database")
+            self._inherited.discard((DATABASE, "database"))
             self._database_is_bad = False
 
+    def _open_alerts(self) -> set[tuple[str, str]]:
+        found = self._home.alerts.list(EVERYTHING)
+        return {(alert.kind, alert.scope) for alert in found if alert.kind in (ROW, DATABASE)}
+
+    def _look_at_rows(self) -> None:
+        """Look at what every row says, where anything may have changed since the last time."""
+        seen, now = self._epochs(), self._home.clock.monotonic()
+        if self._looked is None or (
+            _due(self._looked, seen, now) and now - self._looked[1] >= SHORTEST_UNCHECKED_SECONDS
+        ):
+            self._distrust(self._guard.look_at_all(self._home.database.snapshot))
+            self._looked = seen, now
+
     def _tell(self) -> None:
-        """Raise what is new, resolve what is over."""
+        """Raise what is new, resolve what is over, also of what an earlier process has raised."""
         found = {f"{name}:{row_id}": why for (name, row_id), why in self._guard.doubts.items() if name in VOUCHED}
         for scope in found.keys() - self._told.keys():
             log.error("a row is not acted by", row=scope, reason=found[scope])
             self._home.alerts.raise_alert(ROW, scope, f"{found[scope]}; it is not acted by")
-        for scope in self._told.keys() - found.keys():
+        inherited = {scope for kind, scope in self._inherited or () if kind == ROW}
+        for scope in (self._told.keys() | inherited) - found.keys():
             self._home.alerts.resolve(ROW, scope)
+        self._inherited = {(kind, scope) for kind, scope in self._inherited or () if kind != ROW}
         self._told = found
+
+    def _tell_of_journal(self) -> None:
+        """It stays open until a person says that it was looked into: what was cut is there again."""
+        journal = self._home.seals.journal
+        if (text := journal.refilled) is not None:
+            log.error("the journal was cut", detail=text)
+            self._home.alerts.raise_alert(DATABASE, "journal", text)
+            journal.refilled = None
 
     def _check_all(self) -> None:
         """Compare the whole database with its manifest, where anything may have changed since the last time."""
-        with self._home.database.read() as tx:
-            seen = epochs.current(tx)
-        now = self._home.clock.monotonic()
+        seen, now = self._epochs(), self._home.clock.monotonic()
         if self._database_is_bad or self._checked is None or _due(self._checked, seen, now):
             self._home.seals.check(self._home.vault.unlock())
             self._checked = seen, now
+
+    def _epochs(self) -> epochs.Epochs:
+        with self._home.database.read() as tx:
+            return epochs.current(tx)
+
+
+@contextlib.contextmanager
+def refusals_told(home: Home) -> Iterator[None]:
+    """Raise an alert where a gateway does not start because of what something else than gwctl has changed."""
+    try:
+        yield
+    except (Tampered, RolledBack) as error:
+        with contextlib.suppress(GatewayError):  # why it does not start matters more than that nobody can be told
+            home.alerts.raise_alert(DATABASE, "database", f"the gateway did not start: {error.message}")
+        raise
 
 
 def _due(checked: tuple[epochs.Epochs, float], seen: epochs.Epochs, now: float) -> bool:

@@ -28,6 +28,11 @@ def newest(tx: Transaction, limit: int) -> list[Revision]:
     return [_revision(row) for row in rows]
 
 
+def newest_number(tx: Transaction) -> int:
+    """The number of the newest revision, 0 where there is none."""
+    return tx.execute(sa.select(sa.func.max(revisions.c.number))).scalar_one() or 0
+
+
 def insert(tx: Transaction, revision: Revision, created_ms: int) -> None:
     snapshot = {
         "routes": [

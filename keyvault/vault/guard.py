@@ -6,30 +6,49 @@ back that had taken access away while the vault was locked: those show against w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from keyvault.storage import seals as rows
 from keyvault.storage.engine import Transaction
-from keyvault.storage.seals import SealedRow
+from keyvault.storage.seals import VOUCHED, SealedRow
 from keyvault.vault.describing import described
 from keyvault.vault.manifest import SealKeys, Standing, sealed_up_to
 from keyvault.vault.stopped import turned_back
 
+_Seen = dict[tuple[str, int], tuple[int, bool]]
+"""Table and id → version, and whether it denied access."""
+
 
 class Guard:
-    """What one process knows of the rows it acts by. For one thread."""
+    """What one process knows of the rows it acts by. For one thread, but for `look_at_all`."""
 
     def __init__(self, keys: SealKeys) -> None:
         self._keys = keys
-        self._seen: dict[tuple[str, int], tuple[int, bool]] = {}
-        """Table and id → version, and whether it denied access."""
+        self._seen: _Seen = {}
         self._doubts: dict[tuple[str, int], str] = {}
+        self._found: dict[tuple[str, int], str] = {}
+        """The doubts of the last look at everything."""
 
     @property
     def doubts(self) -> Mapping[tuple[str, int], str]:
         """Table and id of every row that is not acted by → why, in plain words."""
-        return dict(self._doubts)
+        return {**self._doubts, **self._found}
+
+    def look_at_all(self, begin: Callable[[], AbstractContextManager[Transaction]]) -> set[str]:
+        """Look at every row, in another thread than the one that acts by them; the tables whose doubts are others than
+        when this looked last, which have to be read again. `begin` begins a transaction that sees one moment."""
+        seen, found = self._seen.copy(), dict[tuple[str, int], str]()  # the copy comes first: no row is older than it
+        with begin() as tx:
+            listed = self._listed(tx)
+            for name in VOUCHED:
+                for row in rows.read(tx, name):
+                    if (why := self._why_not(row, seen, (name, row.id) in listed)) is not None:
+                        found[name, row.id] = f"{described(row)} {why}"
+        changed = {name for name, _ in found.keys() ^ self._found.keys()}
+        self._found = found
+        return changed
 
     def doubted(self, tx: Transaction, name: str, ids: Collection[int] | None = None) -> set[int]:
         """The ids of rows of a table, or of some of them, that must not be acted by."""
@@ -44,11 +63,13 @@ class Guard:
         return {k.id for k in keys if ("keys", k.id) in self._doubts or _field(k, "project_id") in bad}
 
     def _look(self, tx: Transaction, name: str, ids: Collection[int] | None) -> list[SealedRow]:
-        listed = {row_id for table, row_id in rows.unsealed_rows(tx) if table == name}
-        listed |= {row.id for row in turned_back(tx, sealed_up_to(tx)) if row.name == name}
-        found = rows.read(tx, name, ids)
+        listed, found = self._listed(tx), rows.read(tx, name, ids)
+        there = {row.id for row in found}
+        for table, row_id in list(self._doubts):
+            if table == name and row_id not in there and (ids is None or row_id in ids):
+                del self._doubts[table, row_id]
         for row in found:
-            why = self._why_not(row, row.id in listed)
+            why = self._why_not(row, self._seen, (name, row.id) in listed)
             if why is None:
                 self._doubts.pop((name, row.id), None)
                 self._seen[name, row.id] = row.version, row.denies
@@ -56,10 +77,14 @@ class Guard:
                 self._doubts[name, row.id] = f"{described(row)} {why}"
         return found
 
-    def _why_not(self, row: SealedRow, denied_while_locked: bool) -> str | None:
+    def _listed(self, tx: Transaction) -> set[tuple[str, int]]:
+        """The rows that were stopped while the vault was locked, as far as that is not sealed yet."""
+        return {*rows.unsealed_rows(tx), *((row.name, row.id) for row in turned_back(tx, sealed_up_to(tx)))}
+
+    def _why_not(self, row: SealedRow, seen: _Seen, denied_while_locked: bool) -> str | None:
         if self._keys.standing(row) is Standing.UNFIT:
             return "was changed by something else than gwctl"
-        version, denied = self._seen.get((row.name, row.id), (row.version, denied_while_locked))
+        version, denied = seen.get((row.name, row.id), (row.version, denied_while_locked))
         if row.version < version:
             return "was put back as it had been before"
         if row.version == version and (denied or denied_while_locked) and not row.denies:
