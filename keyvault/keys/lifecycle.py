@@ -46,6 +46,7 @@ from keyvault.secrets import Secret
 from keyvault.storage import customers, epochs
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.seals import touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,7 @@ class Keys:
         def change(tx: Transaction, key: Key) -> dict[str, Any]:
             rotation.refuse_ended(key)
             if key.state is state:
+                touch(tx, "keys", key.id)  # so that one which only looks so is told of
                 return {}
             rows.set_state(tx, key.id, state)
             return {"was": key.state.value}

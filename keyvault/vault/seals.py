@@ -57,17 +57,20 @@ class Seals:
         self._vault().unlock(Compartment.KEYS)
 
     def seal(self, tx: Transaction, touched: Touched) -> None:
-        changed = [change for change in _changes(tx, touched) if change.differs]
+        changes = _changes(tx, touched)
+        changed = [change for change in changes if change.differs]
         records = any(name == "sealed_records" for name, _ in touched)
         keys = self.keys
         if keys is None:
             _leave_unsealed(tx, changed, records=records)
             return
         try:
+            for change in changes:
+                _resealed(keys, change, 0)  # one that was turned back by somebody may look as if nothing had changed
             self._seal(tx, touched, keys, changed)
         except Tampered:
             # What else is wrong in the database must not keep anybody from taking access away.
-            if records or not all(change.now is not None and change.now.denies for change in changed):
+            if records or not all(change.now is not None and change.now.denies for change in changes):
                 raise
             _leave_unsealed(tx, changed, records=False)
 

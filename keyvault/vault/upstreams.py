@@ -20,6 +20,7 @@ from keyvault.secrets import Secret
 from keyvault.storage import credentials, epochs
 from keyvault.storage import upstreams as rows
 from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.seals import touch
 from keyvault.vault.credentials import (
     FIRST_LABEL,
     OpenUpstream,
@@ -204,6 +205,7 @@ class Upstreams:
 
     def _set_disabled(self, tx: Transaction, name: str, disabled: bool) -> Upstream:
         upstream = find_upstream(tx, name)
+        touch(tx, "upstreams", upstream.id)  # one that only looks as it should is told of
         if upstream.disabled is not disabled:
             rows.set_disabled(tx, upstream.id, disabled)
             self._changed(tx, "disable" if disabled else "enable", upstream)

@@ -145,3 +145,21 @@ def test_an_older_database_does_not_pass_because_the_journal_was_cut_too(gwctl: 
     (gwctl.home / "state" / "journal.jsonl").unlink()
     ran = gwctl("keys", "create", "another", "--json")
     assert (ran.code, "an older database was put back" in ran.err) == (Exit.CONFLICT, True)
+
+
+@pytest.mark.parametrize(
+    ("scope", "undo"),
+    [
+        ("customer:default", "UPDATE customers SET suspended = 0"),
+        ("project:default/default", "UPDATE projects SET suspended = 0"),
+        ("key:ci-bot", "UPDATE keys SET state = 'active'"),
+        ("all", "UPDATE gateway SET suspended = 0"),
+    ],
+)
+def test_what_somebody_resumed_by_hand_is_not_said_to_be_resumed(gwctl: Gwctl, scope: str, undo: str) -> None:
+    gwctl("keys", "create", "ci-bot", "--json")
+    assert gwctl("suspend", scope, "--yes").code == 0
+    by_hand(gwctl, undo)
+    ran = gwctl("resume", scope)
+    assert (ran.code, "by something else than gwctl" in ran.err) == (Exit.FAILURE, True)
+    assert "hint: gwctl doctor" in ran.err
