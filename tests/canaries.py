@@ -19,8 +19,8 @@ VARIABLE: Final = "GWCTL_CANARIES"
 SHORTEST: Final = 16
 """Shorter secrets are words that tests use for reading well; they would be found everywhere."""
 TOKEN: Final = re.compile(r"sk-gw_(?:live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
-GIVES_AWAY: Final = ("--out", "--env-file", "--recovery-out", "--key-file", "--secret-file")
-"""Options whose value is a file that is asked to hold a secret."""
+GIVES_AWAY: Final = ("--out", "--out-dir", "--env-file", "--recovery-out", "--key-file", "--secret-file")
+"""Options whose value is a file that is asked to hold a secret, or a directory of such files."""
 
 
 class Canaries:
@@ -81,8 +81,10 @@ def forms(secret: str) -> set[bytes]:
 def files(directory: Path, asked: set[Path]) -> Iterator[tuple[Path, bytes]]:
     """Every file below a directory but those asked for and the key file itself, which is where a key belongs."""
     for path in sorted(directory.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.name != "unlock.key" and path.resolve() not in asked:
-            yield path, path.read_bytes()
+        if path.is_file() and not path.is_symlink() and path.name != "unlock.key":
+            place = path.resolve()
+            if asked.isdisjoint((place, place.parent)):
+                yield path, path.read_bytes()
 
 
 def _write(line: dict[str, str]) -> None:

@@ -32,7 +32,9 @@ def main(arguments: Sequence[str]) -> int:
             suite = [sys.executable, "-m", "pytest", "-rA", f"--basetemp={kept}", "-o", "tmp_path_retention_policy=all"]
             environ = {**os.environ, VARIABLE: str(noted)}
             done = subprocess.run([*suite, *arguments], cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
-        print(said.read_text(errors="replace").splitlines()[-1])
+        printed = said.read_text(errors="replace").splitlines()
+        for line in [*(line for line in printed if line.startswith(("FAILED ", "ERROR "))), printed[-1]]:
+            print(line[:200])
         found = leaks(noted, kept, said)
     for line in found:
         print(line)
@@ -50,7 +52,18 @@ def leaks(noted: Path, kept: Path, said: Path) -> list[str]:
     for directory in [*homes(kept), *PICTURES]:
         places += files(directory, asked)
     print(f"{len(places)} files looked through")
-    return sorted({f"{what}: {path}" for path, data in places for form, what in secrets.items() if form in data})
+    return sorted(
+        {_find(what, form, path, data) for path, data in places for form, what in secrets.items() if form in data}
+    )
+
+
+def _find(what: str, form: bytes, path: Path, data: bytes) -> str:
+    """What was found where, with the line around it but for the secret."""
+    at = data.index(form)
+    around = (
+        data[max(data.rfind(b"\n", 0, at) + 1, at - 100) : at] + b"[here]" + data[at + len(form) :].split(b"\n")[0][:60]
+    )
+    return f"{what}: {path}: {around.decode(errors='replace')!a}"
 
 
 def homes(kept: Path) -> list[Path]:

@@ -89,4 +89,7 @@ def test_a_run_of_the_whole_suite_is_told_of_a_leak_in_any_home(tmp_path: Path) 
     assert leaks(noted, tmp_path / "kept", said) == []
     (home / "serve.log").write_text("request by sk-canary-0123456789abcdef")
     said.write_text("printed: sk-canary-0123456789abcdef")
-    assert leaks(noted, tmp_path / "kept", said) == [f"token: {home / 'serve.log'}", f"token: {said}"]
+    assert leaks(noted, tmp_path / "kept", said) == [
+        f"token: {home / 'serve.log'}: 'request by [here]'",
+        f"token: {said}: 'printed: [here]'",
+    ]

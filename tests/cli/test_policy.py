@@ -103,6 +103,7 @@ def test_an_adopted_token_is_marked_masked_and_never_shown(gwctl: Gwctl) -> None
         ("sk-proj-Fq7RtY2mZx9LbV4cKp1s", "looks like a provider's credential"),
         ("sk-gw_live_Fq7RtY2mZx9LbV4cKp1s", "has the form of a key of this gateway"),
     ],
+    ids=["short", "long", "guessable", "spaced", "umlaut", "anthropic", "openai", "ours"],
 )
 def test_a_token_that_should_not_be_adopted_is_refused_without_showing_it(gwctl: Gwctl, token: str, why: str) -> None:
     refused = gwctl("keys", "adopt", "mobile", "--secret-stdin", stdin=token)
