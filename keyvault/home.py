@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keyvault.keys.stopping import Stops
     from keyvault.metering.prices import Prices
     from keyvault.metering.reports import Reports
+    from keyvault.metering.spending import Spending
     from keyvault.routing.routes import Routes
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
@@ -262,6 +263,13 @@ class Home:
         from keyvault.metering.prices import Prices
 
         return Prices(self.database, self.clock)
+
+    @cached_property
+    def spending(self) -> Spending:
+        """Raises `Locked`."""
+        from keyvault.metering.spending import Spending
+
+        return Spending(self.seals.spending_key())
 
     @cached_property
     def reports(self) -> Reports:

@@ -46,11 +46,13 @@ def open_rows(database: Database) -> list[tuple[str, int]]:
 
 
 def totals(database: Database, table: sa.Table) -> dict[tuple[int, ...], Counter[str]]:
-    """(bucket, key, alias, target) → its sums that are not zero."""
+    """(bucket, key, alias, target, project) → its sums that are not zero."""
     with database.read() as tx:
         found = tx.execute(sa.select(table)).mappings()
         return {
-            (r["bucket"], r["key_id"], r["alias_id"], r["target_id"]): Counter({n: r[n] for n in SUMS if r[n]})
+            (r["bucket"], r["key_id"], r["alias_id"], r["target_id"], r["project_id"]): Counter(
+                {n: r[n] for n in SUMS if r[n]}
+            )
             for r in found
         }
 
@@ -60,7 +62,8 @@ def assert_totals_say_what_the_rows_say(database: Database) -> None:
     for table, minutes in ((totals_minute, 1), (totals_quarter, 15), (totals_day, 1440)):
         expected: dict[tuple[int, ...], Counter[str]] = {}
         for row in settled:
-            bucket = (row.started_ms // 60_000 // minutes, row.key_id, row.alias_id, row.target_id)
+            minute = row.started_ms // 60_000
+            bucket = (minute // minutes, row.key_id, row.alias_id, row.target_id, row.project_id)
             expected[bucket] = expected.get(bucket, Counter()) + _sums(row)
         assert totals(database, table) == expected
 
@@ -80,6 +83,7 @@ def _sums(row: Any) -> Counter[str]:
         reasoning=row.reasoning or 0,
         cost_pico=row.cost_pico or 0,
         charge_pico=row.charge_pico or 0,
+        doubt_pico=row.doubt_pico or 0,
         unknown_cost=int(row.cost_pico is None),
     )
     free = (row.cost_pico, row.input, row.output) == (0, 0, 0)

@@ -17,6 +17,7 @@ from typing import Final
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.networks import admits, check_networks
+from keyvault.domain.scopes import Payer
 from keyvault.errors import UsageError
 
 DEFAULT_PROJECT: Final = "default/default"
@@ -250,6 +251,7 @@ class Caller:
     key_name: str
     public_id: str
     generation: int
+    customer_id: int
     customer: str
     project: str
     """The project's own name, without the customer."""
@@ -258,3 +260,8 @@ class Caller:
     policy: Policy
     multiplier_ppm: int
     tags: Mapping[str, str]
+
+    @property
+    def payer(self) -> Payer:
+        """Its own project and customer."""
+        return Payer(self.customer_id, self.customer, self.project_id, self.project, self.multiplier_ppm)

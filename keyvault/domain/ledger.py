@@ -73,6 +73,19 @@ class OpenAttempt:
     bound_pico: int | None
     """The worst this attempt can cost; None where no bound is known (unpriced model, no output cap)."""
     multiplier_ppm: int = 1_000_000
+    project_id: int = 0
+    """Who pays; 0: the key's own project."""
+    balance_id: int | None = None
+    """The balance that money was held on."""
+    hold_pico: int | None = None
+    """What is held for it at the customer's price; None: nothing."""
+    tags: str | None = None
+    """The request's own tags, as JSON."""
+
+    @property
+    def bound_charge_pico(self) -> int | None:
+        """The worst this attempt can cost at the customer's price, rounded up."""
+        return None if self.bound_pico is None else -(-self.bound_pico * self.multiplier_ppm // 1_000_000)
 
 
 @dataclass(slots=True)
@@ -95,6 +108,9 @@ class Settlement:
     cost_pico: int | None = None
     """None: unknown."""
     charge_pico: int | None = None
+    doubt_pico: int | None = None
+    """At the customer's price, what nobody is charged for and the provider may have taken all the same; None: nothing
+    is known of it."""
     error_code: str | None = None
     error_text: str | None = None
     provider_request_id: str | None = None

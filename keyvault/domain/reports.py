@@ -60,6 +60,8 @@ class Totals:
     reasoning_tokens: int = 0
     known_cost_pico: int = 0
     charge_pico: int = 0
+    doubt_pico: int = 0
+    """What nobody is charged for and providers may have taken all the same, at the customers' prices."""
     unknown_cost_attempts: int = 0
     free_attempts: int = 0
     """Attempts that came to nothing: see above."""
@@ -260,6 +262,7 @@ def add(parts: Sequence[Totals]) -> Totals:
         reasoning_tokens=sum(p.reasoning_tokens for p in parts),
         known_cost_pico=sum(p.known_cost_pico for p in parts),
         charge_pico=sum(p.charge_pico for p in parts),
+        doubt_pico=sum(p.doubt_pico for p in parts),
         unknown_cost_attempts=sum(p.unknown_cost_attempts for p in parts),
         free_attempts=sum(p.free_attempts for p in parts),
         basis=basis,

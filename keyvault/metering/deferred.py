@@ -16,6 +16,7 @@ from keyvault.domain.objects import StoredObject
 from keyvault.domain.prices import Price, charge, cost
 from keyvault.domain.routes import Target
 from keyvault.metering.entries import Sums, bounded, settled_row
+from keyvault.metering.spending import Spending
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore
 
@@ -60,6 +61,7 @@ def book(
     lines: Sequence[Line],
     end: End,
     multiplier_ppm: int,
+    spending: Spending,
 ) -> bool:
     """Settle a pending object; False where somebody has. Blocks. Raises `Unavailable`."""
     now_ms, request_id = clock.now_ms(), clock.ulid()
@@ -80,6 +82,7 @@ def book(
             )
             tx.settle(rows)
             tx.add_totals(*sums.rows())
+            spending.take(tx, sums.taken)
             tx.mark(worker)
     finally:
         store.close()

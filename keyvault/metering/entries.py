@@ -28,14 +28,15 @@ MINUTE_MS: Final = 60_000
 MINUTES_PER_QUARTER: Final = 15
 MINUTES_PER_DAY: Final = 1_440
 
-Key = tuple[int, int, int, int]
-"""Bucket, key id, alias id, target id."""
+Key = tuple[int, ...]
+"""Bucket, key id, alias id, target id, id of the project that pays."""
 
 WIDTH: Final = len(SUMS)
 _REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES = map(SUMS.index, ("requests", "attempts", "errors", "failures"))
 _INPUT, _CACHED, _WRITTEN = map(SUMS.index, ("input", "cached_input", "cache_write"))
 _OUTPUT, _REASONING = map(SUMS.index, ("output", "reasoning"))
-_COST, _CHARGE, _UNKNOWN_COST, _FREE = map(SUMS.index, ("cost_pico", "charge_pico", "unknown_cost", "free"))
+_COST, _CHARGE, _DOUBT = map(SUMS.index, ("cost_pico", "charge_pico", "doubt_pico"))
+_UNKNOWN_COST, _FREE = map(SUMS.index, ("unknown_cost", "free"))
 _BASIS: Final = {basis: SUMS.index(f"basis_{basis.label}") for basis in Basis}
 _FIRST, _TOTAL = map(SUMS.index, ("first_0", "total_0"))
 assert _FIRST + 2 * (len(LATENCY_BOUNDS_MS) + 1) == WIDTH, "the histograms come last, and whole"
@@ -59,6 +60,10 @@ def open_row(attempt: OpenAttempt, worker: str) -> tuple[Any, ...]:
         1 if attempt.stream else 0,
         bound if bound is not None and 0 <= bound <= MAX_PICO else NO_NUMBER,
         attempt.multiplier_ppm,
+        attempt.project_id,
+        NO_NUMBER if attempt.balance_id is None else attempt.balance_id,
+        NO_NUMBER if attempt.hold_pico is None else attempt.hold_pico,
+        attempt.tags or NO_TEXT,
     )
 
 
@@ -100,6 +105,11 @@ def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
         settlement.error_code or NO_TEXT,
         settlement.error_text or NO_TEXT,
         settlement.provider_request_id or NO_TEXT,
+        attempt.project_id,
+        NO_NUMBER if attempt.balance_id is None else attempt.balance_id,
+        NO_NUMBER if attempt.hold_pico is None else attempt.hold_pico,
+        NO_NUMBER if settlement.doubt_pico is None else settlement.doubt_pico,
+        attempt.tags or NO_TEXT,
     )
     return row
 
@@ -116,16 +126,19 @@ def lost(attempt: OpenAttempt) -> Settlement:
         basis=Basis.UNKNOWN,
         total_ms=None,
         charge_pico=0,
+        doubt_pico=amount(attempt.bound_charge_pico),
         error_code="lost",
         error_text="the gateway's process died before the attempt ended",
     )
 
 
 class Sums:
-    """Totals of a batch, per minute, key, alias and target."""
+    """Totals of a batch, per minute, key, alias, target and payer, and what it takes from balances."""
 
     def __init__(self) -> None:
         self._minutes: dict[Key, list[int]] = {}
+        self.taken: dict[int, tuple[int, int]] = {}
+        """Balance id → what was charged and what is in doubt."""
 
     def add(self, attempt: OpenAttempt, settlement: Settlement) -> None:
         sums = self._sums(attempt)
@@ -148,8 +161,13 @@ class Sums:
         else:
             sums[_COST] += settlement.cost_pico
         sums[_CHARGE] += settlement.charge_pico or 0
+        sums[_DOUBT] += settlement.doubt_pico or 0
         free = settlement.cost_pico == 0 and usage.input == 0 and usage.output == 0
         sums[_FREE if free else _BASIS[settlement.basis]] += 1
+        if attempt.balance_id is not None:
+            charged, doubt = self.taken.get(attempt.balance_id, (0, 0))
+            charged, doubt = charged + (settlement.charge_pico or 0), doubt + (settlement.doubt_pico or 0)
+            self.taken[attempt.balance_id] = charged, doubt
         if settlement.first_content_ms is not None:
             sums[_FIRST + bisect_right(LATENCY_BOUNDS_MS, settlement.first_content_ms)] += 1
         if outcome is Outcome.SERVED and settlement.total_ms is not None:
@@ -168,7 +186,8 @@ class Sums:
         return _rows(minutes, 1), _rows(minutes, MINUTES_PER_QUARTER), _rows(minutes, MINUTES_PER_DAY)
 
     def _sums(self, attempt: OpenAttempt) -> list[int]:
-        key = (attempt.started_ms // MINUTE_MS, attempt.key_id, attempt.alias_id, attempt.target_id)
+        minute = attempt.started_ms // MINUTE_MS
+        key = (minute, attempt.key_id, attempt.alias_id, attempt.target_id, attempt.project_id)
         sums = self._minutes.get(key)
         if sums is None:
             sums = self._minutes[key] = [0] * WIDTH
@@ -177,8 +196,8 @@ class Sums:
 
 def _rows(minutes: Iterable[tuple[Key, list[int]]], minutes_per_bucket: int) -> list[list[int]]:
     merged: dict[Key, list[int]] = {}
-    for (minute, key_id, alias_id, target_id), sums in minutes:
-        key = (minute // minutes_per_bucket, key_id, alias_id, target_id)
+    for (minute, *ids), sums in minutes:
+        key = (minute // minutes_per_bucket, *ids)
         found = merged.get(key)
         merged[key] = sums if found is None else [a + b for a, b in zip(found, sums, strict=True)]
     return [[*key, *sums] for key, sums in sorted(merged.items())]
@@ -208,8 +227,9 @@ def _sound(settlement: Settlement) -> bool:
         )  # fmt: skip
     except TypeError:
         return False
-    cost, charge = settlement.cost_pico or 0, settlement.charge_pico or 0
-    return 0 <= counts <= MAX_COUNT and 0 <= cost <= MAX_PICO and 0 <= charge <= MAX_PICO
+    cost, charge, doubt = settlement.cost_pico or 0, settlement.charge_pico or 0, settlement.doubt_pico or 0
+    within = 0 <= cost <= MAX_PICO and 0 <= charge <= MAX_PICO and 0 <= doubt <= MAX_PICO
+    return within and 0 <= counts <= MAX_COUNT
 
 
 def _doubted(settlement: Settlement) -> Settlement:
@@ -223,6 +243,7 @@ def _doubted(settlement: Settlement) -> Settlement:
         basis=settlement.basis if believed else Basis.UNKNOWN,
         cost_pico=amount(settlement.cost_pico) if believed else None,
         charge_pico=amount(settlement.charge_pico) if believed else None,
+        doubt_pico=amount(settlement.doubt_pico),
         first_content_ms=_count(settlement.first_content_ms),
         total_ms=_count(settlement.total_ms),
     )

@@ -23,7 +23,7 @@ _TOTAL: Final = _FIRST + len(HISTOGRAMS) // 2
 def totals(values: Sequence[int]) -> Totals:
     """Sums in the order of COUNTS, and HISTOGRAMS where they were read."""
     requests, attempts, errors, failures, entered, cached, written, left, reasoning, unknown_cost, free = values[:11]
-    known_cost, charge = values[_FIRST - 2 : _FIRST]
+    known_cost, charge, doubt = values[_FIRST - 3 : _FIRST]
     return Totals(
         requests=requests,
         attempts=attempts,
@@ -36,6 +36,7 @@ def totals(values: Sequence[int]) -> Totals:
         reasoning_tokens=reasoning,
         known_cost_pico=known_cost,
         charge_pico=charge,
+        doubt_pico=doubt,
         unknown_cost_attempts=unknown_cost,
         free_attempts=free,
         basis={label: values[at] for at, label in _BASES if values[at]},

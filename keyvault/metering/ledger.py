@@ -26,6 +26,7 @@ from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
 from keyvault.metering.entries import bounded
 from keyvault.metering.interning import OTHER, Interned, clean
+from keyvault.metering.spending import Spending
 from keyvault.metering.writer import WATCH_SECONDS, AttemptKey, Entry, Writer
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore, known_names
@@ -36,11 +37,19 @@ log = logging.getLogger(__name__)
 class Ledger:
     """Writes attempts. `open`, `settle` and the ids are for the event loop's thread; `stop` may block."""
 
-    def __init__(self, database: Database, clock: Clock, worker_id: str, store: LedgerStore | None = None) -> None:
-        """Raises `Unavailable` where the database cannot be read."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        worker_id: str,
+        store: LedgerStore | None = None,
+        spending: Spending | None = None,
+    ) -> None:
+        """`spending` books what is taken from balances. Raises `Unavailable` where the database cannot be read."""
         self._database = database
         self._clock = clock
-        self._writer = Writer(database, clock, worker_id, self._answer, store or LedgerStore(database))
+        self.spending = spending or Spending()
+        self._writer = Writer(database, clock, worker_id, self._answer, store or LedgerStore(database), self.spending)
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
         named, pairs = known_names(database)
@@ -94,7 +103,7 @@ class Ledger:
         """Close what dead processes left open as lost; how many attempts. To be called before `start`."""
         store = LedgerStore(self._database)
         try:
-            return recovery.close_orphans(store, self._clock.now_ms(), "")
+            return recovery.close_orphans(store, self._clock.now_ms(), "", self.spending)
         finally:
             store.close()
 

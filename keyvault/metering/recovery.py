@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from keyvault.domain.ledger import OpenAttempt, Outcome
 from keyvault.metering.entries import Sums, lost, settled_row
+from keyvault.metering.spending import Spending
 from keyvault.storage.ledger import LedgerStore, Transaction
 
 DEAD_AFTER_MS: Final = 30_000
@@ -19,7 +20,7 @@ DEAD_AFTER_MS: Final = 30_000
 _AT_ONCE: Final = 200
 
 
-def close_orphans(store: LedgerStore, now_ms: int, worker: str) -> int:
+def close_orphans(store: LedgerStore, now_ms: int, worker: str, spending: Spending) -> int:
     """Close the open attempts of dead workers other than `worker`; how many were lost. Raises `Unavailable`."""
     lost_attempts = 0
     while True:
@@ -30,6 +31,7 @@ def close_orphans(store: LedgerStore, now_ms: int, worker: str) -> int:
             sums = Sums()
             lost_attempts += sum(_close(tx, sums, _attempt(row)) for row in rows)
             tx.add_totals(*sums.rows())
+            spending.take(tx, sums.taken)
             tx.forget([(row[0], row[1]) for row in rows])
             tx.mark(worker)
 
@@ -50,7 +52,7 @@ def _close(tx: Transaction, sums: Sums, attempt: OpenAttempt) -> bool:
 
 
 def _attempt(row: Sequence[Any]) -> OpenAttempt:
-    request_id, number, started_ms, _worker, key, generation, alias, target, dialect, stream, bound, multiplier = row
+    request_id, number, started_ms, _worker, key, generation, alias, target, dialect, stream, bound, *money = row
     return OpenAttempt(
-        request_id, number, started_ms, key, generation, alias, target, dialect, bool(stream), bound, multiplier
+        request_id, number, started_ms, key, generation, alias, target, dialect, bool(stream), bound, *money
     )

@@ -25,6 +25,7 @@ from keyvault.domain.routes import Target
 from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
 from keyvault.metering.entries import MINUTE_MS, Sums, open_row, settled_row
+from keyvault.metering.spending import Spending
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import BadEntry, LedgerStore
 
@@ -73,12 +74,14 @@ class Writer:
         worker: str,
         answer: Callable[[Sequence[Entry], GatewayError | None], None],
         store: LedgerStore,
+        spending: Spending,
     ) -> None:
         self._database = database
         self._clock = clock
         self._worker = worker
         self._answer = answer
         self._store = store
+        self._spending = spending
         self._entries: deque[Entry] = deque()
         self._names: deque[tuple[str | Target, int]] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -225,6 +228,7 @@ class Writer:
             tx.forget(gone)
             if fresh and settled:
                 tx.add_totals(*sums.rows())
+                self._spending.take(tx, sums.taken)
             tx.mark(self._worker)
 
     def _settled_down(self) -> None:
@@ -250,7 +254,7 @@ class Writer:
             with self._store.transaction() as tx:
                 more = tx.drop_minutes(self._clock.now_ms() // MINUTE_MS - MINUTES_KEPT, _PRUNED_AT_ONCE)
             if not self._database.is_sqlite:
-                recovery.close_orphans(self._store, self._clock.now_ms(), self._worker)
+                recovery.close_orphans(self._store, self._clock.now_ms(), self._worker, self._spending)
         except GatewayError as error:
             log.warning("housekeeping will be tried again: %s", error.message)
             more = False
@@ -261,7 +265,8 @@ def _undelivered(settlement: Settlement) -> Settlement:
     """What is owed of a settlement that failed: an answer that waited for it was cut, so it is not to be paid for."""
     if settlement.outcome is not Outcome.SERVED or not settlement.final:
         return settlement
-    return replace(settlement, outcome=Outcome.FAILED, charge_pico=0, error_code="not_delivered")
+    doubt = (settlement.charge_pico or 0) + (settlement.doubt_pico or 0)
+    return replace(settlement, outcome=Outcome.FAILED, charge_pico=0, doubt_pico=doubt, error_code="not_delivered")
 
 
 def _name_rows(names: Sequence[tuple[str | Target, int]]) -> tuple[list[Any], list[Any]]:

@@ -19,6 +19,8 @@ from keyvault.proxy.http1 import Exchange, Request
 from keyvault.proxy.relay import Relay
 
 if TYPE_CHECKING:
+    from keyvault.domain.scopes import Payer
+    from keyvault.proxy.allowance import Allowance
     from keyvault.proxy.isolation.claim import Claim
 
 PREFIX: Final = "/v1"
@@ -34,6 +36,7 @@ class Call:
 
     __slots__ = (
         "address",
+        "allowance",
         "as_of",
         "body",
         "caller",
@@ -46,6 +49,7 @@ class Call:
         "free",
         "isolated",
         "path",
+        "payer",
         "pin",
         "relay",
         "request_id",
@@ -72,6 +76,8 @@ class Call:
         self.credential_id: int | None = None  # the credential that made what the request refers to
         self.caller: Caller
         self.body: Body
+        self.payer: Payer
+        self.allowance: Allowance
         self.pin: Target | None = None
 
     @property

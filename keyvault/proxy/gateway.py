@@ -14,10 +14,10 @@ from functools import partial
 from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.errors import Refusal, Unavailable
-from keyvault.metering.holds import worst_case
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy import admission, answers, models
 from keyvault.proxy.admission import Call
+from keyvault.proxy.allowance import Allowances
 from keyvault.proxy.attempt import Attempt, message
 from keyvault.proxy.dialects.meter import stream_meter
 from keyvault.proxy.door import Door
@@ -54,6 +54,7 @@ class Gateway:
         self._clock = clock
         self._metrics = metrics
         self._isolation = isolation
+        self._allowances = Allowances(tables, clock)
         self._time = asyncio.get_running_loop().time
         self._door = Door()
         self._address_of = client_address(settings.trusted_proxies)
@@ -114,11 +115,20 @@ class Gateway:
             self._identify(call)
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
+        call.payer = call.caller.payer
         if models.answer(call, self._tables.planner):
             return
         if call.isolated and await self._isolation.answers_itself(call):
             return
-        pending = deque(self._plan(call))  # 4. Where
+        plan = self._plan(call)  # 4. Where
+        call.allowance = self._allowances.allow(call, plan)  # 5. May it: what it may cost is held
+        try:
+            await self._attempt(call, deque(plan))
+        finally:
+            call.allowance.close()
+
+    async def _attempt(self, call: Call, pending: deque[Planned]) -> None:
+        """One target after the other, until one has answered."""
         attempt: Attempt | None = self._prepare(call, pending.popleft(), number=1)
         while attempt is not None:
             ending = await self._dispatch(call, attempt)  # 6. On record, 7. Out, 8. Through
@@ -152,10 +162,7 @@ class Gateway:
         upstream, target = planned.upstream, planned.target
         now_ms = self._clock.now_ms()
         price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
-        body = call.body
-        bound = (
-            worst_case(price.rates, len(call.exchange.request.body), body.output_cap, body.choices) if price else None
-        )
+        allowance = call.allowance
         row = OpenAttempt(
             request_id=call.request_id,
             number=number,
@@ -165,9 +172,12 @@ class Gateway:
             alias_id=self._ledger.alias_id(call.model or ""),
             target_id=self._ledger.target_id(target),
             dialect=call.dialect.value,
-            stream=body.stream,
-            bound_pico=bound,
-            multiplier_ppm=call.caller.multiplier_ppm,
+            stream=call.body.stream,
+            bound_pico=self._allowances.bound(call, price),
+            multiplier_ppm=call.payer.multiplier_ppm,
+            project_id=0 if call.payer.project_id == call.caller.project_id else call.payer.project_id,
+            balance_id=allowance.balance_id,
+            hold_pico=allowance.pico,
         )
         serving = serving or self._choose(call, upstream.name)
         return Attempt(planned, serving, price, row, self._time(), fresh, second)
@@ -262,6 +272,7 @@ class Gateway:
             secrets=attempt.upstream.secrets,
         )
         call.cost_pico = booked.cost_pico
+        call.allowance.settled(booked)
         self._metrics.settled(attempt.planned.target, booked)
         self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.address)
         return self._ledger.settle(booked)

@@ -88,7 +88,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     with refusals_told(home):
         tables = Tables(home, accept_clock=accept_clock)
     worker = home.workers.register(listen, admin, version("opsconsole"))
-    ledger = Ledger(home.database, home.clock, worker)
+    ledger = Ledger(home.database, home.clock, worker, spending=home.spending)
     if lost := ledger.recover():
         log.warning("attempts of a dead process closed as lost", attempts=lost)
     ledger.start(asyncio.get_running_loop())

@@ -61,7 +61,8 @@ def settlement(
         first_content_ms=None if ending.first_content_at is None else _ms(ending.first_content_at - began),
         price_id=price.id if price and cost_pico is not None else None,
         cost_pico=cost_pico,
-        charge_pico=_charge(outcome, cost_pico, attempt.multiplier_ppm),
+        charge_pico=(charged := _charge(outcome, cost_pico, attempt)),
+        doubt_pico=_doubt(attempt, cost_pico, charged),
         error_code="client_left" if left and code is None else code,
         error_text=scrub(text, secrets) if text else text,
         provider_request_id=_harmless(metered.provider_request_id, secrets) if metered else None,
@@ -96,10 +97,20 @@ def _cost(ending: Ending, usage: Usage, price: Price | None) -> int | None:
     return cost(price.rates, usage) if price else None
 
 
-def _charge(outcome: Outcome, cost_pico: int | None, multiplier_ppm: int) -> int | None:
+def _charge(outcome: Outcome, cost_pico: int | None, attempt: OpenAttempt) -> int | None:
+    """What goes beyond what was held for the attempt is not the customer's."""
     if outcome is Outcome.FAILED:
         return 0
-    return None if cost_pico is None else charge(cost_pico, multiplier_ppm)
+    if cost_pico is None:
+        return None
+    charged = charge(cost_pico, attempt.multiplier_ppm)
+    return charged if attempt.hold_pico is None else min(charged, attempt.hold_pico)
+
+
+def _doubt(attempt: OpenAttempt, cost_pico: int | None, charged: int | None) -> int | None:
+    """What the attempt cost, or at most may have cost, beyond what is charged for it."""
+    worst = attempt.bound_charge_pico if cost_pico is None else charge(cost_pico, attempt.multiplier_ppm)
+    return None if worst is None else max(0, worst - (charged or 0))
 
 
 def _harmless(identifier: str | None, secrets: tuple[str, ...]) -> str | None:

@@ -20,6 +20,7 @@ from keyvault.domain.vault import Compartment, Upstream
 from keyvault.errors import Tampered
 from keyvault.home import Home
 from keyvault.keys.directory import Directory
+from keyvault.metering.accounts import Accounts
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 
 _CALLERS: Final = frozenset(["keys", "projects", "customers", "gateway"])
 _UPSTREAMS: Final = frozenset(["upstreams", "credentials"])
+_MONEY: Final = frozenset(["budgets", "balances", "limits"])
 
 
 class Tables:
@@ -67,6 +69,8 @@ class Tables:
         self._revision = self._read_routes()
         self._renew_planner()
         self.prices = self._read_prices()
+        self.accounts = Accounts()
+        self._renew_accounts()
 
     def refresh(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read.
@@ -104,7 +108,7 @@ class Tables:
 
     def _read_again(self, found: Epochs, again: Set[str]) -> None:
         """Read what its epoch, or a distrust of one of its tables, says is not what it was."""
-        keys, upstreams, revisions, prices = found
+        keys, upstreams, revisions, prices, money = found
         if again & _CALLERS:
             self.directory.load()
         if keys != self._seen[0] or again & _CALLERS:
@@ -120,6 +124,8 @@ class Tables:
         with contextlib.suppress(Tampered):
             if prices != self._seen[3] or "prices" in again:
                 self.prices = self._read_prices()
+        if money != self._seen[4] or again & _MONEY:
+            self._renew_accounts()
 
     def serving(self) -> list[Upstream]:
         """The upstreams that can serve now."""
@@ -160,6 +166,11 @@ class Tables:
         with self._home.database.snapshot() as tx:
             self.suspended = switch.suspended(tx) or bool(self.guard.doubted(tx, "gateway"))
             """Whether the operator stopped everybody."""
+
+    def _renew_accounts(self) -> None:
+        with self._home.database.snapshot() as tx:
+            doubted = {name: self.guard.doubted(tx, name) for name in _MONEY}
+            self.accounts.renew(tx, self._home.clock.now_ms(), doubted)
 
     def _renew_planner(self) -> None:
         self.planner = Planner(self._revision.routes, self._known, self._home.settings.default_upstream)

@@ -30,6 +30,7 @@ _CHANGED = (
             "admitted"
         ),
         projects.c.name.label("project"),
+        customers.c.id.label("customer_id"),
         customers.c.name.label("customer"),
         customers.c.multiplier_ppm,
         key_generations.c.number,
@@ -119,6 +120,7 @@ def _token(row: sa.Row[Any], policy: Policy) -> UsableToken:
             key_name=row.name,
             public_id=row.public_id,
             generation=row.number,
+            customer_id=row.customer_id,
             customer=row.customer,
             project=row.project,
             project_id=row.project_id,

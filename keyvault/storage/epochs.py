@@ -18,14 +18,14 @@ from keyvault.errors import Unavailable
 from keyvault.storage.engine import Database, Transaction, sqlite_module
 from keyvault.storage.schema import epochs
 
-Aggregate = Literal["keys", "upstreams", "routes", "prices"]
-AGGREGATES: Final[tuple[Aggregate, ...]] = ("keys", "upstreams", "routes", "prices")
-Epochs = tuple[int, int, int, int]
+Aggregate = Literal["keys", "upstreams", "routes", "prices", "money"]
+AGGREGATES: Final[tuple[Aggregate, ...]] = ("keys", "upstreams", "routes", "prices", "money")
+Epochs = tuple[int, int, int, int, int]
 """The epochs of `AGGREGATES`, in that order."""
 
 POLL_SECONDS: Final = 0.25
 _CHANNEL: Final = "gwctl_epochs"
-_SQL: Final = 'SELECT "keys", upstreams, routes, prices FROM epochs WHERE id = 1'
+_SQL: Final = 'SELECT "keys", upstreams, routes, prices, money FROM epochs WHERE id = 1'
 STATEMENT_TIMEOUT_MS: Final = 2_000
 BUSY_TIMEOUT_MS: Final = 200
 """A reader hardly ever waits on SQLite; where it must, every client of the process waits with it."""
@@ -42,8 +42,8 @@ def bump(tx: Transaction, aggregate: Aggregate) -> int:
 
 
 def current(tx: Transaction) -> Epochs:
-    row = tx.execute(sa.select(epochs.c["keys"], epochs.c.upstreams, epochs.c.routes, epochs.c.prices)).one()
-    return (row[0], row[1], row[2], row[3])
+    row = tx.execute(sa.select(*(epochs.c[name] for name in AGGREGATES))).one()
+    return (row[0], row[1], row[2], row[3], row[4])
 
 
 class EpochReader(Protocol):

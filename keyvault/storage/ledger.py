@@ -13,17 +13,20 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
 from functools import cache, partial
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from keyvault.errors import GatewayError, Unavailable
+from keyvault.storage.balances import Taken
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import (
     SUMS,
     aliases,
     attempts,
+    balance_spending,
     ledger_changes,
     objects,
     open_attempts,
@@ -84,7 +87,7 @@ class Transaction:
         self._statements.delete_open.run(self._cursor, keys)
 
     def add_totals(self, minute: Sequence[Row], quarter: Sequence[Row], day: Sequence[Row]) -> None:
-        """Rows of (bucket, key id, alias id, target id, *SUMS), no two of one table with the same first four."""
+        """Rows of (bucket, key id, alias id, target id, project id, *SUMS), no two of a table with the same ids."""
         for upsert, rows in zip(self._statements.upsert_totals, (minute, quarter, day), strict=True):
             upsert.run(self._cursor, rows)
 
@@ -92,6 +95,14 @@ class Transaction:
         """Say of pending work at a provider that it is booked; False where it is not pending."""
         self._run(self._statements.update_object, {"of_object": object_id, "of_upstream": upstream})
         return bool(self._cursor.rowcount)
+
+    def spending(self, balance_ids: Sequence[int]) -> list[Taken]:
+        """What was taken from balances so far; nobody else changes it before the transaction ends."""
+        found = [row for each in balance_ids for row in self._all(self._statements.select_spending, {"of": each})]
+        return [Taken(row[0], row[1], row[2], row[3], None if row[4] is None else bytes(row[4])) for row in found]
+
+    def set_spending(self, rows: Sequence[Taken]) -> None:
+        self._statements.upsert_spending.run(self._cursor, [astuple(row) for row in rows])
 
     def mark(self, worker: str) -> None:
         """Count one more transaction of this worker."""
@@ -218,6 +229,11 @@ class _Statements:
         tables = (totals_minute, totals_quarter, totals_day)
         self.upsert_totals = [Statement(_adding(insert(table), table, SUMS), dialect) for table in tables]
         self.upsert_change = Statement(_adding(insert(ledger_changes), ledger_changes, ("changes",)), dialect)
+        taken = insert(balance_spending).values({c.name: sa.bindparam(c.name) for c in balance_spending.c})
+        changes = {name: taken.excluded[name] for name in ("version", "charged_pico", "doubt_pico", "mac")}
+        taken = taken.on_conflict_do_update(index_elements=["balance_id"], set_=changes)
+        self.upsert_spending = Statement(taken, dialect)
+        self.select_spending = _spending(is_sqlite).compile(dialect=dialect)
         self.select_orphans = _orphans(is_sqlite).compile(dialect=dialect)
         self.select_last = _last().compile(dialect=dialect)
         self.update_final = _finish().compile(dialect=dialect)
@@ -275,6 +291,11 @@ def _orphans(is_sqlite: bool) -> sa.Select[Any]:
         alive = sa.select(workers.c.id).where(workers.c.heartbeat_ms >= sa.bindparam("alive", type_=sa.BigInteger))
         found = found.where(open_attempts.c.worker.not_in(alive))
     return found.limit(sa.bindparam("top", type_=sa.Integer))
+
+
+def _spending(is_sqlite: bool) -> sa.Select[Any]:
+    found = sa.select(balance_spending).where(balance_spending.c.balance_id == sa.bindparam("of", type_=sa.BigInteger))
+    return found if is_sqlite else found.with_for_update()
 
 
 def _last() -> sa.Select[Any]:

@@ -41,7 +41,7 @@ class Level(Enum):
 
 
 _TABLES: Final = {Level.MINUTE: totals_minute, Level.QUARTER: totals_quarter, Level.DAY: totals_day}
-_MONEY: Final = ("cost_pico", "charge_pico")
+_MONEY: Final = ("cost_pico", "charge_pico", "doubt_pico")
 _PART: Final = 10**9
 _PLAIN: Final = tuple(name for name in SUMS if not name.startswith(("first_", "total_")))
 COUNTS: Final = (*(name for name in _PLAIN if name not in _MONEY), *_MONEY)
@@ -183,6 +183,26 @@ def names(tx: Transaction) -> Names:
         aliases={r.id: r.name for r in tx.execute(sa.select(aliases))},
         targets={r.id: (r.upstream, r.model) for r in tx.execute(sa.select(targets))},
     )
+
+
+class KeyOwner(NamedTuple):
+    """Whose a key is."""
+
+    project_id: int
+    env: str
+
+
+def key_owners(tx: Transaction) -> Mapping[int, KeyOwner]:
+    """By key id."""
+    return {
+        row.id: KeyOwner(row.project_id, row.env)
+        for row in tx.execute(sa.select(keys.c.id, keys.c.project_id, keys.c.env))
+    }
+
+
+def project_owners(tx: Transaction) -> Mapping[int, int]:
+    """Customer ids by project id."""
+    return {row.id: row.customer_id for row in tx.execute(sa.select(projects.c.id, projects.c.customer_id))}
 
 
 def _tags(row: Any) -> tuple[str, ...]:

@@ -61,8 +61,10 @@ epochs = Table(
     _count("upstreams"),
     _count("routes"),
     _count("prices"),
+    _count("money"),
 )
-"""One row (id 1). A column grows with each change of that aggregate; running proxies compare it on every request."""
+"""One row (id 1). A column grows with each change of that aggregate; running proxies compare it on every request.
+`money`: budgets, balances and limits."""
 
 customers = Table(
     "customers",
@@ -287,8 +289,14 @@ open_attempts = Table(
     Column("stream", SmallInteger, nullable=False),
     Column("bound_pico", Pico),
     Column("multiplier_ppm", BigInteger, nullable=False),
+    Column("project_id", Id, nullable=False, server_default="0"),
+    Column("balance_id", Id),
+    Column("hold_pico", Pico),
+    Column("tags", Text),
     sqlite_with_rowid=False,
 )
+"""`project_id`: who pays, 0 where it is the key's own project. `hold_pico`: what was held for it, at the customer's
+price; `balance_id`: the balance it was held on. `tags`: the request's own, as JSON."""
 
 attempts = Table(
     "attempts",
@@ -324,10 +332,16 @@ attempts = Table(
     Column("error_code", Text),
     Column("error_text", Text),
     Column("provider_request_id", Text),
+    Column("project_id", Id, nullable=False, server_default="0"),
+    Column("balance_id", Id),
+    Column("hold_pico", Pico),
+    Column("doubt_pico", Pico),
+    Column("tags", Text),
     sqlite_with_rowid=False,
 )
 """Immutable, but for `final`: recovery sets it on an attempt that turned out to be the last. Request ids sort by time,
-so the primary key pages newest first and cuts by age without another index."""
+so the primary key pages newest first and cuts by age without another index. `doubt_pico`: what nobody is charged for
+and the provider may have taken all the same; counted against hard budgets and balances."""
 
 SUMS: Final = (
     "requests",
@@ -341,6 +355,7 @@ SUMS: Final = (
     "reasoning",
     "cost_pico",
     "charge_pico",
+    "doubt_pico",
     "unknown_cost",
     "free",
     "basis_unknown",
@@ -362,6 +377,7 @@ def _totals(name: str) -> Table:
         Column("key_id", Id, primary_key=True),
         Column("alias_id", Id, primary_key=True),
         Column("target_id", Id, primary_key=True),
+        Column("project_id", Id, primary_key=True, server_default="0"),
         *(_count(s) for s in SUMS),
         sqlite_with_rowid=False,
     )
@@ -371,7 +387,7 @@ totals_minute = _totals("totals_minute")
 totals_quarter = _totals("totals_quarter")
 totals_day = _totals("totals_day")
 """`bucket`: minutes, quarters of an hour, or UTC days, since the epoch. Minutes are kept for some days only; quarters
-make any time zone's day exact; days make long reports quick."""
+make any time zone's day exact; days make long reports quick. `project_id`: as in `open_attempts`."""
 
 ledger_changes = Table(
     "ledger_changes",
@@ -427,9 +443,13 @@ alerts = Table(
     Column("last_ms", Ms, nullable=False),
     Column("count", Integer, nullable=False, server_default="1"),
     Column("resolved_ms", Ms),
+    Column("sent_ms", Ms),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("due_ms", Ms),
     Index("ix_alerts_open", "kind", "scope", "resolved_ms"),
 )
-"""What an operator should know. One that is still open is counted again instead of added again."""
+"""What an operator should know. One that is still open is counted again instead of added again. `sent_ms`: when the
+webhook took it; `tries`, `due_ms`: how often it did not, and when to try again."""
 
 objects = Table(
     "objects",
@@ -452,6 +472,111 @@ objects = Table(
 )
 """Who owns what is stored at a provider. `parent`: the object it lies below. `state`: `stored`, or `pending` work that
 is metered when it is `settled`; `due_ms`: when to ask about it next."""
+
+budgets = Table(
+    "budgets",
+    metadata,
+    _id(),
+    Column("scope_kind", Text, nullable=False),
+    Column("scope_id", Id, nullable=False),
+    Column("model", Text, nullable=False, server_default=""),
+    Column("env", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("zone", Text, nullable=False, server_default="UTC"),
+    Column("amount_pico", Pico, nullable=False),
+    Column("hard", SmallInteger, nullable=False),
+    Column("thresholds", Text, nullable=False, server_default="[]"),
+    Column("created_ms", Ms, nullable=False),
+    *_vouched(),
+    UniqueConstraint("scope_kind", "scope_id", "model", "env", "period"),
+    sqlite_autoincrement=True,
+)
+"""`scope_kind`: customer, project or key. `model`: a pattern of aliases, empty for all. `thresholds`: percents, as
+JSON."""
+
+limits = Table(
+    "limits",
+    metadata,
+    _id(),
+    Column("scope_kind", Text, nullable=False),
+    Column("scope_id", Id, nullable=False),
+    Column("model", Text, nullable=False, server_default=""),
+    Column("rpm", BigInteger),
+    Column("tpm", BigInteger),
+    Column("parallel", Integer),
+    Column("created_ms", Ms, nullable=False),
+    *_vouched(),
+    UniqueConstraint("scope_kind", "scope_id", "model"),
+    sqlite_autoincrement=True,
+)
+"""Requests a minute, tokens a minute, requests at once; NULL: not limited."""
+
+balances = Table(
+    "balances",
+    metadata,
+    _id(),
+    Column("scope_kind", Text, nullable=False),
+    Column("scope_id", Id, nullable=False),
+    Column("env", Text, nullable=False),
+    Column("funded_pico", Pico, nullable=False, server_default="0"),
+    Column("entries", Integer, nullable=False, server_default="0"),
+    Column("head", LargeBinary),
+    Column("low_pico", Pico),
+    Column("created_ms", Ms, nullable=False),
+    *_vouched(),
+    UniqueConstraint("scope_kind", "scope_id", "env"),
+    sqlite_autoincrement=True,
+)
+"""Prepaid money of a customer or a project. `funded_pico`, `entries`, `head`: sum, number and last digest of its
+entries, so that the seal of this row vouches for them. `low_pico`: below it an alert is raised."""
+
+balance_entries = Table(
+    "balance_entries",
+    metadata,
+    Column("balance_id", Id, ForeignKey("balances.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at_ms", Ms, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount_pico", Pico, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Append-only; each digest is over the one before it."""
+
+balance_spending = Table(
+    "balance_spending",
+    metadata,
+    Column("balance_id", Id, ForeignKey("balances.id"), primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    Column("charged_pico", Pico, nullable=False),
+    Column("doubt_pico", Pico, nullable=False),
+    Column("mac", LargeBinary),
+    sqlite_with_rowid=False,
+)
+"""What was taken from a balance so far, written by the ledger with every settlement. `mac`: under the vault's key for
+spending, over balance, version and amounts."""
+
+purse = Table(
+    "purse",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("worker", Text, nullable=False, server_default=""),
+    _count("taken_ms"),
+)
+"""One row (id 1): the worker that may spend from hard budgets and balances; there is one at a time."""
+
+affinities = Table(
+    "affinities",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("target_id", Id, nullable=False),
+    Column("at_ms", Ms, nullable=False),
+    Index("ix_affinities_at_ms", "at_ms"),
+    sqlite_with_rowid=False,
+)
+"""Which target made a piece of conversation state that only it can read; by digest, never the state itself."""
 
 audit = Table(
     "audit",

@@ -17,11 +17,14 @@ from keyvault.domain.keys import KeyState
 from keyvault.errors import Tampered
 from keyvault.storage.engine import Transaction, touched_rows
 from keyvault.storage.schema import (
+    balances,
+    budgets,
     credentials,
     customers,
     gateway,
     key_generations,
     keys,
+    limits,
     prices,
     projects,
     revisions,
@@ -79,6 +82,11 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
         ("upstream_id", "label", "state", "weight", "record_id", "until_ms"),
     ),
     "revisions": Vouched(revisions, ("created_ms", "snapshot"), identity="number"),
+    "budgets": Vouched(
+        budgets, ("scope_kind", "scope_id", "model", "env", "period", "zone", "amount_pico", "hard", "thresholds")
+    ),
+    "limits": Vouched(limits, ("scope_kind", "scope_id", "model", "rpm", "tpm", "parallel")),
+    "balances": Vouched(balances, ("scope_kind", "scope_id", "env", "funded_pico", "entries", "head", "low_pico")),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
 }
 """By table name. Last-used times, notes and epochs are left out: they change by themselves and decide nothing."""

@@ -8,6 +8,8 @@ from keyvault.storage.seals import SealedRow
 
 _NOUNS: Final = {"keys": "key", "customers": "customer", "projects": "project", "upstreams": "upstream"}
 
+_OF_SCOPES: Final = {"budgets": "budget", "limits": "limit", "balances": "balance"}
+
 
 def described(row: SealedRow) -> str:
     """A row in plain words, such as `key ci-bot`."""
@@ -18,6 +20,8 @@ def described(row: SealedRow) -> str:
         return "the switch that suspends everybody"
     if row.name == "credentials":
         return f"credential {fields['label']} (number {row.id})"
+    if row.name in _OF_SCOPES:
+        return f"{_OF_SCOPES[row.name]} number {row.id} of {fields['scope_kind']} number {fields['scope_id']}"
     if row.name == "prices":
         return f"the price of {fields['model']} (number {row.id})"
     return f"revision {row.id} of the routes"

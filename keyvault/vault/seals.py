@@ -93,6 +93,12 @@ class Seals:
             self._keys = opened, SealKeys.of(opened.access)
         return self._keys[1]
 
+    def spending_key(self) -> bytes:
+        """The key by which the ledger vouches for what was taken from balances. Raises `Locked`."""
+        self.open()
+        assert self.keys is not None
+        return self.keys.spending
+
     def guard(self) -> Guard:
         """A fresh memory of which rows may be acted by. Raises `Locked`."""
         from keyvault.vault.guard import Guard

@@ -80,6 +80,7 @@ def test_a_caller_is_known_with_all_a_request_is_decided_by(house: House) -> Non
         key_name="ci-bot",
         public_id=key.public_id,
         generation=1,
+        customer_id=2,
         customer="acme",
         project="web",
         project_id=2,

@@ -23,7 +23,7 @@ def test_a_failed_write_leaves_nothing(database: Database) -> None:
         epochs.bump(tx, "keys")
         _ = 1 // 0
     with database.read() as tx:
-        assert epochs.current(tx) == (0, 0, 0, 0)
+        assert epochs.current(tx) == (0, 0, 0, 0, 0)
 
 
 def test_each_epoch_grows_alone(database: Database) -> None:
@@ -31,7 +31,7 @@ def test_each_epoch_grows_alone(database: Database) -> None:
         assert epochs.bump(tx, "routes") == 1
         assert epochs.bump(tx, "routes") == 2
     with database.read() as tx:
-        assert epochs.current(tx) == (0, 0, 2, 0)
+        assert epochs.current(tx) == (0, 0, 2, 0, 0)
 
 
 def test_the_migrations_make_exactly_the_schema(database: Database) -> None:

@@ -62,7 +62,7 @@ def test_filling_twice_changes_nothing(book: Prices, database: Database, clock: 
     assert book.fill(catalogue(listed("gpt-5", 1, clock), listed("gpt-4", 2, clock))) == Filled(0, 2, "list 1")
     with database.read() as tx:
         assert tx.execute(sa.select(sa.func.count()).select_from(prices)).scalar_one() == 2
-        assert epochs.current(tx) == (0, 0, 0, 1)
+        assert epochs.current(tx) == (0, 0, 0, 1, 0)
         assert tx.execute(sa.select(audit.c.action)).scalars().all() == ["prices.update"]
 
 

@@ -209,7 +209,8 @@ class Settling:
         return Line(counted, target, self._ledger.alias_id(counted.model), self._ledger.target_id(target), price)
 
     def _booked(self, found: StoredObject, lines: Sequence[Line], end: End, multiplier: int) -> bool:
-        return deferred.book(self._database, self._clock, self._worker, found, lines, end, multiplier)
+        spending = self._ledger.spending
+        return deferred.book(self._database, self._clock, self._worker, found, lines, end, multiplier, spending)
 
 
 def _next(found: StoredObject, now_ms: int) -> int:

@@ -1,0 +1,195 @@
+"""What may still be spent: budgets and balances of one worker in memory, exact, with what is held meanwhile.
+
+The memory decides and the ledger is its log: a hold is taken before an attempt is put on record, turned into what was
+charged when it is settled, and given back when the request has ended. Started anew, the memory is read from totals
+(budgets) and from what the ledger booked (balances); holds end with the process. All of it is for the event loop's
+thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from keyvault.domain.balances import Balance
+from keyvault.domain.budgets import Budget
+from keyvault.domain.scopes import Payer, ScopeKind, ScopeRef
+from keyvault.metering.spent import spent_in
+from keyvault.storage import balances, budgets
+from keyvault.storage.engine import Transaction
+
+_REMEMBERED = 10_000
+"""Which accounts apply to whom, kept for so many; clients name models freely, so the memory is bounded."""
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """A budget in one of its periods, or a balance."""
+
+    of: Budget | Balance
+    limit_pico: int
+    spent_pico: int = 0
+    """Charged and in doubt."""
+    held_pico: int = 0
+    from_ms: int = 0
+    until_ms: int | None = None
+    """The first millisecond after its period; None: it has no end."""
+
+    @property
+    def hard(self) -> bool:
+        return not isinstance(self.of, Budget) or self.of.hard
+
+    @property
+    def available_pico(self) -> int:
+        return self.limit_pico - self.spent_pico - self.held_pico
+
+
+class Shortage(Exception):
+    """An account does not cover what was to be held."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(str(account.of.scope))
+        self.account = account
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """Money reserved for one request on every account that applies to it."""
+
+    accounts: Sequence[Account]
+    pico: int = 0
+
+    def grow_to(self, pico: int) -> None:
+        """Hold so much. Raises `Shortage`, the one with the least available, and then holds what it held."""
+        more = pico - self.pico
+        if more <= 0:
+            return
+        hard = [account for account in self.accounts if account.hard]
+        if short := [account for account in hard if account.available_pico < more]:
+            raise Shortage(min(short, key=lambda account: account.available_pico))
+        self._add(more)
+
+    def available_pico(self) -> int | None:
+        """The most that may be held, what is held already included; None where nothing bounds it."""
+        least = min((account.available_pico for account in self.accounts if account.hard), default=None)
+        return None if least is None else least + self.pico
+
+    def spend(self, pico: int) -> None:
+        """Turn part of the hold into what was spent; what goes beyond the hold is spent all the same."""
+        for account in self.accounts:
+            account.spent_pico += pico
+        self._add(-min(pico, self.pico))
+
+    def release(self) -> None:
+        """The request has ended: nothing is held for it any more."""
+        self._add(-self.pico)
+
+    def _add(self, pico: int) -> None:
+        self.pico += pico
+        for account in self.accounts:
+            account.held_pico += pico
+
+
+@dataclass(slots=True)
+class _Rules:
+    """The budgets and the balance of one scope."""
+
+    budgets: list[Budget] = field(default_factory=list)
+    balances: dict[str, Balance] = field(default_factory=dict)
+    """By environment."""
+
+
+class Accounts:
+    """Every account of a worker."""
+
+    def __init__(self) -> None:
+        self._rules: dict[tuple[ScopeKind, int], _Rules] = {}
+        self._budgets: dict[int, Account] = {}
+        self._balances: dict[int, Account] = {}
+        self._applying: dict[tuple[int, int, int, str, str], tuple[Sequence[Budget], Balance | None]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._rules)
+
+    @property
+    def every(self) -> Iterable[Account]:
+        return (*self._budgets.values(), *self._balances.values())
+
+    def renew(self, tx: Transaction, now_ms: int, doubted: Mapping[str, set[int]] | None = None) -> None:
+        """Read budgets and balances. What was spent is read for those that are new here, and for those whose period
+        has become another; of the others the memory knows better. `doubted`: ids by table that nobody vouches for;
+        such an account covers nothing."""
+        bad = doubted or {}
+        rules: dict[tuple[ScopeKind, int], _Rules] = {}
+        known = budgets.every(tx)
+        fresh = [budget for budget in known if not self._goes_on(budget, now_ms)]
+        spent = spent_in(tx, fresh, now_ms)
+        self._budgets = {budget.id: self._account(budget, spent, now_ms) for budget in known}
+        for budget in known:
+            _rules_of(rules, budget.scope).budgets.append(budget)
+            if budget.id in bad.get("budgets", ()):
+                self._budgets[budget.id].limit_pico = 0
+        funded = {}
+        for balance in balances.every(tx):
+            account = self._balances.get(balance.id) or Account(balance, 0, balance.charged_pico + balance.doubt_pico)
+            account.of = balance
+            account.limit_pico = 0 if balance.id in bad.get("balances", ()) else balance.funded_pico
+            funded[balance.id] = account
+            _rules_of(rules, balance.scope).balances[balance.env] = balance
+        self._balances, self._rules = funded, rules
+        self._applying.clear()
+
+    def applying(self, payer: Payer, key_id: int, env: str, model: str, now_ms: int) -> tuple[Account, ...]:
+        """The accounts that a request draws on: every budget of its key, project and customer, and the balance of the
+        project or else of the customer."""
+        if not self._rules:
+            return ()
+        who = (key_id, payer.project_id, payer.customer_id, env, model)
+        found = self._applying.get(who)
+        if found is None:
+            if len(self._applying) >= _REMEMBERED:
+                self._applying.clear()
+            found = self._applying[who] = self._find(*who)
+        ruled, balance = found
+        accounts = [self._current(budget, now_ms) for budget in ruled]
+        if balance is not None:
+            accounts.append(self._balances[balance.id])
+        return tuple(accounts)
+
+    def _find(
+        self, key_id: int, project_id: int, customer_id: int, env: str, model: str
+    ) -> tuple[Sequence[Budget], Balance | None]:
+        scopes = ((ScopeKind.KEY, key_id), (ScopeKind.PROJECT, project_id), (ScopeKind.CUSTOMER, customer_id))
+        rules = [self._rules[scope] for scope in scopes if scope in self._rules]
+        ruled = [b for each in rules for b in each.budgets if b.env == env and b.covers(model)]
+        return ruled, next((each.balances[env] for each in rules if env in each.balances), None)
+
+    def _current(self, budget: Budget, now_ms: int) -> Account:
+        account = self._budgets[budget.id]
+        if account.until_ms is not None and now_ms >= account.until_ms:
+            account = self._budgets[budget.id] = _opened(budget, 0, now_ms)  # nothing was spent in it before now
+        return account
+
+    def _goes_on(self, budget: Budget, now_ms: int) -> bool:
+        account = self._budgets.get(budget.id)
+        if account is None or not isinstance(account.of, Budget):
+            return False
+        same = (account.of.period, account.of.zone, account.of.model) == (budget.period, budget.zone, budget.model)
+        return same and (account.until_ms is None or now_ms < account.until_ms)
+
+    def _account(self, budget: Budget, spent: Mapping[int, int], now_ms: int) -> Account:
+        if budget.id in spent:
+            return _opened(budget, spent[budget.id], now_ms)
+        account = self._budgets[budget.id]
+        account.of, account.limit_pico = budget, budget.amount_pico
+        return account
+
+
+def _rules_of(rules: dict[tuple[ScopeKind, int], _Rules], scope: ScopeRef) -> _Rules:
+    return rules.setdefault((scope.kind, scope.id), _Rules())
+
+
+def _opened(budget: Budget, spent_pico: int, now_ms: int) -> Account:
+    start, end = budget.period.window(now_ms, budget.zone)
+    return Account(budget, budget.amount_pico, spent_pico, from_ms=start, until_ms=end)
