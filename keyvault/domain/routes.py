@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from keyvault.domain.names import check_model, check_name
 from keyvault.errors import UsageError
@@ -28,12 +31,85 @@ def parse_target(text: str) -> Target:
     return Target(check_name("upstream", upstream), check_model(model))
 
 
+class Failure(StrEnum):
+    """Kinds of failure that a route may try again, on the same target or the next."""
+
+    CONNECT = "connect"
+    """No connection: refused, unreachable, TLS."""
+    TIMEOUT = "timeout"
+    """No content in time, or silence in the middle of an answer that was not yet begun."""
+    BROKEN = "broken"
+    """The connection ended, or what came was no answer."""
+    OVERLOADED = "overloaded"
+    """408, 409, 429, 529, and what else says: later."""
+    SERVER = "server"
+    """Any other 5xx."""
+    REFUSED = "refused"
+    """401, 402, 403: the provider refuses the gateway's own account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds; None: as the settings say."""
+
+    connect: float | None = None
+    first_content: float | None = None
+    idle: float | None = None
+    total: float | None = None
+    """Over all attempts of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """What is tried again, before anything of an answer was sent on."""
+
+    on: frozenset[Failure] = frozenset(Failure)
+    """Failures after which another try is made."""
+    same_target: int = 0
+    """How often the same target is tried again before the next one is."""
+    backoff: float = 0.25
+    """Seconds before the first try on the same target; doubled each time, with jitter."""
+    longest_wait: float = 5.0
+    """The longest back-off, and the longest `Retry-After` that is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A target of a route, with what is special about it there."""
+
+    target: Target
+    weight: int = 1
+    """Its share of the traffic beside the other targets of the same rank; 0: none but what is pinned or bound to it."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the request body where the client gave none."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the request body whatever the client gave; None takes the field out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An alias and its targets: the first serves, the others are fallbacks in order."""
+    """What serves an alias. An alias may be a pattern such as `gpt-*`; `*` is the default route."""
 
     alias: str
-    targets: tuple[Target, ...]
+    primary: tuple[Choice, ...]
+    """One of them serves, by weight."""
+    fallbacks: tuple[Choice, ...] = ()
+    """Tried in order when it fails, after the other primary ones."""
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    affinity: bool = True
+    """Conversation state goes back to the target that made it."""
+
+    @classmethod
+    def of(cls, alias: str, targets: Sequence[Target]) -> Route:
+        """The plainest route: the first target serves, the others are fallbacks in order."""
+        first, *others = map(Choice, targets)
+        return cls(alias, (first,), tuple(others))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All of them, in the order in which they are listed."""
+        return tuple(choice.target for choice in (*self.primary, *self.fallbacks))
 
 
 @dataclass(frozen=True, slots=True)

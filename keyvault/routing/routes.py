@@ -45,7 +45,7 @@ class Routes:
             raise UsageError(f"route {alias} needs a target", hint=f"gwctl routes set {alias} UPSTREAM/MODEL")
         with self._database.change() as tx:
             current = rows.current(tx)
-            route = Route(alias, _known(tx, targets))
+            route = Route.of(alias, _known(tx, targets))
             if route in current.routes:
                 return current
             others = [r for r in current.routes if r.alias != alias]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
 from keyvault.clock import from_ms
-from keyvault.domain.routes import Revision, Route, Target
+from keyvault.domain.routes import Choice, Failure, Retries, Revision, Route, Target, Timeouts
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import revisions
 from keyvault.storage.seals import added
@@ -34,12 +35,7 @@ def newest_number(tx: Transaction) -> int:
 
 
 def insert(tx: Transaction, revision: Revision, created_ms: int) -> None:
-    snapshot = {
-        "routes": [
-            {"alias": route.alias, "targets": [{"upstream": t.upstream, "model": t.model} for t in route.targets]}
-            for route in revision.routes
-        ]
-    }
+    snapshot = {"routes": [_written(route) for route in revision.routes]}
     row = {
         "number": revision.number,
         "created_ms": created_ms,
@@ -55,8 +51,46 @@ def _revision(row: sa.Row[Any]) -> Revision:
         number=row.number,
         created_at=from_ms(row.created_ms),
         actor=row.actor,
-        routes=tuple(
-            Route(stored["alias"], tuple(Target(t["upstream"], t["model"]) for t in stored["targets"]))
-            for stored in json.loads(row.snapshot)["routes"]
-        ),
+        routes=tuple(_route(stored) for stored in json.loads(row.snapshot)["routes"]),
     )
+
+
+def _written(route: Route) -> dict[str, Any]:
+    """A route as JSON; what is as usual is left out."""
+    usual = Route(route.alias, ())
+    written: dict[str, Any] = {"alias": route.alias, "targets": list(map(_written_choice, route.primary))}
+    written["fallbacks"] = list(map(_written_choice, route.fallbacks))
+    if route.timeouts != usual.timeouts:
+        written["timeouts"] = {name: value for name, value in asdict(route.timeouts).items() if value is not None}
+    if route.retries != usual.retries:
+        written["retries"] = {**asdict(route.retries), "on": sorted(route.retries.on)}
+    return written if route.affinity else {**written, "affinity": False}
+
+
+def _written_choice(choice: Choice) -> dict[str, Any]:
+    written: dict[str, Any] = {"upstream": choice.target.upstream, "model": choice.target.model}
+    if choice.weight != 1:
+        written["weight"] = choice.weight
+    told = {"defaults": choice.defaults, "overrides": choice.overrides}
+    return written | {name: dict(fields) for name, fields in told.items() if fields}
+
+
+def _route(stored: dict[str, Any]) -> Route:
+    """The first snapshots have one list of targets: the first served, the others were fallbacks."""
+    choices = [_choice(each) for each in stored["targets"]]
+    if "fallbacks" not in stored:
+        return Route(stored["alias"], tuple(choices[:1]), tuple(choices[1:]))
+    retries = stored.get("retries", {})
+    return Route(
+        stored["alias"],
+        tuple(choices),
+        tuple(_choice(each) for each in stored.get("fallbacks", ())),
+        Timeouts(**stored.get("timeouts", {})),
+        Retries(**{**retries, "on": frozenset(map(Failure, retries["on"]))}) if retries else Retries(),
+        stored.get("affinity", True),
+    )
+
+
+def _choice(stored: dict[str, Any]) -> Choice:
+    target = Target(stored["upstream"], stored["model"])
+    return Choice(target, stored.get("weight", 1), stored.get("defaults", {}), stored.get("overrides", {}))

@@ -52,15 +52,15 @@ def test_each_change_is_a_new_revision_and_the_old_ones_stay(routes: Routes, clo
     assert routes.current() == third
     assert routes.history() == [third, second, first]
     assert routes.history(limit=1) == [third]
-    assert first.routes == (Route("smart", (GPT, LLAMA)),)
-    assert second.routes == (Route("fast", (LLAMA,)), Route("smart", (GPT, LLAMA))), "sorted by alias"
+    assert first.routes == (Route.of("smart", (GPT, LLAMA)),)
+    assert second.routes == (Route.of("fast", (LLAMA,)), Route.of("smart", (GPT, LLAMA))), "sorted by alias"
     assert second.created_at == clock.now()
     assert second.actor == audit.actor()
 
 
 def test_setting_an_alias_again_replaces_its_targets(routes: Routes) -> None:
     routes.set("smart", [GPT])
-    assert routes.set("smart", [LLAMA]).routes == (Route("smart", (LLAMA,)),)
+    assert routes.set("smart", [LLAMA]).routes == (Route.of("smart", (LLAMA,)),)
 
 
 def test_setting_what_holds_already_makes_no_revision(routes: Routes) -> None:

@@ -31,7 +31,7 @@ def upstream(name: str, *dialects: Dialect, disabled: bool = False) -> Upstream:
 
 
 def route(alias: str, *targets: str) -> Route:
-    return Route(alias, tuple(parse_target(target) for target in targets))
+    return Route.of(alias, tuple(parse_target(target) for target in targets))
 
 
 def plan(planner: Planner, model: str | None, dialect: Dialect = Dialect.CHAT, pin: Target | None = None) -> list[str]:
