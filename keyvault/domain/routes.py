@@ -107,9 +107,14 @@ class Route:
         return cls(alias, (first,), tuple(others))
 
     @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The primary ones, then the fallbacks, in the order in which they are listed."""
+        return (*self.primary, *self.fallbacks)
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         """All of them, in the order in which they are listed."""
-        return tuple(choice.target for choice in (*self.primary, *self.fallbacks))
+        return tuple(choice.target for choice in self.choices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
 from keyvault.domain.names import fold
-from keyvault.domain.routes import Route, Target
+from keyvault.domain.routes import Choice, Route, Target
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal
 
@@ -24,6 +24,8 @@ class Planned:
 
     target: Target
     upstream: Upstream
+    choice: Choice | None = None
+    """What the route says of the target; None where no route led to it."""
 
 
 class Planner:
@@ -34,7 +36,7 @@ class Planner:
         self._upstreams = {fold(upstream.name): upstream for upstream in upstreams}
         self._default_name = default_upstream
         self._default = self._choose_default(upstreams)
-        self._routes = {route.alias: self._existing(route.targets) for route in routes}
+        self._routes = {route.alias: self._existing(route.choices) for route in routes}
         self._serving = {
             planned.target.model: planned.upstream
             for chain in reversed(self._routes.values())
@@ -71,9 +73,9 @@ class Planner:
             return self._upstreams.get(fold(self._default_name))
         return upstreams[0] if len(upstreams) == 1 else None
 
-    def _existing(self, targets: Sequence[Target]) -> tuple[Planned, ...]:
-        found = ((target, self._upstreams.get(fold(target.upstream))) for target in targets)
-        return tuple(Planned(target, upstream) for target, upstream in found if upstream is not None)
+    def _existing(self, choices: Sequence[Choice]) -> tuple[Planned, ...]:
+        found = ((choice, self._upstreams.get(fold(choice.target.upstream))) for choice in choices)
+        return tuple(Planned(choice.target, upstream, choice) for choice, upstream in found if upstream is not None)
 
     def _pinned(self, pin: Target) -> tuple[Planned, ...]:
         upstream = self._upstreams.get(fold(pin.upstream))
