@@ -91,6 +91,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     ledger = Ledger(home.database, home.clock, worker, spending=home.spending)
     if lost := ledger.recover():
         log.warning("attempts of a dead process closed as lost", attempts=lost)
+        tables.count_again()  # what they may have cost is spent
     ledger.start(asyncio.get_running_loop())
     pool = Pool(connect_timeout=settings.connect_timeout, environ=home.environ)
     metrics = Metrics()

@@ -20,10 +20,12 @@ from keyvault.domain.vault import Compartment, Upstream
 from keyvault.errors import Tampered
 from keyvault.home import Home
 from keyvault.keys.directory import Directory
+from keyvault.keys.payers import Payers
 from keyvault.metering.accounts import Accounts
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
+from keyvault.proxy.noticed import Noticed
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.planner import Planner
 from keyvault.storage import credentials, epochs, objects, routes, switch
@@ -58,6 +60,7 @@ class Tables:
             environments=home.settings.environments,
             doubted=self.guard.doubted_keys,
         )
+        self.payers = Payers(home.database, self.guard.doubted)
         self.upstreams: Mapping[str, Chooser] = {}
         self.refused: dict[int, ServingUpstream] = {}
         """Credentials that a provider has refused and nobody has looked into yet, by id."""
@@ -69,8 +72,8 @@ class Tables:
         self._revision = self._read_routes()
         self._renew_planner()
         self.prices = self._read_prices()
-        self.accounts = Accounts()
-        self._renew_accounts()
+        self.noticed = Noticed()
+        self.count_again()
 
     def refresh(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read.
@@ -113,6 +116,7 @@ class Tables:
             self.directory.load()
         if keys != self._seen[0] or again & _CALLERS:
             self.directory.refresh(keys)
+            self.payers.outdated(distrusted=bool(again & _CALLERS))
             self._renew_switch()
         if upstreams != self._seen[1] or again & _UPSTREAMS:
             self._renew_upstreams()
@@ -126,6 +130,11 @@ class Tables:
                 self.prices = self._read_prices()
         if money != self._seen[4] or again & _MONEY:
             self._renew_accounts()
+
+    def count_again(self) -> None:
+        """Read what was spent anew, before the first request: nothing is held yet."""
+        self.accounts = Accounts()
+        self._renew_accounts()
 
     def serving(self) -> list[Upstream]:
         """The upstreams that can serve now."""
