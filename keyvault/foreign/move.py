@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keyvault.domain.addresses import check_base_url
+from keyvault.domain.differences import Difference
 from keyvault.domain.names import fold
 from keyvault.domain.providers import preset
 from keyvault.domain.routes import Target
@@ -19,7 +20,7 @@ from keyvault.errors import UsageError
 from keyvault.foreign.draft import Draft, DraftUpstream, LeftOut
 from keyvault.routing.routes import Routes
 from keyvault.tenants.changes import Deliver
-from keyvault.tenants.steps import Difference, Plan, Step
+from keyvault.tenants.steps import Plan, Step
 from keyvault.tenants.tenants import Tenants
 from keyvault.vault.upstream_rules import check_secret
 from keyvault.vault.upstreams import Upstreams

@@ -12,10 +12,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from keyvault.domain.documents import unknown
 from keyvault.domain.names import fold, shown
 from keyvault.errors import ConfigurationError
 from keyvault.tenants import fields
-from keyvault.tenants.fields import KEY_FIELDS, Table, unknown
+from keyvault.tenants.fields import KEY_FIELDS, Table
 from keyvault.tenants.wanted import Wanted, WantedKey
 
 NAME: Final = "name"

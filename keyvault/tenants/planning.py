@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from keyvault.domain.differences import differences
+from keyvault.domain.documents import located
 from keyvault.domain.keys import DEFAULT_PROJECT, PPM, Customer, Key, KeyState, Project, Unchanged
 from keyvault.domain.names import fold, not_found, split_project
 from keyvault.errors import Conflict, GatewayError
@@ -21,8 +23,7 @@ from keyvault.storage import keys as key_rows
 from keyvault.storage.engine import Transaction
 from keyvault.tenants import described
 from keyvault.tenants.changes import Changes
-from keyvault.tenants.fields import located
-from keyvault.tenants.steps import Plan, Step, differences
+from keyvault.tenants.steps import Plan, Step
 from keyvault.tenants.wanted import Wanted, WantedCustomer, WantedKey, WantedProject
 
 T = TypeVar("T")

@@ -6,28 +6,17 @@ wrong; the steps of a plan are carried out in the transaction that it was made i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
+from keyvault.domain.differences import Change
 from keyvault.storage.engine import Transaction
 
 
-class Difference(NamedTuple):
-    """A field that becomes another. `old` is None for what is new."""
-
-    field: str
-    old: Any
-    new: Any
-
-
 @dataclass(frozen=True, slots=True)
-class Step:
-    sign: str
-    """`+`, `~` or `-`."""
-    scope: str
-    """Such as `key:ci-bot`."""
-    differences: tuple[Difference, ...] = ()
+class Step(Change):
+    """A change, and what makes it."""
+
     do: Callable[[Transaction], None] = field(default=lambda tx: None, repr=False)
     needs_secret: bool = False
     """A key that is made, whose new secret somebody must receive."""
@@ -51,8 +40,3 @@ class Plan:
     def same_as(self, other: Plan) -> bool:
         """Whether both do the same things to the same, in the same order."""
         return [(s.sign, s.scope) for s in self.steps] == [(s.sign, s.scope) for s in other.steps]
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """The fields that differ between two descriptions, in the order of the new one."""
-    return tuple(Difference(name, old.get(name), value) for name, value in new.items() if old.get(name) != value)

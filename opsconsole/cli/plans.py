@@ -16,9 +16,10 @@ from opsconsole.cli.session import Session
 from opsconsole.cli.text import cell, harmless
 
 if TYPE_CHECKING:
+    from keyvault.domain.differences import Change
     from keyvault.secrets import Secret
     from keyvault.tenants.changes import Deliver
-    from keyvault.tenants.steps import Plan, Step
+    from keyvault.tenants.steps import Plan
     from keyvault.tenants.wanted import Wanted
 
 OnlyPlan = Annotated[bool, typer.Option("--plan", help="Show what would change, and change nothing.")]
@@ -75,7 +76,7 @@ def show_plan(session: Session, plan: Plan, *, applied: bool) -> None:
     session.show(Listing("changes", [plan_row(step) for step in plan.steps], columns, key="scope", extra=extra))
 
 
-def plan_line(step: Step) -> str:
+def plan_line(step: Change) -> str:
     """`~ key:ci-bot  models gpt-4* → gpt-5*`."""
     if step.sign == "+":
         parts = [f"{d.field} {_value(d.new)}" for d in step.differences]
@@ -84,8 +85,8 @@ def plan_line(step: Step) -> str:
     return f"{step.sign} {harmless(step.scope)}{'  ' if parts else ''}{', '.join(parts)}"
 
 
-def plan_row(step: Step) -> Row:
-    """A step for programs."""
+def plan_row(step: Change) -> Row:
+    """A change for programs."""
     return {
         "change": _VERBS[step.sign],
         "scope": step.scope,
