@@ -27,6 +27,7 @@ from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
 from keyvault.proxy.noticed import Noticed
 from keyvault.proxy.timekeeper import Timekeeper
+from keyvault.routing.health import Health
 from keyvault.routing.planner import Planner
 from keyvault.storage import credentials, epochs, objects, routes, switch
 from keyvault.storage.epochs import Epochs
@@ -64,6 +65,7 @@ class Tables:
         self.upstreams: Mapping[str, Chooser] = {}
         self.refused: dict[int, ServingUpstream] = {}
         """Credentials that a provider has refused and nobody has looked into yet, by id."""
+        self.health = Health(self._loop.time)
         self._seen = self._reader.read()
         self.directory.load()
         self._renew_switch()
@@ -182,7 +184,9 @@ class Tables:
             self.accounts.renew(tx, self._home.clock.now_ms(), doubted)
 
     def _renew_planner(self) -> None:
-        self.planner = Planner(self._revision.routes, self._known, self._home.settings.default_upstream)
+        self.planner = Planner(
+            self._revision.routes, self._known, self._home.settings.default_upstream, health=self.health
+        )
 
     def _read_routes(self, at_least: int = 0) -> Revision:
         """The newest revision. Raises `Tampered` where nobody vouches for it, or where newer ones are gone."""
