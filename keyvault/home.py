@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keyvault.keys.objects import Objects
     from keyvault.keys.rotating import Rotations
     from keyvault.keys.stopping import Stops
+    from keyvault.metering.budgets import Budgets
     from keyvault.metering.prices import Prices
     from keyvault.metering.reports import Reports
     from keyvault.metering.spending import Spending
@@ -263,6 +264,12 @@ class Home:
         from keyvault.metering.prices import Prices
 
         return Prices(self.database, self.clock)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        from keyvault.metering.budgets import Budgets
+
+        return Budgets(self.database, self.clock)
 
     @cached_property
     def spending(self) -> Spending:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from keyvault.domain.names import check_name, shown, split_project
 from keyvault.errors import UsageError
+
+_PATTERN = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,200}\Z")
 
 
 class ScopeKind(StrEnum):
@@ -59,6 +62,13 @@ class Payer:
 def matches_alias(pattern: str, alias: str) -> bool:
     """Whether a rule for some models is about this one; an empty pattern is about all."""
     return not pattern or fnmatch.fnmatchcase(alias, pattern)
+
+
+def check_pattern(text: str) -> str:
+    """A pattern of aliases, empty for all of them. Raises `UsageError`."""
+    if text and not _PATTERN.match(text):
+        raise UsageError(f"not a pattern of model names: {shown(text)}", hint="write it like gpt-5* or claude-*")
+    return "" if text == "*" else text
 
 
 def parse_scope(text: str) -> Scope:

@@ -16,11 +16,21 @@ _PROJECTS = sa.select(projects.c.id, customers.c.name.label("customer"), project
 
 def find(tx: Transaction, scope: Scope) -> ScopeRef:
     """Raises `NotFound`, with the nearest name as a hint."""
-    known = [ref for (kind, _), ref in refs(tx).items() if kind is scope.kind]
-    for ref in known:
-        if fold(ref.name) == fold(scope.name):
-            return ref
-    raise not_found(scope.kind, scope.name, [ref.name for ref in known], otherwise=f"gwctl {scope.kind}s list")
+    known = _keys(tx) if scope.kind is ScopeKind.KEY else _payers(tx, scope.kind)
+    if (ref := known.get(fold(scope.name))) is None:
+        names = [ref.name for ref in known.values()]
+        raise not_found(scope.kind, scope.name, names, otherwise=f"gwctl {scope.kind}s list")
+    return ref
+
+
+def _keys(tx: Transaction) -> Mapping[str, ScopeRef]:
+    """By the name that they are found by: one whose name was freed is found no more."""
+    rows = tx.execute(sa.select(keys.c.id, keys.c.name, keys.c.folded))
+    return {row.folded: ScopeRef(ScopeKind.KEY, row.id, row.name) for row in rows}
+
+
+def _payers(tx: Transaction, kind: ScopeKind) -> Mapping[str, ScopeRef]:
+    return {fold(ref.name): ref for (each, _), ref in refs(tx).items() if each is kind}
 
 
 def refs(tx: Transaction) -> Mapping[tuple[ScopeKind, int], ScopeRef]:
