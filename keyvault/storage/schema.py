@@ -521,6 +521,7 @@ balances = Table(
     Column("funded_pico", Pico, nullable=False, server_default="0"),
     Column("entries", Integer, nullable=False, server_default="0"),
     Column("head", LargeBinary),
+    Column("released_pico", Pico, nullable=False, server_default="0"),
     Column("low_pico", Pico),
     Column("created_ms", Ms, nullable=False),
     *_vouched(),
@@ -528,7 +529,8 @@ balances = Table(
     sqlite_autoincrement=True,
 )
 """Prepaid money of a customer or a project. `funded_pico`, `entries`, `head`: sum, number and last digest of its
-entries, so that the seal of this row vouches for them. `low_pico`: below it an alert is raised."""
+entries, so that the seal of this row vouches for them. `released_pico`: how much of the sum was given back of what had
+been in doubt. `low_pico`: below it an alert is raised."""
 
 balance_entries = Table(
     "balance_entries",
@@ -540,10 +542,12 @@ balance_entries = Table(
     Column("kind", Text, nullable=False),
     Column("amount_pico", Pico, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("payment", Text),
     Column("digest", LargeBinary, nullable=False),
+    UniqueConstraint("balance_id", "payment"),
     sqlite_with_rowid=False,
 )
-"""Append-only; each digest is over the one before it."""
+"""Append-only; each digest is over the one before it. `payment`: what the payment is called elsewhere; booked once."""
 
 balance_spending = Table(
     "balance_spending",

@@ -86,7 +86,9 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
         budgets, ("scope_kind", "scope_id", "model", "env", "period", "zone", "amount_pico", "hard", "thresholds")
     ),
     "limits": Vouched(limits, ("scope_kind", "scope_id", "model", "rpm", "tpm", "parallel")),
-    "balances": Vouched(balances, ("scope_kind", "scope_id", "env", "funded_pico", "entries", "head", "low_pico")),
+    "balances": Vouched(
+        balances, ("scope_kind", "scope_id", "env", "funded_pico", "entries", "head", "released_pico", "low_pico")
+    ),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
 }
 """By table name. Last-used times, notes and epochs are left out: they change by themselves and decide nothing."""

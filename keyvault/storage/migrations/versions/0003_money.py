@@ -140,6 +140,7 @@ def _create_balances() -> None:
         sa.Column("funded_pico", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("entries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=True),
+        sa.Column("released_pico", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("low_pico", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         *_vouched(),
@@ -156,9 +157,11 @@ def _create_balances() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("amount_pico", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("payment", sa.Text(), nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["balance_id"], ["balances.id"], name="fk_balance_entries_balance_id"),
         sa.PrimaryKeyConstraint("balance_id", "number", name="pk_balance_entries"),
+        sa.UniqueConstraint("balance_id", "payment", name="uq_balance_entries_balance_id"),
         sqlite_with_rowid=False,
     )
     op.create_table(
