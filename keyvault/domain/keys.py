@@ -22,6 +22,7 @@ from keyvault.errors import UsageError
 
 DEFAULT_PROJECT: Final = "default/default"
 ENVIRONMENTS: Final = ("live", "test")
+ATTRIBUTIONS: Final = ("", "projects", "customers")
 PPM: Final = 1_000_000
 RESTORABLE: Final = timedelta(days=7)
 """How long a deleted key can be brought back."""
@@ -93,6 +94,8 @@ class Policy:
     """With every endpoint open, sees only objects that its own project made."""
     rotate_every_s: int | None = None
     """A new secret is due after so many seconds; None: never by itself."""
+    attribute: str = ""
+    """Whom a request may name as its payer: nobody, `projects` of the same customer, or any of all `customers`."""
 
     def allows_model(self, model: str) -> bool:
         return not self.models or any(fnmatch.fnmatchcase(model, glob) for glob in self.models)
@@ -128,6 +131,7 @@ class PolicyChange:
     addresses: tuple[str, ...] | Unchanged = UNCHANGED
     isolation: bool | Unchanged = UNCHANGED
     rotate_every_s: int | Unchanged | None = UNCHANGED
+    attribute: str | Unchanged = UNCHANGED
 
     def applied(self, policy: Policy) -> Policy:
         """The checked policy that comes of `policy`. Raises `UsageError`."""
@@ -151,6 +155,8 @@ def check_policy(policy: Policy) -> Policy:
         raise UsageError("a key needs an endpoint", hint=f"one of {', '.join(known)}")
     if policy.rotate_every_s is not None and not 0 < policy.rotate_every_s <= LONGEST_ROTATION_S:
         raise UsageError("a key is rotated every 1s to 3650d", hint="--rotate-every 30d")
+    if policy.attribute not in ATTRIBUTIONS:
+        raise UsageError(f"no such attribution: {policy.attribute[:70]!a}", hint="customers, projects or none")
     models = () if "*" in policy.models else tuple(dict.fromkeys(policy.models))
     endpoints = tuple(dict.fromkeys(policy.endpoints))
     return replace(policy, models=models, endpoints=endpoints, addresses=check_networks(policy.addresses))

@@ -162,12 +162,14 @@ def change_project(
 
 def make_customer(tx: Transaction, clock: Clock, name: str, ppm: int, tags: Mapping[str, str]) -> Customer:
     rows.insert_customer(tx, name, multiplier_ppm=ppm, tags=tags, created_ms=clock.now_ms())
+    epochs.bump(tx, "keys")
     audit.record(tx, clock, "customers.create", f"customer:{name}", multiplier_ppm=ppm)
     return existing_customer(tx, name)
 
 
 def make_project(tx: Transaction, clock: Clock, customer: Customer, name: str, tags: Mapping[str, str]) -> Project:
     rows.insert_project(tx, customer.id, name, tags=tags, created_ms=clock.now_ms())
+    epochs.bump(tx, "keys")
     path = f"{customer.name}/{name}"
     audit.record(tx, clock, "projects.create", f"project:{path}")
     return existing_project(tx, path)

@@ -54,6 +54,7 @@ class Call:
         "relay",
         "request_id",
         "started",
+        "tags",
         "withdrawn",
     )
 
@@ -77,6 +78,7 @@ class Call:
         self.caller: Caller
         self.body: Body
         self.payer: Payer
+        self.tags: str | None = None  # as JSON
         self.allowance: Allowance
         self.pin: Target | None = None
 

@@ -15,7 +15,7 @@ from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.errors import Refusal, Unavailable
 from keyvault.metering.ledger import Ledger
-from keyvault.proxy import admission, answers, models
+from keyvault.proxy import admission, answers, attribution, models
 from keyvault.proxy.admission import Call
 from keyvault.proxy.allowance import Allowances
 from keyvault.proxy.attempt import Attempt, message
@@ -115,7 +115,7 @@ class Gateway:
             self._identify(call)
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
-        call.payer = call.caller.payer
+        attribution.attribute(call, self._tables.payers)
         if models.answer(call, self._tables.planner):
             return
         if call.isolated and await self._isolation.answers_itself(call):
@@ -178,6 +178,7 @@ class Gateway:
             project_id=0 if call.payer.project_id == call.caller.project_id else call.payer.project_id,
             balance_id=allowance.balance_id,
             hold_pico=allowance.pico,
+            tags=call.tags,
         )
         serving = serving or self._choose(call, upstream.name)
         return Attempt(planned, serving, price, row, self._time(), fresh, second)

@@ -209,6 +209,7 @@ def dump_policy(policy: Policy) -> str:
         "addresses": list(policy.addresses),
         "isolation": policy.isolation,
         "rotate_every_s": policy.rotate_every_s,
+        "attribute": policy.attribute,
     }
     return json.dumps(stored, sort_keys=True)
 
@@ -224,6 +225,7 @@ def load_policy(text: str) -> Policy:
         addresses=tuple(stored.get("addresses", usual.addresses)),
         isolation=stored.get("isolation", usual.isolation),
         rotate_every_s=stored.get("rotate_every_s", usual.rotate_every_s),
+        attribute=stored.get("attribute", usual.attribute),
     )
 
 

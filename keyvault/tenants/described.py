@@ -14,6 +14,7 @@ from keyvault.domain.keys import PPM, Customer, Key, KeyState, Project
 from keyvault.domain.names import exact_duration
 
 NEVER = "never"
+NONE = "none"
 
 Description = dict[str, Any]
 
@@ -41,6 +42,7 @@ def key(found: Key) -> Description:
         "pin": policy.pin,
         "isolation": policy.isolation,
         "rotate_every": NEVER if every is None else exact_duration(timedelta(seconds=every)),
+        "attribute": policy.attribute or NONE,
         "expires": rfc3339(found.expires_at) or NEVER,
         "tags": dict(found.tags),
     }

@@ -6,15 +6,15 @@ probably meant.
 
 from __future__ import annotations
 
-import contextlib
-import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
+from keyvault.domain.documents import located, unknown
 from keyvault.domain.keys import (
+    ATTRIBUTIONS,
     ENVIRONMENTS,
     UNCHANGED,
     PolicyChange,
@@ -24,16 +24,16 @@ from keyvault.domain.keys import (
 )
 from keyvault.domain.keys import Policy as _Policy
 from keyvault.domain.names import check_name, check_tags, parse_duration, shown, split_project
-from keyvault.errors import ConfigurationError, UsageError
+from keyvault.errors import UsageError
 from keyvault.keys.making import KeyChange
-from keyvault.tenants.described import NEVER
+from keyvault.tenants.described import NEVER, NONE
 from keyvault.tenants.wanted import WantedCustomer, WantedKey, WantedProject
 
 CUSTOMER_FIELDS: Final = ("multiplier", "suspended", "tags")
 PROJECT_FIELDS: Final = ("suspended", "tags")
 KEY_FIELDS: Final = (
     "project", "env", "state", "models", "endpoints", "addresses", "expose", "pin", "isolation", "rotate_every",
-    "expires", "tags",
+    "attribute", "expires", "tags",
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -57,23 +57,6 @@ class Table:
         for field in self.values:
             if field not in known:
                 raise unknown(self.at(field) if len(field) < 100 else self.at(""), "field", field, known)
-
-
-@contextlib.contextmanager
-def located(where: str) -> Iterator[None]:
-    """Say where what is wrong in the block stands."""
-    try:
-        yield
-    except ConfigurationError:
-        raise
-    except UsageError as error:
-        raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None
-
-
-def unknown(where: str, what: str, name: str, known: Collection[str]) -> ConfigurationError:
-    near = difflib.get_close_matches(name[:100], known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
-    return ConfigurationError(f"{where}: no such {what}: {shown(name)}", hint=hint)
 
 
 def customer(name: str, table: Table) -> WantedCustomer:
@@ -113,6 +96,7 @@ def key(name: str, table: Table) -> WantedKey:
         pin=table.read("pin", _flag),
         isolation=table.read("isolation", _flag),
         rotate_every_s=table.read("rotate_every", _rotate_every),
+        attribute=table.read("attribute", _attribute),
     )
     return WantedKey(
         name=name,
@@ -180,6 +164,11 @@ def _rotate_every(value: Any) -> int | None:
         return None
     seconds = int(parse_duration(value).total_seconds())
     return check_policy(_Policy(rotate_every_s=seconds)).rotate_every_s
+
+
+def _attribute(value: Any) -> str:
+    word = _word(value, (NONE, *filter(None, ATTRIBUTIONS)))
+    return "" if word == NONE else word
 
 
 def _project(value: Any) -> str:

@@ -30,6 +30,7 @@ KEY = {
     "isolation",
     "expose",
     "pin",
+    "attribute",
     "tags",
 } | {
     "created_at",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyvault.domain.keys import Customer, Key, KeyState, Policy, PolicyChange, Project, check_policy
+from keyvault.domain.keys import ATTRIBUTIONS, Customer, Key, KeyState, Policy, PolicyChange, Project, check_policy
 from keyvault.errors import ConfigurationError
 from keyvault.tenants import described, document
 from keyvault.tenants.exchange import read_keys
@@ -35,6 +35,7 @@ policies = st.builds(
     addresses=st.lists(networks, max_size=3).map(tuple),
     isolation=st.booleans(),
     rotate_every_s=st.none() | st.integers(1, 999_999),
+    attribute=st.sampled_from(ATTRIBUTIONS),
 ).map(check_policy)
 
 moments = st.integers(0, 10**12).map(lambda ms: NOW + timedelta(milliseconds=ms))

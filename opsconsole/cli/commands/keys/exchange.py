@@ -15,7 +15,7 @@ from opsconsole.cli.plans import ExitCode, OnlyPlan, OutDir, carry_out
 from opsconsole.cli.session import Session
 
 _FIELDS = (
-    "name", "project", "env", "state", "models", "endpoints", "addresses", "expose", "pin", "isolation",
+    "name", "project", "env", "state", "models", "endpoints", "addresses", "expose", "pin", "isolation", "attribute",
     "rotate_every", "expires", "tags",
 )  # fmt: skip
 

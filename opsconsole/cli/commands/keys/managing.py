@@ -13,6 +13,7 @@ from opsconsole.cli.arguments import KeyName, NewName, Tags, something, tags
 from opsconsole.cli.commands.keys.noun import key_row, keys, show_key, shown_to_programs
 from opsconsole.cli.commands.keys.policy import (
     Addresses,
+    Attribute,
     Endpoints,
     Expires,
     Isolation,
@@ -66,6 +67,7 @@ def create(
     expires: Expires = None,
     rotate_every: RotateEvery = None,
     isolation: Isolation = None,
+    attribute: Attribute = None,
     tag: Tags = None,
     expose: Expose = False,
     pin: Pin = False,
@@ -89,7 +91,7 @@ def create(
         expires=expires,
         tag=tag,
         given=given,
-        change=policy_change(**given, isolation=isolation, expose=expose, pin=pin),
+        change=policy_change(**given, isolation=isolation, expose=expose, pin=pin, attribute=attribute),
     )
     now = session.unopened_home.clock.now()
     check_wanted(name, project, new.env, new.policy, new.expires_at, new.tags, now)
@@ -178,6 +180,7 @@ def update(
     expires: Expires = None,
     rotate_every: RotateEvery = None,
     isolation: Isolation = None,
+    attribute: Attribute = None,
     tag: Tags = None,
     expose: Annotated[bool | None, typer.Option("--expose/--no-expose", help="Answers tell target and cost.")] = None,
     pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="May choose a target.")] = None,
@@ -187,7 +190,7 @@ def update(
     `--models '*'`, `--addresses any`, `--expires never` and `--rotate-every never` take a restriction away.
     """
     flags = (None if flag is None else True for flag in (expose, pin))
-    something(models, endpoints, addresses, expires, rotate_every, isolation, tag, *flags)
+    something(models, endpoints, addresses, expires, rotate_every, isolation, attribute, tag, *flags)
     change = policy_change(
         models=models,
         endpoints=endpoints,
@@ -196,6 +199,7 @@ def update(
         isolation=isolation,
         expose=expose,
         pin=pin,
+        attribute=attribute,
     )
     key = session.home.keys.update(
         name,

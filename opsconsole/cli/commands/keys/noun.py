@@ -63,6 +63,7 @@ def key_row(key: Key, now: datetime) -> Row:
         "isolation": key.policy.isolation,
         "expose": key.policy.expose,
         "pin": key.policy.pin,
+        "attribute": key.policy.attribute or None,
         "tags": key.tags,
         "created_at": key.created_at,
         "expires_at": key.expires_at,

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from keyvault.domain.keys import UNCHANGED, PolicyChange, Unchanged
+from keyvault.domain.keys import ATTRIBUTIONS, UNCHANGED, PolicyChange, Unchanged
 from keyvault.domain.names import parse_duration
 from keyvault.errors import UsageError
 from opsconsole.cli.arguments import listed, moment
@@ -40,6 +40,16 @@ Isolation = Annotated[
         autocompletion=names_in(("on", "off")),
     ),
 ]
+_NONE = "none"
+Attribute = Annotated[
+    str | None,
+    typer.Option(
+        "--attribute",
+        metavar="customers|projects|none",
+        help="Whom its requests may name as their payer.",
+        autocompletion=names_in((*filter(None, ATTRIBUTIONS), _NONE)),
+    ),
+]
 
 
 def policy_change(
@@ -51,6 +61,7 @@ def policy_change(
     isolation: str | None,
     expose: bool | None,
     pin: bool | None,
+    attribute: str | None = None,
 ) -> PolicyChange:
     """What the options given change. Raises `UsageError`."""
     wanted = listed("--models", models, otherwise="leave the option out, or --models '*' for all")
@@ -68,6 +79,7 @@ def policy_change(
         expose=_given(expose),
         pin=_given(pin),
         rotate_every_s=UNCHANGED if rotate_every is None else _seconds(rotate_every),
+        attribute=UNCHANGED if attribute is None else _attribution(attribute),
     )
 
 
@@ -86,6 +98,12 @@ def _on(text: str | None) -> bool | None:
     if text is not None and text not in ("on", "off"):
         raise UsageError(f"--isolation: no such choice: {text[:40]!a}", hint="on or off")
     return None if text is None else text == "on"
+
+
+def _attribution(text: str) -> str:
+    if not text:
+        raise UsageError("--attribute says nothing", hint="customers, projects or none")
+    return "" if text == _NONE else text
 
 
 def _seconds(text: str) -> int | None:
