@@ -7,7 +7,7 @@ access away works while it is locked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from keyvault.domain.keys import (
     Unchanged,
 )
 from keyvault.domain.names import check_tags, not_found, split_project
+from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.keys import rotation
 from keyvault.keys.adoption import check_adoptable
 from keyvault.keys.customers import NO_TAGS, existing_project, project_made
@@ -47,6 +48,9 @@ from keyvault.storage import customers, epochs
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.seals import touch
+
+KeyRule = Callable[[Transaction, ScopeRef], object]
+"""Gives a key that is being made a budget or a limit, in the transaction that makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,9 @@ class Keys:
         policy: Policy = DEFAULT_POLICY,
         expires_at: datetime | None = None,
         tags: Mapping[str, str] = NO_TAGS,
+        rules: Iterable[KeyRule] = (),
     ) -> Minted:
-        """Create a key whose first generation is active at once.
+        """Create a key whose first generation is active at once, with its `rules`: it never is without them.
 
         Raises `Conflict` for a name in use, `NotFound` for an unknown project unless `create_missing`.
         """
@@ -86,6 +91,8 @@ class Keys:
         with self._database.change() as tx:
             key = insert_key(tx, self._clock, new, self._owner(tx, project, create_missing))
             secret = mint_next(tx, self._clock, pepper, key, grace=None)
+            for rule in rules:
+                rule(tx, ScopeRef(ScopeKind.KEY, key.id, key.name))
             return Minted(by_id(tx, key.id), secret)
 
     def adopt(

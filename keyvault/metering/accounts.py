@@ -116,6 +116,11 @@ class Accounts:
     def every(self) -> Iterable[Account]:
         return (*self._budgets.values(), *self._balances.values())
 
+    def held(self) -> Mapping[str, Mapping[int, int]]:
+        """What is held now, by id, as `metering.held` reads it; what nothing is held on is left out."""
+        told = {"budgets": self._budgets, "balances": self._balances}
+        return {name: {i: a.held_pico for i, a in accounts.items() if a.held_pico} for name, accounts in told.items()}
+
     def renew(self, tx: Transaction, now_ms: int, doubted: Mapping[str, set[int]] | None = None) -> None:
         """Read budgets and balances. What was spent is read for those that are new here, and for those whose period
         has become another; of the others the memory knows better. `doubted`: ids by table that nobody vouches for;

@@ -94,6 +94,7 @@ class Watch:
                 "open_streams": self._gateway.open_streams(),
                 "requests_total": self._metrics.requests_total,
                 "applied": dict(zip(AGGREGATES, self._tables.seen, strict=True)),
+                "held": self._tables.accounts.held(),
             }
             await asyncio.to_thread(self._workers.beat, self._worker, state)
 

@@ -50,6 +50,8 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "import": "Upstreams, routes and keys of another gateway.",
         "routes": "Which targets serve which model name.",
         "prices": "What models cost, with effective dates.",
+        "balances": "Prepaid money of customers and projects.",
+        "budgets": "What may be spent each hour, day, week or month.",
         "usage": "Requests, tokens, cost and charge.",
         "alerts": "What went wrong where nobody was looking.",
         "audit": "Who changed what, and whether the log of it is whole.",

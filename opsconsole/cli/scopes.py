@@ -42,6 +42,10 @@ class Scope:
         return cls(kind, name)
 
 
+def _paying(ctx: typer.Context, incomplete: str) -> list[str]:
+    return [found for found in _scopes(ctx, incomplete) if found != ALL and not found.startswith("upstream:")]
+
+
 def _scopes(ctx: typer.Context, incomplete: str) -> list[str]:
     kind, colon, name = incomplete.partition(":")
     if colon and kind in KINDS:
@@ -57,3 +61,10 @@ ScopeText = Annotated[
         autocompletion=_scopes,
     ),
 ]
+
+_WHO_PAYS = {"metavar": "SCOPE", "help": "customer:NAME, project:CUSTOMER/PROJECT or key:NAME."}
+
+PayingScope = Annotated[str, typer.Argument(**_WHO_PAYS, autocompletion=_paying)]
+"""Whom a budget or a limit is for; to be read by `parse_scope`."""
+
+AnyPayingScope = Annotated[str | None, typer.Argument(**_WHO_PAYS, autocompletion=_paying)]

@@ -38,6 +38,7 @@ PROMISED = {
     "upstreams": "create list show test disable enable delete presets rotate promote retire",
     "upstreams credentials": "list create update delete",
     "alerts": "list resolve",
+    "budgets": "set list show delete",
     "customers": "create list show update",
     "projects": "create list show update",
     "keys": "create list show update rotate revoke suspend resume delete restore "

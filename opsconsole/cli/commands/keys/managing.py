@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +28,7 @@ from opsconsole.cli.output import Column, Listing
 from opsconsole.cli.session import Session
 
 if TYPE_CHECKING:
+    from keyvault.keys.lifecycle import KeyRule
     from keyvault.keys.making import NewKey
 
 Project = Annotated[
@@ -42,6 +43,12 @@ Env = Annotated[
     typer.Option("--env", metavar="live|test", help="Part of the secret.", autocompletion=names_in(ENVIRONMENTS)),
 ]
 Expose = Annotated[bool, typer.Option("--expose", help="Answers tell target, attempts and cost.")]
+Budget = Annotated[
+    str | None, typer.Option("--budget", metavar="USD/PERIOD", help="Refuse what goes beyond, such as 10usd/month.")
+]
+SoftBudget = Annotated[
+    str | None, typer.Option("--soft-budget", metavar="USD/PERIOD", help="Raise alerts instead of refusing.")
+]
 Pin = Annotated[bool, typer.Option("--pin", help="May choose a target by x-gateway-pin.")]
 
 
@@ -52,6 +59,7 @@ Pin = Annotated[bool, typer.Option("--pin", help="May choose a target by x-gatew
     examples="""
     gwctl keys create ci-bot
     gwctl keys create mobile --project acme/app --create --models 'gpt-5*' --expires 90d
+    gwctl keys create intern --budget 10usd/month --soft-budget 1usd/day
     gwctl keys create ci-bot -o secret | gh secret set OPENAI_API_KEY
     """,
 )
@@ -71,6 +79,8 @@ def create(
     tag: Tags = None,
     expose: Expose = False,
     pin: Pin = False,
+    budget: Budget = None,
+    soft_budget: SoftBudget = None,
 ) -> None:
     """Create a key. Its secret is shown this once.
 
@@ -95,6 +105,7 @@ def create(
     )
     now = session.unopened_home.clock.now()
     check_wanted(name, project, new.env, new.policy, new.expires_at, new.tags, now)
+    rules = _budgets(session, budget, soft_budget)
     check_deliverable(session)
     minted = session.home.keys.create(
         name,
@@ -104,6 +115,7 @@ def create(
         policy=new.policy,
         expires_at=new.expires_at,
         tags=new.tags,
+        rules=rules,
     )
     session.changed(f"created key {minted.key.name} for {minted.key.customer}/{minted.key.project}")
     try:
@@ -112,6 +124,18 @@ def create(
     except OSError:
         session.io.note(f"the secret could not be delivered; for another: gwctl keys rotate {minted.key.name}")
         raise
+
+
+def _budgets(session: Session, hard: str | None, soft: str | None) -> Sequence[KeyRule]:
+    """What makes the budgets that were asked for, with the key."""
+    if hard is soft is None:
+        return ()
+    from opsconsole.cli.commands.budgets import terms_of
+
+    wanted = [terms_of(text, soft=is_soft) for text, is_soft in ((hard, False), (soft, True)) if text is not None]
+    if len({terms.period for terms in wanted}) < len(wanted):
+        raise UsageError("--budget and --soft-budget are for the same period", hint="give each a period of its own")
+    return [session.home.budgets.of_new_key(terms) for terms in wanted]
 
 
 @keys.verb("list", examples="gwctl keys list\ngwctl keys list --project acme/web -o name")

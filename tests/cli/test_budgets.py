@@ -1,0 +1,115 @@
+"""`gwctl budgets`, and the budgets that keys are made with."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyvault.errors import Exit
+from tests.cli.conftest import Gwctl
+
+
+def row(gwctl: Gwctl, *words: str) -> dict[str, object]:
+    return dict(gwctl("budgets", "show", *words, "--json").json)
+
+
+def test_a_budget_is_set_listed_shown_and_deleted_with_exact_money(gwctl: Gwctl) -> None:
+    gwctl("customers", "create", "acme")
+    made = gwctl(
+        "budgets", "set", "customer:acme", "10.5usd/month", "--model", "gpt-5*", "--tz", "Europe/Berlin", "--json"
+    )
+    listed = gwctl("budgets", "list", "--json").json
+    assert listed["currency"] == "USD"
+    assert listed["budgets"] == [made.json]
+    assert made.json | {"created_at": None} == {
+        "scope": "customer:acme",
+        "period": "month",
+        "model": "gpt-5*",
+        "env": "live",
+        "hard": True,
+        "amount": "10.5",
+        "currency": "USD",
+        "zone": "Europe/Berlin",
+        "warn_at_percent": [80, 100],
+        "created_at": None,
+        "spent": "0",
+        "held": None,
+        "remaining": "10.5",
+        "percent": 0,
+        "since": "2026-09-30T22:00:00.000Z",
+        "until": "2026-10-31T23:00:00.000Z",
+    }
+    assert gwctl("budgets", "delete", "customer:acme").code == 0
+    assert gwctl("budgets", "list", "--json").json["budgets"] == []
+    assert "budgets.delete" in gwctl("audit", "list").out
+
+
+def test_setting_again_changes_what_is_given_and_leaves_the_rest(gwctl: Gwctl) -> None:
+    gwctl("customers", "create", "acme")
+    gwctl("budgets", "set", "customer:acme", "10usd/day", "--soft", "--warn", "50,90%", "--tz", "Asia/Tokyo")
+    changed = gwctl("budgets", "set", "customer:acme", "20usd/day")
+    assert "is 20 USD a day, only to warn, nothing of it spent yet" in changed.err
+    now = row(gwctl, "customer:acme")
+    assert (now["amount"], now["hard"], now["warn_at_percent"], now["zone"]) == ("20", False, [50, 90], "Asia/Tokyo")
+    gwctl("budgets", "set", "customer:acme", "20usd/day", "--hard", "--warn", "none")
+    now = row(gwctl, "customer:acme")
+    assert (now["hard"], now["warn_at_percent"]) == (True, [])
+
+
+def test_a_scope_has_one_budget_for_each_period_and_which_is_meant_must_be_said(gwctl: Gwctl) -> None:
+    gwctl("keys", "create", "ci-bot", "--budget", "10usd/month", "--soft-budget", "1usd/day", "--json")
+    assert [(b["period"], b["hard"]) for b in gwctl("budgets", "list", "key:ci-bot", "--json").json["budgets"]] == [
+        ("month", True),
+        ("day", False),
+    ]
+    several = gwctl("budgets", "show", "key:ci-bot")
+    assert several.code == Exit.CONFLICT
+    assert "say which" in several.err
+    assert row(gwctl, "key:ci-bot", "day")["amount"] == "1"
+
+
+def test_a_test_keys_budget_is_of_the_test_environment(gwctl: Gwctl) -> None:
+    gwctl("keys", "create", "probe", "--env", "test", "--budget", "1usd/day", "--json")
+    assert row(gwctl, "key:probe")["env"] == "test"
+    refused = gwctl("budgets", "set", "key:probe", "1usd/day", "--env", "live")
+    assert refused.code == Exit.USAGE
+    assert "--env test" in refused.err
+
+
+def test_a_key_is_not_made_where_its_budget_cannot_be(gwctl: Gwctl) -> None:
+    for words in (
+        ["--budget", "10usd/year"],
+        ["--budget", "0usd/day"],
+        ["--budget", "1usd/day", "--soft-budget", "2usd/day"],
+    ):
+        assert gwctl("keys", "create", "ci-bot", *words, "--json").code == Exit.USAGE
+    assert gwctl("keys", "list", "--json").json["keys"] == []
+
+
+def test_a_rehearsal_sets_nothing(gwctl: Gwctl) -> None:
+    gwctl("customers", "create", "acme")
+    assert gwctl("budgets", "set", "customer:acme", "10usd/day", "--dry-run").code == 0
+    assert gwctl("budgets", "list", "--json").json["budgets"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["customer:nobody", "10usd/day"], Exit.NOT_FOUND, "no such customer"),
+        (["acme", "10usd/day"], Exit.USAGE, "customer:NAME"),
+        (["upstream:openai", "10usd/day"], Exit.USAGE, "customer:NAME"),
+        (["customer:acme", "10usd"], Exit.USAGE, "10usd/month"),
+        (["customer:acme", "-1usd/day"], Exit.USAGE, ""),
+        (["customer:acme", "5000000usd/day"], Exit.USAGE, "too large"),
+        (["customer:acme", "10usd/day", "--tz", "Mars/Olympus"], Exit.USAGE, "no such time zone"),
+        (["customer:acme", "10usd/day", "--warn", "80,0"], Exit.USAGE, "percent"),
+        (["customer:acme", "10usd/day", "--warn", "lots"], Exit.USAGE, "--warn"),
+        (["customer:acme", "10usd/day", "--env", "prod"], Exit.USAGE, "live or test"),
+        (["customer:acme", "10usd/day", "--model", "a b"], Exit.USAGE, "pattern"),
+    ],
+)
+def test_bad_budgets_are_refused_in_one_line(gwctl: Gwctl, words: list[str], code: int, said: str) -> None:
+    gwctl("customers", "create", "acme")
+    refused = gwctl("budgets", "set", *words)
+    assert refused.code == code
+    assert said in refused.err
+    assert gwctl("budgets", "list", "--json").json["budgets"] == []
