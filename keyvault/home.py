@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from keyvault.clock import Clock
 from keyvault.errors import Conflict, NotFound
-from keyvault.founding import new_file, removed_on_failure
+from keyvault.files import prepared
+from keyvault.founding import removed_on_failure
 from keyvault.settings import Paths, Settings
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
+    from keyvault.keys.limits import Limits
     from keyvault.keys.objects import Objects
     from keyvault.keys.rotating import Rotations
     from keyvault.keys.stopping import Stops
+    from keyvault.metering.balances import Balances
     from keyvault.metering.budgets import Budgets
     from keyvault.metering.prices import Prices
     from keyvault.metering.reports import Reports
@@ -104,7 +107,7 @@ class Home:
         path = self._database_file()
         if path is not None and path.exists():
             raise Conflict(f"a database is there already: {path}", hint=f"mv {path} {path}.aside")
-        with removed_on_failure(path), new_file(self.paths.config_file, self._first_configuration()):
+        with removed_on_failure(path), prepared(self.paths.config_file, self._first_configuration().encode()):
             self._database = self._open_database()
             self.customers.ensure_default()
             self.prices.fill_from_catalogue()
@@ -248,6 +251,12 @@ class Home:
         return Tenants(self.database, self.vault, self.clock, defaults(self.settings))
 
     @cached_property
+    def limits(self) -> Limits:
+        from keyvault.keys.limits import Limits
+
+        return Limits(self.database, self.clock)
+
+    @cached_property
     def objects(self) -> Objects:
         from keyvault.keys.objects import Objects
 
@@ -270,6 +279,12 @@ class Home:
         from keyvault.metering.budgets import Budgets
 
         return Budgets(self.database, self.clock)
+
+    @cached_property
+    def balances(self) -> Balances:
+        from keyvault.metering.balances import Balances
+
+        return Balances(self.database, self.clock, lambda: self.spending)
 
     @cached_property
     def spending(self) -> Spending:

@@ -26,6 +26,12 @@ def parse_usd(text: str) -> int:
     return int(match["whole"]) * PICO_PER_USD + int((match["fraction"] or "").ljust(12, "0"))
 
 
+def parse_signed_usd(text: str) -> int:
+    """Pico-dollars of a plain decimal of either sign, such as `-2.50`, else `UsageError`."""
+    text = text.strip()
+    return -parse_usd(text[1:]) if text[:1] == "-" else parse_usd(text.removeprefix("+"))
+
+
 def format_usd(pico: int) -> str:
     """The exact decimal text of an amount, without exponent or trailing zeros: 4_120_000_000 → `0.00412`."""
     sign = "-" if pico < 0 else ""

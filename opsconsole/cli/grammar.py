@@ -6,8 +6,9 @@ Help shows what a command does and examples first. An error knows the command it
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,13 +16,19 @@ from typer.core import TyperCommand, TyperGroup
 from keyvault.errors import UsageError
 from opsconsole.cli.shared import SHARED
 
+_BELOW_ZERO: Final = re.compile(r"-[$.0-9]")
+_MINUS: Final = "\N{MINUS SIGN}"
+"""What stands for a number's hyphen while options are looked for."""
+
 
 class AsTyped:
     """Takes texts and flags as they were typed. Typer's own way to a value loads Pydantic, which costs 70 ms and has
     nothing to do for them; a Typer that does not know `_runtime_param` merely takes that way."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        return (() if param.multiple or param.nargs == -1 else None) if value is None else value
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        return f"-{value[1:]}" if (param.metavar or "").startswith("±") and value[:1] == _MINUS else value
 
 
 class Number:
@@ -75,7 +82,8 @@ class Verb(Ours, TyperCommand):
     """A command whose help begins with what it does and examples. Its examples travel as the epilog.
 
     An option whose metavar stands in brackets, as `--wait [SECONDS]`, takes the number that follows it, or is given
-    bare and then has the value `""`.
+    bare and then has the value `""`. Where an argument's metavar begins with `±`, a number below zero is its value and
+    no option; it may be written in any place.
     """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -90,6 +98,8 @@ class Verb(Ours, TyperCommand):
         may_be_bare = {
             name for p in self.params if (p.metavar or "").startswith("[") for name in p.opts if name.startswith("-")
         }
+        if any((p.metavar or "").startswith("±") for p in self.params):
+            args = [_MINUS + word[1:] if _BELOW_ZERO.match(word) else word for word in args]
         try:
             return super().parse_args(ctx, with_bare_options(args, may_be_bare) if may_be_bare else args)
         except typer.TyperException as error:

@@ -1,0 +1,152 @@
+"""Prepaid balances, as people handle them: topped up, corrected, given back what was in doubt, shown.
+
+Every change is one entry that is never edited, chained and vouched for, in one transaction with its audit entry; the
+running proxy acts by it at the next request. A payment that is named by an id is booked once, however often it is told.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keyvault import audit
+from keyvault.clock import Clock
+from keyvault.domain.balances import Balance, Entry, EntryKind
+from keyvault.domain.budgets import check_amount
+from keyvault.domain.scopes import Scope
+from keyvault.errors import Conflict, UsageError
+from keyvault.metering import booking
+from keyvault.metering.booking import check_payment, check_reason, existing
+from keyvault.metering.held import held_on
+from keyvault.money import CURRENCY, format_usd
+from keyvault.storage import balances as rows
+from keyvault.storage import epochs
+from keyvault.storage.engine import Database, Transaction
+
+if TYPE_CHECKING:
+    from keyvault.metering.spending import Spending
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A balance as it stands."""
+
+    balance: Balance
+    held_pico: int | None
+    """For requests under way, as running workers told last; None where no worker runs."""
+
+    @property
+    def available_pico(self) -> int:
+        """What a new request may draw on."""
+        return self.balance.available_pico - (self.held_pico or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """One entry, and how the balance stands with it."""
+
+    entry: Entry
+    standing: Standing
+    fresh: bool
+    """False: the same payment had been booked before, and nothing was done."""
+
+
+class Balances:
+    """The service behind `gwctl balances`."""
+
+    def __init__(self, database: Database, clock: Clock, spending: Callable[[], Spending]) -> None:
+        """`spending` is asked for when a balance is made."""
+        self._database = database
+        self._clock = clock
+        self._spending = spending
+
+    def top_up(
+        self, scope: Scope, amount_pico: int, reason: str, *, env: str = "live", payment: str | None = None
+    ) -> Booked:
+        """Put money in; the first time makes the balance. Raises `NotFound`, `UsageError`, `Conflict`."""
+        if check_amount(amount_pico) <= 0:
+            raise UsageError("a top-up is more than nothing", hint="gwctl balances adjust SCOPE -2.00 --reason TEXT")
+        reason, payment = check_reason(reason), check_payment(payment)
+        with self._database.change() as tx:
+            ref = booking.payer_of(tx, scope)
+            balance = booking.opened(tx, ref, env, self._clock.now(), self._spending())
+            return self._book(tx, balance, EntryKind.TOP_UP, amount_pico, reason, payment)
+
+    def adjust(
+        self, scope: Scope, amount_pico: int, reason: str, *, env: str = "live", payment: str | None = None
+    ) -> Booked:
+        """Correct a balance by an amount of either sign. Raises `NotFound`, `UsageError`, `Conflict`."""
+        if not check_amount(abs(amount_pico)):
+            raise UsageError("an adjustment is of more or less than nothing")
+        reason, payment = check_reason(reason), check_payment(payment)
+        with self._database.change() as tx:
+            balance = existing(tx, scope, env)
+            return self._book(tx, balance, EntryKind.ADJUST, amount_pico, reason, payment)
+
+    def release(self, scope: Scope, reason: str, amount_pico: int | None = None, *, env: str = "live") -> Booked:
+        """Give back what is in doubt, all of it unless told how much. Raises `NotFound`, `UsageError`, and `Conflict`
+        where less is in doubt."""
+        reason = check_reason(reason)
+        with self._database.change() as tx:
+            balance = existing(tx, scope, env)
+            wanted = balance.in_doubt_pico if amount_pico is None else amount_pico
+            if not 0 < wanted <= balance.in_doubt_pico:
+                doubt = f"{format_usd(balance.in_doubt_pico)} {CURRENCY}"
+                raise Conflict(f"in doubt on the balance of {balance.scope} is {doubt}", hint="gwctl balances list")
+            return self._book(tx, balance, EntryKind.RELEASE, wanted, reason, None)
+
+    def set_low(self, scope: Scope, low_pico: int | None, *, env: str = "live") -> Standing:
+        """Below which an alert is raised; None: never. Raises `NotFound`, `UsageError`."""
+        with self._database.change() as tx:
+            balance = existing(tx, scope, env)
+            rows.set_low(tx, balance.id, None if low_pico is None else check_amount(low_pico))
+            told = None if low_pico is None else format_usd(low_pico)
+            audit.record(tx, self._clock, "balances.update", str(balance.scope), env=env, low=told)
+            epochs.bump(tx, "money")
+            return self._standing(tx, existing(tx, scope, env))
+
+    def show(self, scope: Scope, env: str = "live") -> Standing:
+        """Raises `NotFound`, `UsageError`."""
+        with self._database.read() as tx:
+            return self._standing(tx, existing(tx, scope, env))
+
+    def list(self) -> Sequence[Standing]:
+        """Every balance, in the order in which they were made."""
+        with self._database.read() as tx:
+            held = held_on(tx, "balances", self._clock.now_ms())
+            return [_standing(balance, held) for balance in rows.every(tx)]
+
+    def history(
+        self, scope: Scope, env: str = "live", *, limit: int = 100, before: int | None = None
+    ) -> builtins.list[Entry]:
+        """The newest entries first; those before a number for the next page. Raises `NotFound`, `UsageError`."""
+        with self._database.read() as tx:
+            return rows.page(tx, existing(tx, scope, env).id, before, limit)
+
+    def _book(
+        self, tx: Transaction, balance: Balance, kind: EntryKind, amount_pico: int, reason: str, payment: str | None
+    ) -> Booked:
+        before = booking.paid_before(tx, balance, kind, amount_pico, payment)
+        if before is not None:
+            return Booked(before, self._standing(tx, balance), fresh=False)
+        now, entry = booking.append(
+            tx, balance, kind, amount_pico, reason, at=self._clock.now(), actor=audit.actor(), payment=payment
+        )
+        self._record(tx, now, entry)
+        epochs.bump(tx, "money")
+        return Booked(entry, self._standing(tx, now), fresh=True)
+
+    def _record(self, tx: Transaction, balance: Balance, entry: Entry) -> None:
+        """All that a restore needs to book it again."""
+        told = {"env": balance.env, "number": entry.number, "amount": format_usd(entry.amount_pico)}
+        told |= {"reason": entry.reason, **({"payment": entry.payment} if entry.payment else {})}
+        audit.record(tx, self._clock, f"balances.{entry.kind}", str(balance.scope), **told)
+
+    def _standing(self, tx: Transaction, balance: Balance) -> Standing:
+        return _standing(balance, held_on(tx, "balances", self._clock.now_ms()))
+
+
+def _standing(balance: Balance, held: Mapping[int, int] | None) -> Standing:
+    return Standing(balance, None if held is None else held.get(balance.id, 0))
