@@ -6,6 +6,7 @@ the interpreter's own limit; bytes that are not UTF-8 are refused, since what th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,13 @@ from keyvault.proxy.dialects import bodies
 from keyvault.proxy.dialects.bodies import Body, OpaqueBody, check_count, wrong_type
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+CAP_FIELDS: Final[Mapping[Dialect, tuple[str, ...]]] = {
+    Dialect.CHAT: ("max_tokens", "max_completion_tokens"),
+    Dialect.COMPLETIONS: ("max_tokens",),
+    Dialect.RESPONSES: ("max_output_tokens",),
+    Dialect.MESSAGES: ("max_tokens",),
+}
+"""The fields that cap an answer, by dialect; another API's are not followed."""
 _HEADS: Final = frozenset({"model", "stream", "n", "best_of", "stream_options", "background", *_CAPS})
 _MODEL_OPTIONAL: Final = frozenset({Dialect.IMAGES, Dialect.MODERATIONS, Dialect.OTHER})
 _SPECIAL: Final = bodies.DROPPED | bodies.REFUSED
@@ -69,7 +77,7 @@ def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Bo
         fields=fields,
         model=_model(heads, dialect),
         stream=_flag(heads, "stream"),
-        output_cap=_output_cap(heads),
+        output_cap=_output_cap(heads, CAP_FIELDS.get(dialect, _CAPS)),
         choices=_choices(heads, fields, dialect),
         include_usage=_include_usage(heads),
         background=_flag(heads, "background"),
@@ -146,10 +154,10 @@ def _count(heads: _Heads, name: str, lowest: int, highest: int) -> int | None:
     return check_count(name, int(raw), lowest, highest)
 
 
-def _output_cap(heads: _Heads) -> int | None:
+def _output_cap(heads: _Heads, followed: tuple[str, ...]) -> int | None:
     """The largest of the caps given: which of two a provider would follow is its own affair."""
-    given = [_count(heads, name, 0, bodies.MAX_TOKENS) for name in _CAPS if name in heads]
-    return max(cap for cap in given if cap is not None) if given else None
+    given = {name: _count(heads, name, 0, bodies.MAX_TOKENS) for name in _CAPS if name in heads}
+    return max((cap for name, cap in given.items() if cap is not None and name in followed), default=None)
 
 
 def _choices(heads: _Heads, fields: dict[str, Raw], dialect: Dialect) -> int:

@@ -112,6 +112,12 @@ def form_fields(content_type: bytes, body: bytes) -> list[tuple[str, str | None]
     return found
 
 
+def weighed(form: FormBody) -> tuple[int, int]:
+    """How many bytes of a form are fields of text, and how many files it holds."""
+    parts = _parts(form.raw, b"--" + form.boundary)
+    return sum(part.end - part.value for part in parts if part.plain), sum(not part.plain for part in parts)
+
+
 def _bad(why: str) -> Refusal:
     return Refusal(400, "invalid_form", f"could not read the form: {why}")
 

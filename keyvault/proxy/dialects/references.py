@@ -54,12 +54,12 @@ def _in_field(dialect: Dialect, name: str, value: bytes) -> str | None:
     if not any(mark in value for mark in marks):
         return None
     try:
-        return _nested(json.loads(value, object_pairs_hook=_every_value))
+        return _nested(json.loads(value, object_pairs_hook=every_value))
     except RecursionError:
         raise Refusal(400, "invalid_json", "could not read the request body: it is nested too deeply") from None
 
 
-def _every_value(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def every_value(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """The object; a field that stands in it more than once has the list of its values."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -74,22 +74,22 @@ def _nested(value: Any) -> str | None:
         return next((found for item in value if (found := _nested(item))), None)
     if not isinstance(value, dict):
         return None
-    kinds = _texts(value.get("type"))
+    kinds = texts(value.get("type"))
     if named := _TYPES.intersection(kinds):
         return min(named)
     for name in _NESTED:
         if _is_id(value.get(name)):
             return name
-    if "code_interpreter" in kinds and _texts(value.get("container")):
+    if "code_interpreter" in kinds and texts(value.get("container")):
         return "container"
     inner = (item for name, item in value.items() if not (kinds == ["tool_use"] and name == _TOOL_ARGUMENTS))
     return next((found for item in inner if (found := _nested(item))), None)
 
 
 def _is_id(value: Any) -> bool:
-    return bool(_texts(value)) or (isinstance(value, list) and any(_texts(item) for item in value))
+    return bool(texts(value)) or (isinstance(value, list) and any(texts(item) for item in value))
 
 
-def _texts(value: Any) -> list[str]:
+def texts(value: Any) -> list[str]:
     """The texts that a value is, or is a list of."""
     return [item for item in (value if isinstance(value, list) else (value,)) if isinstance(item, str)]

@@ -1,0 +1,162 @@
+"""What a request's body asks for, in what is paid: how many tokens go in at most, how many come out, and what of it has
+no bound.
+
+Text is bounded by its bytes. An image that lies in the body is billed by its pixels and never by its bytes, so it
+counts for the most that any image may come to with the target's model. What the provider fetches, keeps or does by
+itself (an image by URL, a stored file or response, a search, a run of code) is in no body and has no bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from keyvault.domain.endpoints import Dialect
+from keyvault.proxy.dialects.bodies import Body
+from keyvault.proxy.dialects.fields import CAP_FIELDS, JsonBody
+from keyvault.proxy.dialects.media import MEDIA_MARKS, Media, media_in
+from keyvault.proxy.dialects.multipart import FormBody, weighed
+
+MOST_IMAGE_TOKENS: Final = (
+    (re.compile(r"gpt-4o-mini"), 50_000),  # 2,833 and 5,667 for each of at most 8 tiles
+    (re.compile(r"claude"), 5_000),  # patches of 28 pixels, 2,576 pixels on the long edge: at most 4,784
+)
+OTHER_IMAGE_TOKENS: Final = 20_000
+"""Tiles of OpenAI's other models come to 1,445, its patches to 10,000 with a factor, Qwen's to 16,384."""
+
+IMAGE_OUTPUT: Final = 8_192
+"""Tokens of one image made, in the best quality and the largest size: 6,240 at gpt-image-1."""
+
+TOOL_PROMPT: Final = 1_000
+"""What Anthropic adds for tools, once and for each of its own client tools: 159 to 735 tokens."""
+
+SMALLEST_RESPONSE: Final = 16
+"""The responses API takes no smaller `max_output_tokens`."""
+
+_ANYWHERE: Final[Mapping[str, frozenset[bytes]]] = {
+    "service_tier": frozenset({b'"auto"', b'"default"', b'"flex"', b'"standard"', b'"standard_only"'}),
+    "speed": frozenset({b'"standard"'}),
+    "inference_geo": frozenset({b'"global"'}),
+    "background": frozenset({b"false"}),
+}
+"""Fields whose other values make a call dearer than its price, or end it later than its answer."""
+_IN: Final[Mapping[Dialect, tuple[str, ...]]] = {
+    Dialect.CHAT: ("web_search_options", "search_parameters", "plugins", "prediction"),
+    Dialect.RESPONSES: ("previous_response_id", "conversation", "prompt", "context_management"),
+    Dialect.MESSAGES: ("container", "mcp_servers"),
+}
+"""Fields that bring in what the body does not hold, by dialect."""
+_NO_OUTPUT: Final = frozenset({Dialect.EMBEDDINGS, Dialect.MODERATIONS})
+_OWN_TOOLS: Final = frozenset({"function", "custom"})
+_CLIENT_TOOLS: Final = ("bash_", "text_editor_", "memory_")
+"""Tools that Anthropic describes and the client carries out."""
+
+_tools = msgspec.json.Decoder(list[dict[str, Any]])
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a body asks for."""
+
+    tokens: int
+    """The most input tokens, but for images."""
+    images: int
+    """Images that lie in the body."""
+    choices: int
+    cap: int | None
+    """The most output tokens of each choice; None: nothing says."""
+    given: tuple[str, ...] = ()
+    """The fields of the cap that the caller set."""
+    settable: bool = False
+    """A cap can be set, or lowered."""
+    least: int = 1
+    """No lower cap is taken."""
+    unbounded: str | None = None
+    """The field that makes the cost unbounded."""
+
+    def input_tokens(self, model: str) -> int:
+        """The most that a model may read out of the body."""
+        return self.tokens + self.images * image_tokens(model) if self.images else self.tokens
+
+
+def image_tokens(model: str) -> int:
+    """The most tokens that one image comes to, whatever its size."""
+    name = model.lower()
+    return next((most for pattern, most in MOST_IMAGE_TOKENS if pattern.search(name)), OTHER_IMAGE_TOKENS)
+
+
+def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
+    """The shape of a body. `raw`: its bytes, in which media are looked for. Raises `Refusal` 400 for endless nesting."""
+    if dialect is Dialect.OTHER:
+        return Shape(len(raw), 0, 1, None, unbounded="path")
+    if isinstance(body, FormBody):
+        text, files = weighed(body)
+        unbounded = None if dialect is Dialect.IMAGES else "file"  # nobody knows how long a recording is
+        return Shape(text, files, body.choices, IMAGE_OUTPUT, unbounded=unbounded)
+    if not isinstance(body, JsonBody):
+        return Shape(len(raw), 0, 1, None, unbounded="body")
+    media = media_in(body.fields, raw) if any(mark in raw for mark in MEDIA_MARKS) else Media()
+    unbounded = media.unbounded or _named(dialect, body)
+    prompt, tools = _tool_prompt(dialect, body)
+    tokens = len(raw) - media.size + prompt
+    return Shape(tokens, media.images, body.choices, *_output(dialect, body), unbounded=unbounded or tools)
+
+
+def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:
+    """Cap, the fields that set it, whether it can be set, the least that is taken."""
+    if dialect in _NO_OUTPUT:
+        return 0, (), False, 0
+    if dialect is Dialect.IMAGES:
+        return IMAGE_OUTPUT, (), False, 0
+    fields = CAP_FIELDS.get(dialect)
+    if fields is None:
+        return None, (), False, 0
+    given = tuple(name for name in fields if bytes(body.fields.get(name, b"null")) != b"null")
+    return body.output_cap if given else None, given, True, _least(dialect, body)
+
+
+def _least(dialect: Dialect, body: JsonBody) -> int:
+    if dialect is Dialect.RESPONSES:
+        return SMALLEST_RESPONSE
+    thinking = bytes(body.fields.get("thinking", b""))
+    if dialect is not Dialect.MESSAGES or not thinking.startswith(b"{"):
+        return 1
+    budget = _object.decode(thinking).get("budget_tokens")
+    return budget + 1 if isinstance(budget, int) and budget > 0 else 1
+
+
+def _named(dialect: Dialect, body: JsonBody) -> str | None:
+    """The field whose very presence, or value, leaves the cost without a bound."""
+    for name in _IN.get(dialect, ()):
+        if name in body.fields and bytes(body.fields[name]) not in (b"null", b"[]"):
+            return name
+    for name, usual in _ANYWHERE.items():
+        if name in body.fields and bytes(body.fields[name]) not in usual | {b"null"}:
+            return name
+    if b'"image"' in bytes(body.fields.get("modalities", b"")):
+        return "modalities"
+    if dialect is Dialect.MESSAGES and b"compact" in bytes(body.fields.get("context_management", b"")):
+        return "context_management"
+    return None
+
+
+def _tool_prompt(dialect: Dialect, body: JsonBody) -> tuple[int, str | None]:
+    """Tokens that the provider adds for tools; and `tools` where one of them is carried out by the provider."""
+    raw = bytes(body.fields.get("tools", b""))
+    if not raw.startswith(b"["):
+        return 0, None
+    try:
+        kinds = [tool.get("type", "function") for tool in _tools.decode(raw)]
+    except msgspec.ValidationError:
+        return 0, "tools"
+    described = [kind for kind in kinds if kind not in _OWN_TOOLS]
+    if any(not isinstance(kind, str) or not kind.startswith(_CLIENT_TOOLS) for kind in described):
+        return 0, "tools"
+    if dialect is not Dialect.MESSAGES:
+        return 0, "tools" if described else None
+    return (TOOL_PROMPT * (1 + len(described)) if kinds else 0), None
