@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from keyvault.domain.names import check_model, check_name
+from keyvault.domain.names import check_model, check_name, shown
 from keyvault.errors import UsageError
+
+LONGEST_PATTERN: Final = 100
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,12 +27,73 @@ class Target:
         return f"{self.upstream}/{self.model}"
 
 
-def parse_target(text: str) -> Target:
-    """`openai/gpt-5` → Target; the model may itself contain slashes. Raises `UsageError`."""
+AS_NAMED: Final = "*"
+"""As the model of a route's target: the name that the client asked for."""
+
+
+def parse_target(text: str, *, as_named: bool = False) -> Target:
+    """`openai/gpt-5` → Target; the model may itself contain slashes, and be `AS_NAMED` where that is allowed. Raises
+    `UsageError`."""
     upstream, slash, model = text.partition("/")
     if not slash:
         raise UsageError(f"not a target: {text[:70]!a}", hint="write it as UPSTREAM/MODEL, such as openai/gpt-5")
-    return Target(check_name("upstream", upstream), check_model(model))
+    check_name("upstream", upstream)
+    return Target(upstream, model if as_named and model == AS_NAMED else check_model(model))
+
+
+def is_pattern(alias: str) -> bool:
+    """Whether an alias stands for many names: `*` for any letters, `?` for one. Brackets are letters like others."""
+    return "*" in alias or "?" in alias
+
+
+def check_alias(text: str) -> str:
+    """`text` if clients can ask for it, or if it is a pattern of such names. Raises `UsageError`."""
+    if is_pattern(text) and len(text) > LONGEST_PATTERN:
+        raise UsageError(f"a pattern of more than {LONGEST_PATTERN} characters: {shown(text)}")
+    try:
+        check_model(re.sub("[*?]", "x", text))
+    except UsageError as error:
+        raise UsageError(f"not a name that clients could ask for: {shown(text)}", hint=error.hint) from None
+    return text
+
+
+def precision(pattern: str) -> tuple[int, int]:
+    """How specific a pattern is: of two that match a name, the higher one holds. First the letters that are no
+    wildcard, then the fewer `*`."""
+    return len(re.sub("[*?]", "", pattern)), -pattern.count("*")
+
+
+def clashing(aliases: Iterable[str]) -> tuple[str, str] | None:
+    """Two patterns of which neither is the more specific, while some names match both; None where there are none."""
+    by_precision: dict[tuple[int, int], list[str]] = {}
+    for alias in filter(is_pattern, aliases):
+        by_precision.setdefault(precision(alias), []).append(alias)
+    pairs = (pair for equals in by_precision.values() for pair in itertools.combinations(equals, 2))
+    return next((pair for pair in pairs if overlap(*pair)), None)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some name matches both patterns."""
+    reached = {(0, 0)}
+    waiting = [(0, 0)]
+    while waiting:
+        i, j = waiting.pop()
+        if i == len(one) and j == len(other):
+            return True
+        for step in _steps(one[i : i + 1], other[j : j + 1]):
+            following = (i + step[0], j + step[1])
+            if following not in reached:
+                reached.add(following)
+                waiting.append(following)
+    return False
+
+
+def _steps(a: str, b: str) -> list[tuple[int, int]]:
+    """How far two patterns can go on together: past a `*`, or past a letter that both can be."""
+    ways = [(1, 0)] * (a == "*") + [(0, 1)] * (b == "*")
+    if a and b and (a == b or "*" in (a, b) or "?" in (a, b)):
+        ways.append((int(a != "*"), int(b != "*")))
+    return ways
 
 
 class Failure(StrEnum):

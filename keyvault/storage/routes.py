@@ -12,7 +12,7 @@ from keyvault.clock import from_ms
 from keyvault.domain.routes import Choice, Failure, Retries, Revision, Route, Target, Timeouts
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import revisions
-from keyvault.storage.seals import added
+from keyvault.storage.seals import added, touch
 
 NO_ROUTES = Revision(number=0, created_at=from_ms(0), actor="", routes=())
 """What holds before the first change."""
@@ -27,6 +27,17 @@ def newest(tx: Transaction, limit: int) -> list[Revision]:
     """The newest revisions, newest first."""
     rows = tx.execute(sa.select(revisions).order_by(revisions.c.number.desc()).limit(limit))
     return [_revision(row) for row in rows]
+
+
+def numbered(tx: Transaction, number: int) -> Revision | None:
+    """The revision of that number."""
+    row = tx.execute(sa.select(revisions).where(revisions.c.number == number)).one_or_none()
+    return None if row is None else _revision(row)
+
+
+def rely_on(tx: Transaction, revision: Revision) -> None:
+    """Say that what a revision holds goes into a new one: it must be what was sealed, or the transaction fails."""
+    touch(tx, "revisions", revision.number)
 
 
 def newest_number(tx: Transaction) -> int:
