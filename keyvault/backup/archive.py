@@ -11,8 +11,6 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import IO, Any, Final
 
 from keyvault.clock import rfc3339
 from keyvault.errors import Damaged, FormatTooNew, UsageError
+from keyvault.files import private
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -102,15 +101,6 @@ def unpack(path: Path, config: Path, database: Path) -> Manifest:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def private(path: Path) -> Iterator[IO[bytes]]:
-    """A new file for this user alone, on the disk when the block ends."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _bytes(text: bytes) -> IO[bytes]:

@@ -16,6 +16,7 @@ from keyvault.backup import archive
 from keyvault.backup.archive import Manifest
 from keyvault.backup.verifying import Verified, verify
 from keyvault.errors import Conflict, UsageError
+from keyvault.files import private, sync
 from keyvault.home import Home
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import migrations, snapshot
@@ -43,7 +44,7 @@ def make(home: Home, target: Path, *, force: bool = False) -> Made:
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as work:
         copy, packed = Path(work) / archive.DATABASE, Path(work) / path.name
         snapshot.save(home.database, copy)
-        with archive.private(packed) as file:
+        with private(packed) as file:
             archive.pack(file, path.name, _manifest(home, copy), home.paths.config_file, copy)
         copy.unlink()
         verified = verify(home, packed)
@@ -81,11 +82,7 @@ def _publish(packed: Path, path: Path, *, force: bool) -> None:
             os.link(packed, path)
         except FileExistsError:
             raise _exists(path) from None
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def _manifest(home: Home, copy: Path) -> Manifest:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from keyvault import audit
+from keyvault import audit, files
 from keyvault.audit import Entry
 from keyvault.backup import archive
 from keyvault.backup.archive import Manifest
@@ -206,11 +206,7 @@ def _place_config(home: Home, content: Staged) -> Path | None:
     if home.exists and own.read_bytes() == content.config.read_bytes():
         return None
     place = own.with_name("config.toml.restored") if home.exists else own
-    fresh = place.with_name(f".{place.name}.new")
-    fresh.unlink(missing_ok=True)
-    with archive.private(fresh) as file:
-        file.write(content.config.read_bytes())
-    fresh.replace(place)
+    files.replace(place, content.config.read_bytes())
     return None if place == own else place
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from keyvault.errors import UsageError
+from keyvault.files import sync
 from keyvault.keys.delivery import DeliveryFailed
 from keyvault.keys.filing import Form
 from keyvault.keys.locks import Locks
@@ -81,14 +82,14 @@ class FileDelivery:
         self._placed = True
         self._new.rename(self.path)
         yield "put it in its place"
-        self._sync()
+        sync(self.path.parent)
         yield "made it durable"
 
     def undo(self) -> None:
         """Only what was delivered is taken back: lines that others changed meanwhile stay."""
         if self._placed:
             self._put_back()
-            self._sync()
+            sync(self.path.parent)
         self.done()
 
     def _put_back(self) -> None:
@@ -150,13 +151,6 @@ class FileDelivery:
         if len(content) > LARGEST_FILE:
             raise UsageError(f"{path}: larger than 1 MiB, which no file of secrets is")
         return content
-
-    def _sync(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _cannot(what: str, path: Path, error: OSError) -> DeliveryFailed:

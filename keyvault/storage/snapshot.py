@@ -16,6 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from keyvault.errors import Damaged
+from keyvault.files import sync
 from keyvault.storage import migrations
 from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, Transaction, sqlite_module, sqlite_path
 from keyvault.storage.schema import metadata
@@ -33,7 +34,7 @@ def save(database: Database, path: Path) -> None:
         _copy_rows_out(database, path)
     with _connect(path) as copy:
         copy.execute("PRAGMA journal_mode=DELETE")  # so that it is one file, complete in itself
-    _sync(path)
+    sync(path)
 
 
 def check(path: Path) -> None:
@@ -93,7 +94,7 @@ def _replace_file(path: Path, present: Path, aside: str) -> str | None:
     fresh.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     shutil.copyfile(path, fresh)
-    _sync(fresh)
+    sync(fresh)
     if there:
         _settle(present)
         for suffix in ("-wal", "-shm"):
@@ -101,7 +102,7 @@ def _replace_file(path: Path, present: Path, aside: str) -> str | None:
                 Path(f"{present}{suffix}").rename(f"{kept}{suffix}")
         os.link(present, kept)
     fresh.replace(present)
-    _sync(present.parent)
+    sync(present.parent)
     return str(kept) if there else None
 
 
@@ -151,11 +152,3 @@ def _continue_numbering(tx: Transaction) -> None:
 def _connect(path: Path) -> contextlib.closing[Any]:
     """A raw connection, closed at the end of the block."""
     return contextlib.closing(sqlite_module().connect(str(path), isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import Final
 
 from keyvault.domain.keys import Key
 from keyvault.errors import UsageError
+from keyvault.files import replace
 from keyvault.secrets import Secret
 
 SUFFIX: Final = ".key"
@@ -48,20 +49,5 @@ class SecretFiles:
     def deliver(self, key: Key, secret: Secret) -> None:
         """Write `NAME.key`, durable when this returns. What was there under that name is replaced, never followed."""
         path = self._directory / f"{key.name}{SUFFIX}"
-        beside = self._directory / f".{path.name}.new"
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(f"{secret.reveal()}\n".encode())
-            file.flush()
-            os.fsync(descriptor)
-        beside.rename(path)
+        replace(path, f"{secret.reveal()}\n".encode())
         self.written.append(path)
-        self._sync()
-
-    def _sync(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from keyvault.errors import Conflict, Locked, Unavailable, UsageError
+from keyvault.files import private, sync
 
 KEY_BYTES: Final = 32
 MAX_FILE_BYTES: Final = 4096
@@ -80,21 +81,14 @@ def write_secret_file(path: Path, content: bytes) -> None:
     """Write a new file 0600, durably. Never overwrites, never follows a link. Raises `Conflict`, `UsageError` or
     `Unavailable`."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with private(path) as file:
+            file.write(content)
+        sync(path.parent)
     except FileExistsError:
         raise Conflict(f"{path} exists already and is not overwritten", hint=f"mv {path} {path}.old") from None
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"no such directory: {path.parent}", hint=f"mkdir -m 700 {path.parent}") from None
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be written: {os.strerror(error.errno or 0).lower()}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_directory(path.parent)
-    except OSError as error:
-        path.unlink(missing_ok=True)
         raise Unavailable(f"{path}: cannot be written: {os.strerror(error.errno or 0).lower()}") from None
 
 
@@ -120,11 +114,3 @@ def _open_failure(error: OSError) -> str:
     if error.errno == errno.ENXIO:
         return "not a regular file"
     return os.strerror(error.errno or 0).lower()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
