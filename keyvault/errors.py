@@ -143,8 +143,9 @@ class Refusal(GatewayError):
     """What the proxy answers instead of the provider, in the shape of the request's dialect.
 
     `status` is the HTTP status, `type` the class of error SDKs switch on, `code` the precise reason, `param` the field
-    of the request it is about. `retry_after_seconds` becomes the `Retry-After` header. `hold_seconds`: how long the
-    answer is held back; its connection is closed behind it.
+    of the request it is about. `retry_after_seconds` becomes the `Retry-After` header; `retry_after_ms` is the same to
+    the millisecond, for SDKs that read it. `hold_seconds`: how long the answer is held back; its connection is closed
+    behind it.
     """
 
     def __init__(
@@ -155,12 +156,14 @@ class Refusal(GatewayError):
         *,
         type: str = "invalid_request_error",  # noqa: A002 - the wire's own name for it
         retry_after_seconds: int | None = None,
+        retry_after_ms: int | None = None,
         param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.type = type
         self.error_code = code
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = retry_after_seconds if retry_after_ms is None else -(-retry_after_ms // 1000)
+        self.retry_after_ms = retry_after_ms
         self.param = param
         self.hold_seconds = 0.0

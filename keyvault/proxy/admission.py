@@ -15,7 +15,9 @@ from keyvault.errors import Refusal, UsageError
 from keyvault.keys.directory import Caller, Directory, UsableToken
 from keyvault.proxy.dialects.body import Body, read_body
 from keyvault.proxy.dialects.references import stored_reference
+from keyvault.proxy.headers import Headers, request_id_headers
 from keyvault.proxy.http1 import Exchange, Request
+from keyvault.proxy.limiting import UNLIMITED, Permit
 from keyvault.proxy.relay import Relay
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Call:
         "isolated",
         "path",
         "payer",
+        "permit",
         "pin",
         "relay",
         "request_id",
@@ -79,6 +82,7 @@ class Call:
         self.body: Body
         self.payer: Payer
         self.tags: str | None = None  # as JSON
+        self.permit: Permit = UNLIMITED  # what it has of the rate limits that hold for it
         self.allowance: Allowance
         self.pin: Target | None = None
 
@@ -95,6 +99,12 @@ class Call:
             name = (request.header(b"user-agent") or b"")[:80].decode("ascii", "replace")
             request.lasting["client"] = name
         return name
+
+    @property
+    def headers(self) -> Headers:
+        """What every answer tells: our id of the request, and how much is left of the limits that hold for it."""
+        own = request_id_headers(self.request_id)
+        return own if self.permit is UNLIMITED else own + self.permit.headers(family_of(self.exchange.request))
 
     def wants_usage_added(self, upstream: Upstream) -> bool:
         """A chat stream whose provider tells its usage only when asked, and whose client did not ask."""

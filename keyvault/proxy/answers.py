@@ -63,8 +63,9 @@ def _finish(call: Call, ending: Ending, secrets: tuple[str, ...]) -> None:
 
 
 def added_headers(call: Call, target: Target, attempts: int) -> Headers:
-    """`x-request-id` for everyone; target, attempts and cost only for keys that may see supplier and price."""
-    headers = request_id_headers(call.request_id)
+    """`x-request-id` for everyone, what is left of its limits for whom they hold; target, attempts and cost only for
+    keys that may see supplier and price."""
+    headers = call.headers
     if call.caller.policy.expose:
         headers.append((b"x-gateway-target", str(target).encode("ascii", "replace")))
         headers.append((b"x-gateway-attempts", str(attempts).encode()))
@@ -91,7 +92,11 @@ def refuse(exchange: Exchange, refusal: Refusal, request_id: str) -> None:
     if exchange.started:
         exchange.abort()
         return
-    headers = [(b"content-type", b"application/json"), *request_id_headers(request_id)]
+    call: Call | None = exchange.caller
+    own = call.headers if call else request_id_headers(request_id)
+    headers = [(b"content-type", b"application/json"), *own]
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+    if refusal.retry_after_ms is not None:
+        headers.append((b"retry-after-ms", str(refusal.retry_after_ms).encode()))
     exchange.reply(refusal.status, headers, render(family_of(exchange.request), refusal, request_id))

@@ -12,7 +12,6 @@ import msgspec
 from keyvault.domain.keys import Policy
 from keyvault.errors import Refusal
 from keyvault.proxy.admission import Call
-from keyvault.proxy.headers import request_id_headers
 from keyvault.routing.planner import Planner
 
 _CREATED = 1_700_000_000
@@ -31,7 +30,7 @@ def answer(call: Call, planner: Planner) -> bool:
     if aliases is None or (name and name not in aliases):
         raise Refusal(404, "model_not_found", f"the model {name[:100]!a} does not exist or you may not use it")
     body: dict[str, Any] = _model(name) if name else _listing(aliases)
-    headers = [(b"content-type", b"application/json"), *request_id_headers(call.request_id)]
+    headers = [(b"content-type", b"application/json"), *call.headers]
     call.exchange.reply(200, headers, msgspec.json.encode(body))
     return True
 

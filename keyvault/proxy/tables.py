@@ -25,11 +25,12 @@ from keyvault.metering.accounts import Accounts
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
+from keyvault.proxy.limiting import Limiter
 from keyvault.proxy.noticed import Noticed
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.health import Health
 from keyvault.routing.planner import Planner
-from keyvault.storage import credentials, epochs, objects, routes, switch
+from keyvault.storage import credentials, epochs, limits, objects, routes, switch
 from keyvault.storage.epochs import Epochs
 from keyvault.vault.manifest import RESEAL
 
@@ -75,6 +76,7 @@ class Tables:
         self._renew_planner()
         self.prices = self._read_prices()
         self.noticed = Noticed()
+        self.limiter = Limiter(home.clock)
         self.count_again()
 
     def refresh(self) -> None:
@@ -182,6 +184,7 @@ class Tables:
         with self._home.database.snapshot() as tx:
             doubted = {name: self.guard.doubted(tx, name) for name in _MONEY}
             self.accounts.renew(tx, self._home.clock.now_ms(), doubted)
+            self.limiter.renew(limits.every(tx), doubted["limits"])
 
     def _renew_planner(self) -> None:
         self.planner = Planner(

@@ -22,7 +22,6 @@ from keyvault.domain.routes import Target
 from keyvault.errors import Refusal
 from keyvault.proxy.admission import Call, family_of
 from keyvault.proxy.dialects.fields import JsonBody
-from keyvault.proxy.headers import request_id_headers
 from keyvault.proxy.isolation.naming import Named, named_in_body, named_in_query
 from keyvault.proxy.tables import Tables
 from keyvault.routing.planner import Planned
@@ -131,7 +130,7 @@ class Claims:
         if not claim.lists or claim.upstream is not None:
             return False
         empty = {"object": "list", "data": [], "has_more": False, "first_id": None, "last_id": None}
-        headers = [(b"content-type", b"application/json"), *request_id_headers(call.request_id)]
+        headers = [(b"content-type", b"application/json"), *call.headers]
         call.exchange.reply(200, headers, msgspec.json.encode(empty))
         return True
 
