@@ -101,6 +101,7 @@ class Gateway:
         except Unavailable as error:
             self.refuse(exchange, answers.unavailable(error))
         finally:
+            call.permit.close()
             self.underway.discard(call)
             self._metrics.in_flight -= 1
 
@@ -116,6 +117,7 @@ class Gateway:
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         attribution.attribute(call, self._tables.payers)
+        call.permit = self._tables.limiter.admit(call)
         if models.answer(call, self._tables.planner):
             return
         if call.isolated and await self._isolation.answers_itself(call):
@@ -123,91 +125,58 @@ class Gateway:
         plan = self._plan(call)  # 4. Where
         call.allowance = self._allowances.allow(call, plan)  # 5. May it: what it may cost is held
         try:
-            await self._attempt(call, deque(plan))
+            await self._attempt(call, self._failover.course(call, plan))
         finally:
             call.allowance.close()
 
-    async def _attempt(self, call: Call, pending: deque[Planned]) -> None:
-        """One target after the other, until one has answered."""
-        attempt: Attempt | None = self._prepare(call, pending.popleft(), number=1)
-        while attempt is not None:
+    async def _attempt(self, call: Call, course: Course) -> None:
+        """One try after the other, until there is an answer."""
+        attempt = self._prepare(call, self._failover.first(course), 1)
+        while True:
             ending = await self._dispatch(call, attempt)  # 6. On record, 7. Out, 8. Through
-            following = self._next(call, attempt, ending, pending)
-            settled = self._settle(call, attempt, ending, final=following is None)
-            if following is not None:
-                settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
-            else:
-                await settled  # 9. Settled, before the answer ends
-                if call.claim is not None:
-                    ending = await self._isolation.answered(call, attempt.planned, attempt.upstream, ending)
-                answers.deliver(call, attempt.planned.target, attempt.row.number, ending, attempt.upstream.secrets)
+            booked = self._book(call, attempt, ending)
+            following = await self._following(call, course, attempt, ending, booked)
+            settled = self._settle(call, attempt, booked, final=following is None)
+            if following is None:
+                break
+            settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
             attempt = following
+        await settled  # 9. Settled, before the answer ends
+        last, ending = course.best(attempt, ending)
+        if call.claim is not None:
+            ending = await self._isolation.answered(call, last.planned, last.upstream, ending)
+        answers.deliver(call, last.planned.target, attempt.row.number, ending, last.upstream.secrets)
 
     def _plan(self, call: Call) -> tuple[Planned, ...]:
         if call.claim is not None:
             return self._isolation.plan(call)
         return self._tables.planner.plan(call.model, call.dialect, call.pin)
 
-    def _prepare(
-        self,
-        call: Call,
-        planned: Planned,
-        number: int,
-        *,
-        serving: ServingUpstream | None = None,
-        fresh: bool = False,
-        second: bool = False,
-    ) -> Attempt:
-        """The attempt's row with the most it can cost. `serving`: the credential it must go with."""
-        upstream, target = planned.upstream, planned.target
-        now_ms = self._clock.now_ms()
-        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
-        allowance = call.allowance
-        row = OpenAttempt(
-            request_id=call.request_id,
-            number=number,
-            started_ms=now_ms,
-            key_id=call.caller.key_id,
-            generation=call.caller.generation,
-            alias_id=self._ledger.alias_id(call.model or ""),
-            target_id=self._ledger.target_id(target),
-            dialect=call.dialect.value,
-            stream=call.body.stream,
-            bound_pico=self._allowances.bound(call, price),
-            multiplier_ppm=call.payer.multiplier_ppm,
-            project_id=0 if call.payer.project_id == call.caller.project_id else call.payer.project_id,
-            balance_id=allowance.balance_id,
-            hold_pico=allowance.pico,
-            tags=call.tags,
-        )
-        serving = serving or self._choose(call, upstream.name)
-        return Attempt(planned, serving, price, row, self._time(), fresh, second)
-
-    def _choose(self, call: Call, upstream: str) -> ServingUpstream:
-        """Whose turn it is, unless the request depends on what one account keeps."""
-        chooser = self._tables.upstreams[upstream]
-        if call.credential_id is None:
-            return chooser.choose()
-        return chooser.by_id(call.credential_id) or chooser.choose()
+    def _prepare(self, call: Call, step: Step, number: int) -> Attempt:
+        """The attempt of a step, which its target is told of at once."""
+        attempt = self._attempts.prepare(call, step, number)
+        self._tables.health.begin(step.planned.target)
+        return attempt
 
     async def _dispatch(self, call: Call, attempt: Attempt) -> Ending:
         """Send the request to one target and follow its answer until it is complete, broken or given up."""
+        outgoing = await self._record(call, attempt)  # 6. On record, before it leaves
         relay: Relay | None = None
-        outgoing = message(call, attempt)  # may refuse a header: before there is a row
         try:
-            await self._ledger.open(attempt.row)  # 6. On record, before it leaves
-            connection = await self._pool.acquire(attempt.upstream.origin, fresh=attempt.fresh)  # 7. Out
+            connection = await self._connect(call, attempt)  # 7. Out
             if call.withdrawn is not None:
                 connection.close()
                 return Ending(failure=WITHDRAWN, sent=False, cut=True)
             relay = call.relay = self._relay(call, attempt, connection)
             connection.send(*outgoing, relay)
-            return await relay.ending  # 8. Through: event by event, without waking this coroutine
+            ending = await relay.ending  # 8. Through: event by event, without waking this coroutine
+            read(call, ending, attempt.upstream.secrets)
+            return ending
         except UpstreamFailure as failure:
             return Ending(failure=(failure.code, failure.text), sent=False)
         except asyncio.CancelledError:  # 10. Gone wrong: the client left, so the provider's call ends now
-            ending = relay.stop() if relay else Ending(sent=False)
-            self._settle(call, attempt, ending, final=True, left=True).add_done_callback(_seen)
+            ending = relay.stop() if relay else Ending(sent=False, cancelled=True)
+            self._settle_left(call, attempt, ending)
             raise
         finally:
             if relay is not None:
@@ -274,6 +243,7 @@ class Gateway:
         )
         call.cost_pico = booked.cost_pico
         call.allowance.settled(booked)
+        call.permit.settled(booked)
         self._metrics.settled(attempt.planned.target, booked)
         self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.address)
         return self._ledger.settle(booked)
