@@ -8,7 +8,7 @@ known cost. Money is pico-dollars, latencies are milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,8 +19,13 @@ Histogram = tuple[int, ...]
 LATENCY_BOUNDS_MS: Final = (25, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 6400, 12800, 51200)
 """Upper bounds of the latency histogram's buckets, each exclusive."""
 
-DIMENSIONS: Final = ("customer", "project", "key", "tag", "alias", "model", "upstream", "target", "day", "hour")
-"""What usage can be grouped by."""
+DIMENSIONS: Final = (
+    "customer", "project", "key", "tag", "env", "alias", "model", "upstream", "target", "day", "hour",
+)  # fmt: skip
+"""What usage can be grouped by. Customer and project are those who pay, and so are their tags."""
+
+LIVE: Final = "live"
+TEST: Final = "test"
 
 NO_TAG: Final = "(untagged)"
 
@@ -112,6 +117,10 @@ class UsageReport:
     """In order of time where grouped by it, else the dearest first. Grouped by tag, an attempt stands in the row of
     each of its tags."""
     total: Totals
+    envs: tuple[str, ...] = (LIVE, TEST)
+    """Whose keys' traffic it is about: that of keys for tests is left out unless it is asked for."""
+    left_out: Totals | None = None
+    """What keys of another environment did meanwhile; None where nothing was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +161,12 @@ class RequestLine:
     request_id: str
     at: datetime
     customer: str
+    """Who pays, as is the project."""
     project: str
     key: str
+    env: str
+    tags: Mapping[str, str]
+    """The request's own."""
     alias: str
     model: str
     target: str
@@ -204,6 +217,8 @@ class LiveRow:
     totals: Totals
     trend: tuple[int, ...]
     """Requests per step of the graphs, oldest first."""
+    test: bool = False
+    """What keys for tests did stands in rows of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from keyvault.domain.ledger import Basis
-from keyvault.domain.reports import NO_TAG, Totals
+from keyvault.domain.reports import LIVE, NO_TAG, Totals
 from keyvault.storage.reports import COUNTS, HISTOGRAMS, Names
 
 T = TypeVar("T")
 
-OF_KEY: Final = ("customer", "project", "key", "tag")
+OF_KEY: Final = ("key", "env")
+OF_PAYER: Final = ("customer", "project", "tag")
+"""Decided by who pays: a project that the request named, else the key's own."""
 OF_TARGET: Final = ("model", "upstream", "target")
-
+COLUMNS: Final[Mapping[str, Sequence[str]]] = {
+    "key_id": (*OF_KEY, *OF_PAYER),
+    "project_id": OF_PAYER,
+    "alias_id": ("alias",),
+    "target_id": OF_TARGET,
+}
+"""Which dimensions need which ids."""
 
 _BASES: Final = tuple((COUNTS.index(f"basis_{basis.label}"), basis.label) for basis in Basis)
 _FIRST: Final = len(COUNTS)
@@ -45,21 +53,44 @@ def totals(values: Sequence[int]) -> Totals:
     )
 
 
-def values_of(column: str, number: int, names: Names) -> dict[str, Sequence[str]]:
-    """What an id says of each dimension that it decides; an id without a name shows as its number."""
-    if column == "key_id":
-        key = names.keys.get(number)
-        if key is None:
-            return {name: [f"#{number}"] for name in OF_KEY}
-        return {
-            "customer": [key.customer],
-            "project": [f"{key.customer}/{key.project}"],
-            "key": [key.key],
-            "tag": key.tags or [NO_TAG],
-        }
-    if column == "alias_id":
-        return {"alias": [names.aliases.get(number, f"#{number}")]}
-    upstream, model = names.targets.get(number, (f"#{number}", f"#{number}"))
+def values_of(ids: Mapping[str, int], names: Names) -> dict[str, Sequence[str]]:
+    """What ids say of each dimension that they decide; an id without a name shows as its number."""
+    told: dict[str, Sequence[str]] = {}
+    if "key_id" in ids:
+        told |= of_key(ids["key_id"], names)
+    if "project_id" in ids:
+        told |= of_payer(ids["key_id"], ids["project_id"], names)
+    if "alias_id" in ids:
+        told["alias"] = [names.aliases.get(ids["alias_id"], f"#{ids['alias_id']}")]
+    if "target_id" in ids:
+        told |= of_target(ids["target_id"], names)
+    return told
+
+
+def of_key(key_id: int, names: Names) -> dict[str, Sequence[str]]:
+    """A key that is not known is not known to be one for tests."""
+    key = names.keys.get(key_id)
+    return {"key": [key.key if key else f"#{key_id}"], "env": [key.env if key else LIVE]}
+
+
+def of_payer(key_id: int, project_id: int, names: Names) -> dict[str, Sequence[str]]:
+    """`project_id` is 0 where the key's own project pays. The nearer tag wins: the key's, the project's, the
+    customer's."""
+    key = names.keys.get(key_id)
+    payer_id = project_id or (key.project_id if key else 0)
+    payer = names.projects.get(payer_id)
+    if payer is None:
+        return {name: [f"#{payer_id or key_id}"] for name in OF_PAYER}
+    tags = {**payer.tags, **(key.tags if key else {})}
+    return {
+        "customer": [payer.customer],
+        "project": [f"{payer.customer}/{payer.project}"],
+        "tag": [f"{name}={value}" for name, value in sorted(tags.items())] or [NO_TAG],
+    }
+
+
+def of_target(target_id: int, names: Names) -> dict[str, Sequence[str]]:
+    upstream, model = names.targets.get(target_id, (f"#{target_id}", f"#{target_id}"))
     return {"model": [model], "upstream": [upstream], "target": [f"{upstream}/{model}"]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -10,7 +11,8 @@ from typing import Any, Final
 from keyvault.clock import from_ms
 from keyvault.domain.ledger import Basis, Outcome
 from keyvault.domain.reports import AttemptLine, RequestDetail, RequestLine
-from keyvault.storage.reports import KeyNames, Names
+from keyvault.metering.groups import of_key, of_payer
+from keyvault.storage.reports import Names
 
 OPEN: Final = "open"
 
@@ -38,13 +40,17 @@ def _line(row: Any, attempts: Sequence[AttemptLine], names: Names) -> RequestLin
     """`row`: any of the request's rows, for what all of them share."""
     last = attempts[-1]
     waited = (last.at - attempts[0].at).total_seconds() * 1000
-    key = names.keys.get(row.key_id, KeyNames(f"#{row.key_id}", "", "", ()))
+    key = of_key(row.key_id, names)
+    [payer] = of_payer(row.key_id, row.project_id, names)["project"]
+    customer, _, project = payer.partition("/")
     return RequestLine(
         request_id=row.request_id,
         at=attempts[0].at,
-        customer=key.customer,
-        project=key.project,
-        key=key.key,
+        customer=customer,
+        project=project,
+        key=key["key"][0],
+        env=key["env"][0],
+        tags=json.loads(row.tags) if row.tags else {},
         alias=names.aliases.get(row.alias_id, f"#{row.alias_id}"),
         model=last.target.partition("/")[2],
         target=last.target,

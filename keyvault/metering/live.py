@@ -13,11 +13,11 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, TypeVar
 
 from keyvault.clock import Clock, from_ms
-from keyvault.domain.reports import LivePoint, LiveRow, LiveSnapshot, LiveTarget, Totals
+from keyvault.domain.reports import TEST, LivePoint, LiveRow, LiveSnapshot, LiveTarget, Totals
 from keyvault.errors import UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
-from keyvault.metering.groups import collect, summed, totals, values_of
+from keyvault.metering.groups import collect, of_key, of_payer, of_target, summed, totals
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.reports import COUNTS, HISTOGRAMS, Level, Names, Slices, Sum
@@ -34,6 +34,7 @@ _TAIL: Final = 2
 T = TypeVar("T")
 Group = tuple[int, ...]
 """Slice (where time is cut) and ids."""
+_IDS: Final = ("key_id", "target_id", "project_id")
 Sums = dict[Group, list[int]]
 _Window = tuple[Level, int, int, int]
 """Level, first and last bucket, renewal: old sums are read again when it changes."""
@@ -66,8 +67,8 @@ class Live:
         self._database = database
         self._clock = clock
         self._kept: dict[str, tuple[Any, Any]] = {}
-        self._names = Names({}, {}, {})
-        self._nameless: set[int] = set()
+        self._names = Names({}, {}, {}, {})
+        self._nameless: set[tuple[int, int]] = set()
 
     def read(self, window: timedelta, by: str, zone: tzinfo) -> LiveSnapshot:
         if by not in GROUPS:
@@ -84,9 +85,11 @@ class Live:
         found: T = kept[1]
         return found
 
-    def names(self, tx: Transaction, keys: Iterable[int], targets: Iterable[int]) -> Names:
+    def names(self, tx: Transaction, groups: Iterable[Group]) -> Names:
         """Names of these ids, read again only when one is missing that was not missing before."""
-        missing = (set(keys) - self._names.keys.keys()) | (set(targets) - self._names.targets.keys())
+        known = (self._names.keys, self._names.targets, {0: None, **self._names.projects})
+        columns = zip(known, zip(*groups, strict=True), strict=False)
+        missing = {(at, number) for at, (names, ids) in enumerate(columns) for number in {*ids} - names.keys()}
         if missing - self._nameless:
             self._names = rows.names(tx)
             self._nameless = missing
@@ -114,8 +117,8 @@ class _Reading:
 
     def snapshot(self, by: str) -> LiveSnapshot:
         window = (self._scale.level, self._first, self._last, self._renewal)
-        pairs = self._sums("rows", *window, ids=("key_id", "target_id"), histograms=True)
-        names = self._live.names(self._tx, (key for key, _ in pairs), (target for _, target in pairs))
+        pairs = self._sums("rows", *window, ids=_IDS, histograms=True)
+        names = self._live.names(self._tx, pairs)
         newest = rows.newest_started_ms(self._tx)
         return LiveSnapshot(
             at=self._now,
@@ -130,7 +133,9 @@ class _Reading:
             last_minute=self._minutes("last_minute", self._minute - 1, self._minute),
             last_hour=self._minutes("last_hour", self._minute - 59, self._minute + 1),
             today=self._today(),
-            unpriced_models=tuple(sorted({_model(t, names) for (_, t), v in pairs.items() if v[_UNKNOWN_COST]} - {""})),
+            unpriced_models=tuple(
+                sorted({_model(t, names) for (_, t, _), v in pairs.items() if v[_UNKNOWN_COST]} - {""})
+            ),
             last_request_at=None if newest is None else from_ms(newest),
         )
 
@@ -158,20 +163,23 @@ class _Reading:
 
     def _rows(self, by: str, pairs: Sums, window: _Window, names: Names) -> tuple[LiveRow, ...]:
         trends, flat = self._trends(window), [0] * len(self._steps())
-        sums: dict[tuple[str, str], list[int]] = {}
-        shapes: dict[tuple[str, str], list[int]] = {}
+        sums: dict[tuple[str, str, bool], list[int]] = {}
+        shapes: dict[tuple[str, str, bool], list[int]] = {}
         for pair, values in pairs.items():
             row = _row_key(pair, by, names)
             collect(sums, row, values)
             collect(shapes, row, trends.get(pair, flat))
-        found = [LiveRow(*row, totals(values), tuple(shapes[row])) for row, values in sums.items()]
+        found = [
+            LiveRow(group, model, totals(values), tuple(shapes[group, model, test]), test)
+            for (group, model, test), values in sums.items()
+        ]
         return tuple(sorted(found, key=lambda r: (-r.totals.known_cost_pico, -r.totals.requests, r.group, r.model)))
 
     def _trends(self, window: _Window) -> dict[Group, list[int]]:
-        """Requests per step of each pair of key and target."""
+        """Requests per step of each key, target and payer."""
         level, first, last, renewal = window
         tail = max(first, last - _TAIL)
-        how: Any = {"ids": ("key_id", "target_id"), "slices": Slices(self._scale.buckets), "counts": ("requests",)}
+        how: Any = {"ids": _IDS, "slices": Slices(self._scale.buckets), "counts": ("requests",)}
 
         def old() -> dict[Group, list[int]]:
             return self._shapes({}, rows.sums(self._tx, level, first, tail, **how))
@@ -190,7 +198,7 @@ class _Reading:
         first, last = self._minute - _RECENT_MINUTES + 1, self._minute + 1
         recent = self._sums("recent", Level.MINUTE, first, last, self._minute, ids=("target_id",), histograms=True)
         by_target: dict[int, list[list[int]]] = {}
-        for (_, target), values in pairs.items():
+        for (_, target, _), values in pairs.items():
             by_target.setdefault(target, []).append(values)
         found = [
             LiveTarget(_target(i, names), totals(summed(parts, _WIDTH)), totals(recent.get((i,), [0] * _WIDTH)))
@@ -211,19 +219,24 @@ def _by_group(parts: Iterable[Sum]) -> Sums:
     return {part.ids if part.slice is None else (part.slice, *part.ids): part.values for part in parts}
 
 
-def _row_key(pair: Group, by: str, names: Names) -> tuple[str, str]:
-    key_id, target_id = pair
+def _row_key(ids: Group, by: str, names: Names) -> tuple[str, str, bool]:
+    """Group, model, and whether it was by a key for tests."""
+    key_id, target_id, project_id = ids
+    of = of_key(key_id, names)
+    test = of["env"][0] == TEST
     if by in _WHOLE:
-        return values_of("target_id", target_id, names)[by][0], ""
-    return values_of("key_id", key_id, names)[by][0], _model(target_id, names)
+        return of_target(target_id, names)[by][0], "", test
+    if by != "key":
+        of = of_payer(key_id, project_id, names)
+    return of[by][0], _model(target_id, names), test
 
 
 def _model(target_id: int, names: Names) -> str:
-    return values_of("target_id", target_id, names)["model"][0]
+    return of_target(target_id, names)["model"][0]
 
 
 def _target(target_id: int, names: Names) -> str:
-    return values_of("target_id", target_id, names)["target"][0]
+    return of_target(target_id, names)["target"][0]
 
 
 def _total(sums: Sums) -> Totals:

@@ -16,13 +16,14 @@ from keyvault.domain.reports import DIMENSIONS, LiveSnapshot, RequestDetail, Req
 from keyvault.errors import NotFound, UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
-from keyvault.metering.groups import OF_KEY, OF_TARGET, collect, summed, totals, values_of
+from keyvault.metering.filtering import Filter
+from keyvault.metering.groups import COLUMNS, collect, summed, totals, values_of
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
 from keyvault.metering.writer import MINUTES_KEPT
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Database, Transaction
-from keyvault.storage.reports import COUNTS, IDS, Names, Sum, Where
+from keyvault.storage.reports import COUNTS, Names, Sum
 
 _OF_TIME: Final = {"day": 1440, "hour": 60}
 _TAIL_AT_ONCE: Final = 10_000
@@ -48,7 +49,8 @@ class Reports:
     ) -> UsageReport:
         """Usage of attempts that began from `since` up to `until`, grouped by any of DIMENSIONS.
 
-        `filters`: only these values of a dimension (but for day and hour). Raises `UsageError`.
+        `filters`: only these values of a dimension (but for day and hour). Without one of `env`, and where it is not
+        grouped by, keys for tests are left out, so that their money is never taken for any. Raises `UsageError`.
         """
         zone = spans.zone_of(tz)
         _check(by, filters or {})
@@ -60,18 +62,32 @@ class Reports:
         end = spans.snap_to_day(last) if last > now_ms else last
         with self._database.read() as tx:
             names = rows.names(tx)
-            where = _where(names, filters or {})
+            only = Filter.of(names, by, filters or {})
             groups: dict[tuple[str, ...], list[int]] = {}
             every: list[list[int]] = []
-            if all(where.values()):
-                for labels, values in _grouped(tx, first, end, by, zone, where, names):
-                    for label in labels:
-                        collect(groups, label, values)
-                    every.append(values)
+            left_out: list[list[int]] = []
+            for told, values in _grouped(tx, first, end, by, zone, only, names):
+                if not only.passes(told):
+                    continue
+                if not only.is_of_env(told):
+                    left_out.append(values)
+                    continue
+                for label in product(*(told[name] for name in by)):
+                    collect(groups, label, values)
+                every.append(values)
         found = [UsageRow(group, totals(values)) for group, values in groups.items()]
         found.sort(key=_order(by))
-        total = totals(summed(every, len(COUNTS)))
-        return UsageReport(tuple(by), from_ms(first), from_ms(last), tz, tuple(found), total)
+        width = len(COUNTS)
+        return UsageReport(
+            by=tuple(by),
+            since=from_ms(first),
+            until=from_ms(last),
+            tz=tz,
+            rows=tuple(found),
+            total=totals(summed(every, width)),
+            envs=only.envs,
+            left_out=totals(summed(left_out, width)) if left_out else None,
+        )
 
     def tail(self, limit: int, after: str | None = None) -> list[RequestLine]:
         """The newest requests that have ended, oldest first; with `after`, the first ones that began after that one.
@@ -87,10 +103,13 @@ class Reports:
                 lines += request_lines(rows.attempts_of(tx, ids[at : at + _TAIL_AT_ONCE]), names)
         return lines
 
-    def follow(self, limit: int = 0) -> Follow:
-        """The newest `limit` requests, then each request as it ends. Raises `UsageError`."""
+    def follow(self, limit: int = 0, tags: Mapping[str, str] | None = None) -> Follow:
+        """The newest `limit` requests, then each request as it ends; `tags`: of those that came with all of these.
+
+        Raises `UsageError`.
+        """
         _check_limit(limit)
-        return Follow(self._database, self._clock, limit)
+        return Follow(self._database, self._clock, limit, tags)
 
     def request(self, request_id: str) -> RequestDetail:
         """One request with all its attempts, those still open included. Raises `NotFound`."""
@@ -114,10 +133,11 @@ class Reports:
 class Follow:
     """Requests in the order in which they end, each once."""
 
-    def __init__(self, database: Database, clock: Clock, limit: int) -> None:
+    def __init__(self, database: Database, clock: Clock, limit: int, tags: Mapping[str, str] | None = None) -> None:
         self._database = database
         self._clock = clock
         self._limit = limit
+        self._tags = tags
         self._seen: set[str] | None = None
         self._behind = ""
 
@@ -126,10 +146,10 @@ class Follow:
         with self._database.read() as tx:
             behind = self._settled(tx)
             if self._seen is None:
-                fresh = rows.last_finals(tx, self._limit)
-                ended = rows.last_finals(tx, None, behind)
+                fresh = rows.last_finals(tx, self._limit, tags=self._tags)
+                ended = rows.last_finals(tx, None, behind, self._tags)
             else:
-                ended = rows.last_finals(tx, None, self._behind)
+                ended = rows.last_finals(tx, None, self._behind, self._tags)
                 fresh = [request_id for request_id in ended if request_id not in self._seen]
             lines = request_lines(rows.attempts_of(tx, fresh), rows.names(tx)) if fresh else []
         self._behind = max(behind, self._behind)
@@ -157,44 +177,28 @@ def _check(by: Sequence[str], filters: Mapping[str, object]) -> None:
 
 
 def _grouped(
-    tx: Transaction, first: int, last: int, by: Sequence[str], zone: tzinfo, where: Where, names: Names
-) -> Iterator[tuple[list[tuple[str, ...]], list[int]]]:
-    """Each sum with the groups it belongs to: several only where grouped by tag."""
-    ids = [name for name, of in zip(IDS, (OF_KEY, ("alias",), OF_TARGET), strict=True) if set(of) & set(by)]
+    tx: Transaction, first: int, last: int, by: Sequence[str], zone: tzinfo, only: Filter, names: Names
+) -> Iterator[tuple[dict[str, Sequence[str]], list[int]]]:
+    """Each sum with what it says of the dimensions: several values only of tags."""
+    if not all(only.where.values()):
+        return
+    ids = [name for name, of in COLUMNS.items() if set(of) & {*by, *only.checked}]
     minutes = min((_OF_TIME[name] for name in by if name in _OF_TIME), default=None)
     for start, end, offset in spans.parts(first, last, zone) if minutes else [(first, last, timedelta(0))]:
         for span in spans.spans(start, end, days=minutes is None or (minutes == 1440 and not offset)):
             cut = None if minutes is None else spans.slices(span.level, minutes, offset)
-            for found in rows.sums(tx, span.level, span.first, span.last, ids, slices=cut, where=where):
-                yield _labels(found, by, ids, names, minutes, offset), found.values
+            for found in rows.sums(tx, span.level, span.first, span.last, ids, slices=cut, where=only.where):
+                told = values_of(dict(zip(ids, found.ids, strict=True)), names)
+                yield told | _of_time(found, minutes, offset), found.values
 
 
-def _labels(
-    found: Sum, by: Sequence[str], ids: Sequence[str], names: Names, minutes: int | None, offset: timedelta
-) -> list[tuple[str, ...]]:
-    told: dict[str, Sequence[str]] = {}
-    for name, number in zip(ids, found.ids, strict=True):
-        told |= values_of(name, number, names)
-    if minutes is not None and found.slice is not None:
-        told["day"] = [spans.day_label(found.slice * minutes // 1440)]
-        told["hour"] = [spans.hour_label(found.slice, offset)] if minutes == 60 else []
-    return list(product(*(told[name] for name in by)))
-
-
-def _where(names: Names, filters: Mapping[str, str | Iterable[str]]) -> dict[str, set[int]]:
-    """The ids that pass all filters, by column."""
-    known = {"key_id": names.keys, "alias_id": names.aliases, "target_id": names.targets}
-    where: dict[str, set[int]] = {}
-    for dimension, wanted in filters.items():
-        column = "key_id" if dimension in OF_KEY else "target_id" if dimension in OF_TARGET else "alias_id"
-        folded = {value.casefold() for value in ([wanted] if isinstance(wanted, str) else wanted)}
-        passing = {
-            number
-            for number in known[column]
-            if folded & {value.casefold() for value in values_of(column, number, names)[dimension]}
-        }
-        where[column] = where.get(column, passing) & passing
-    return where
+def _of_time(found: Sum, minutes: int | None, offset: timedelta) -> dict[str, Sequence[str]]:
+    if minutes is None or found.slice is None:
+        return {}
+    return {
+        "day": [spans.day_label(found.slice * minutes // 1440)],
+        "hour": [spans.hour_label(found.slice, offset)] if minutes == 60 else [],
+    }
 
 
 def _order(by: Sequence[str]) -> Callable[[UsageRow], tuple[object, ...]]:

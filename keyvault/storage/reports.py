@@ -47,7 +47,6 @@ _PLAIN: Final = tuple(name for name in SUMS if not name.startswith(("first_", "t
 COUNTS: Final = (*(name for name in _PLAIN if name not in _MONEY), *_MONEY)
 """What `sums` gives in front of histograms."""
 HISTOGRAMS: Final = tuple(name for name in SUMS if name.startswith(("first_", "total_")))
-IDS: Final = ("key_id", "alias_id", "target_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def sums(
     histograms: bool = False,
     where: Where | None = None,
 ) -> list[Sum]:
-    """Sums over the buckets from `first` up to, but without, `last`, grouped by slice of time and by some of IDS.
+    """Sums over the buckets from `first` up to, but without, `last`, grouped by slice of time and by some of the ids.
 
     `counts`: the sums asked for, those of money last.
     """
@@ -149,10 +148,18 @@ def _sum(row: Any, cut: int, groups: int, plain: int, money: int) -> Sum:
 @dataclass(frozen=True, slots=True)
 class KeyNames:
     key: str
+    project_id: int
+    env: str
+    tags: Mapping[str, str]
+    """Its own, without those of what is above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectNames:
     project: str
     customer: str
-    tags: tuple[str, ...]
-    """`name=value` of the customer, the project and the key; the nearer one wins."""
+    tags: Mapping[str, str]
+    """The customer's and the project's; the project's win."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,26 +167,23 @@ class Names:
     """What ids stand for."""
 
     keys: Mapping[int, KeyNames]
+    projects: Mapping[int, ProjectNames]
     aliases: Mapping[int, str]
     targets: Mapping[int, tuple[str, str]]
 
 
 def names(tx: Transaction) -> Names:
-    joined = (
-        sa.select(
-            keys.c.id,
-            keys.c.name,
-            projects.c.name.label("project"),
-            customers.c.name.label("customer"),
-            customers.c.tags.label("customer_tags"),
-            projects.c.tags.label("project_tags"),
-            keys.c.tags,
-        )
-        .join(projects, keys.c.project_id == projects.c.id)
-        .join(customers, projects.c.customer_id == customers.c.id)
-    )
+    known = sa.select(keys.c.id, keys.c.name, keys.c.project_id, keys.c.env, keys.c.tags)
+    owned = sa.select(
+        projects.c.id,
+        projects.c.name,
+        customers.c.name.label("customer"),
+        customers.c.tags.label("customer_tags"),
+        projects.c.tags,
+    ).join(customers, projects.c.customer_id == customers.c.id)
     return Names(
-        keys={r.id: KeyNames(r.name, r.project, r.customer, _tags(r)) for r in tx.execute(joined)},
+        keys={r.id: KeyNames(r.name, r.project_id, r.env, _tags(r.tags)) for r in tx.execute(known)},
+        projects={r.id: ProjectNames(r.name, r.customer, _tags(r.customer_tags, r.tags)) for r in tx.execute(owned)},
         aliases={r.id: r.name for r in tx.execute(sa.select(aliases))},
         targets={r.id: (r.upstream, r.model) for r in tx.execute(sa.select(targets))},
     )
@@ -205,19 +209,23 @@ def project_owners(tx: Transaction) -> Mapping[int, int]:
     return {row.id: row.customer_id for row in tx.execute(sa.select(projects.c.id, projects.c.customer_id))}
 
 
-def _tags(row: Any) -> tuple[str, ...]:
-    texts = (row.customer_tags, row.project_tags, row.tags)
-    if texts == ("{}", "{}", "{}"):
-        return ()
+def _tags(*texts: str) -> Mapping[str, str]:
     merged: dict[str, str] = {}
     for text in texts:
-        merged.update(json.loads(text))
-    return tuple(sorted(f"{name}={value}" for name, value in merged.items()))
+        if text != "{}":
+            merged.update(json.loads(text))
+    return merged
 
 
-def last_finals(tx: Transaction, limit: int | None, after: str | None = None) -> list[str]:
-    """Ids of requests that have ended, oldest first: the newest so many, or the first so many after an id."""
+def last_finals(
+    tx: Transaction, limit: int | None, after: str | None = None, tags: Mapping[str, str] | None = None
+) -> list[str]:
+    """Ids of requests that have ended, oldest first: the newest so many, or the first so many after an id. `tags`: of
+    those only that came with all of these."""
     found = sa.select(attempts.c.request_id).where(attempts.c.final == 1).limit(limit)
+    place = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
+    for name, value in (tags or {}).items():  # a quote within a name or value is escaped, so that this tells exactly
+        found = found.where(place(attempts.c.tags, json.dumps({name: value})[1:-1]) > 0)
     if after is None:
         newest = tx.execute(found.order_by(attempts.c.request_id.desc())).scalars().all()
         return list(reversed(newest))
