@@ -133,7 +133,7 @@ class Planner:
         route = self.route_of(model)
         if route is None:
             return None
-        of_name = Target(target.upstream, AS_NAMED)
+        of_name = Target(target.upstream, AS_NAMED) if target.model == model else target
         for choice in (*route.primary, *route.fallbacks):
             planned = self._planned(route, choice) if choice.target in (target, of_name) else None
             if planned is not None and _reason(planned, dialect) is None:
