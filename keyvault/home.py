@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
-    from keyvault.keys.limits import Limits
     from keyvault.keys.objects import Objects
     from keyvault.keys.rotating import Rotations
     from keyvault.keys.stopping import Stops
     from keyvault.metering.balances import Balances
     from keyvault.metering.budgets import Budgets
+    from keyvault.metering.limits import Limits
     from keyvault.metering.prices import Prices
+    from keyvault.metering.remembered import Remembered
     from keyvault.metering.reports import Reports
     from keyvault.metering.spending import Spending
     from keyvault.routing.routes import Routes
@@ -252,7 +253,7 @@ class Home:
 
     @cached_property
     def limits(self) -> Limits:
-        from keyvault.keys.limits import Limits
+        from keyvault.metering.limits import Limits
 
         return Limits(self.database, self.clock)
 
@@ -284,7 +285,13 @@ class Home:
     def balances(self) -> Balances:
         from keyvault.metering.balances import Balances
 
-        return Balances(self.database, self.clock, lambda: self.spending)
+        return Balances(self.database, self.clock, lambda: self.spending, self.remembered)
+
+    @cached_property
+    def remembered(self) -> Remembered:
+        from keyvault.metering.remembered import Remembered
+
+        return Remembered(self.paths.spending_file)
 
     @cached_property
     def spending(self) -> Spending:

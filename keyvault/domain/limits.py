@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from keyvault.domain.keys import UNCHANGED, Policy, Unchanged, check_policy
+from keyvault.domain.keys import UNCHANGED, Unchanged
 from keyvault.domain.scopes import ScopeRef, matches_alias
 from keyvault.errors import UsageError
 
@@ -55,19 +55,9 @@ class LimitChange:
         return replace(limit, **{k: value for k in KINDS if (value := getattr(self, k)) is not UNCHANGED})
 
 
-NO_CHANGE: Final = LimitChange()
-
-
 def parse_change(rpm: str | None, tpm: str | None, parallel: str | None) -> LimitChange:
     """What people ask for by `60`, `100k`, `2m` or `none`; None stays. Raises `UsageError`."""
     return LimitChange(_amount("rpm", rpm), _amount("tpm", tpm), _amount("parallel", parallel))
-
-
-def check_pattern(model: str) -> str:
-    """A pattern of aliases, empty where it is about all of them. Raises `UsageError`."""
-    if model in ("", "*"):
-        return ""
-    return check_policy(Policy(models=(model,))).models[0]
 
 
 def _amount(kind: str, text: str | None) -> int | Unchanged | None:

@@ -50,7 +50,7 @@ from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.seals import touch
 
 KeyRule = Callable[[Transaction, ScopeRef], object]
-"""Gives a key that is being made a budget or a limit, in the transaction that makes it."""
+"""Gives a key a budget or a limit, in the transaction that makes or changes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,9 @@ class Keys:
         policy: PolicyChange | Policy | None = None,
         expires_at: datetime | Unchanged | None = UNCHANGED,
         tags: Mapping[str, str] | None = None,
+        rules: Iterable[KeyRule] = (),
     ) -> Key:
-        """Set what is given; `tags` replace all tags, `expires_at=None` removes the expiry.
+        """Set what is given, its `rules` with it; `tags` replace all tags, `expires_at=None` removes the expiry.
 
         What a `PolicyChange` leaves out is as it is on record at that moment, whoever changed it last.
         """
@@ -151,7 +152,10 @@ class Keys:
         if not isinstance(expires_at, Unchanged):
             check_future(expires_at, self._clock.now())
         with self._database.change() as tx:
-            return change_key(tx, self._clock, existing_key(tx, name), change)
+            key = change_key(tx, self._clock, existing_key(tx, name), change)
+            for rule in rules:
+                rule(tx, ScopeRef(ScopeKind.KEY, key.id, key.name))
+            return key
 
     def rotate(
         self,

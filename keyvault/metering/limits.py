@@ -1,78 +1,90 @@
-"""How fast units may come: the generic cell rate algorithm, with weights, and with what turned out not to be used
-given back.
+"""Rate limits of customers, projects and keys: who may send how much.
 
-GCRA is ITU-T Recommendation I.371's; Brandur Leach, "Rate limiting, cells, and GCRA" (brandur.org/rate-limiting), tells
-why it suits an API. This is its *continuous-state leaky bucket* form, which the recommendation shows to be equal to
-*virtual scheduling*: a bucket that runs off at the rate, and that holds what may come at once. It is chosen because it
-is exact in integers at any rate, and because the rate may change while the bucket is in use.
-
-Guarantees. Of what is taken, never more than `rate + rate × t` units fall in any minutes `t`. Giving back cannot raise
-that: what has run off already is not given back. A unit that was taken and came to more is charged, and waited for
-afterwards. Pure: the time is an argument, in microseconds of a clock that never goes back.
+Each change is one transaction with its audit entry and the epoch that running proxies watch. A scope has at most one
+limit for a pattern of models; a limit that limits nothing any more is deleted.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
 
-PERIOD_US: Final = 60_000_000
-"""Rates are by the minute. A unit is so many parts, of which `rate` run off in a microsecond: no rounding anywhere."""
+from keyvault import audit
+from keyvault.clock import Clock
+from keyvault.domain.limits import KINDS, Limit, LimitChange
+from keyvault.domain.scopes import Scope, ScopeRef, check_pattern
+from keyvault.errors import Conflict, NotFound
+from keyvault.storage import epochs, scopes
+from keyvault.storage import limits as rows
+from keyvault.storage.engine import Database, Transaction
 
 
-class Gcra:
-    """One bucket. As many units as a minute brings may come at once."""
+class Limits:
+    """The service behind `gwctl limits`. `model` is a pattern of aliases; empty, it is about all of them together."""
 
-    __slots__ = ("_entered", "_gone", "_now_us", "rate")
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
 
-    def __init__(self, rate: int, now_us: int) -> None:
-        """`rate`: units a minute."""
-        self.rate = rate
-        self._entered = 0  # parts that ever came in
-        self._gone = 0  # of these, the parts that have run off or were given back
-        self._now_us = now_us
+    def set(self, scope: Scope, change: LimitChange, *, model: str = "") -> Limit:
+        """Set what `change` says; what it leaves out stays. A limit that comes back without any number is gone.
 
-    def wait_us(self, weight: int, now_us: int) -> int:
-        """0 where so many units may come now, else the microseconds until they may if nobody else comes. More units
-        than the bucket ever holds may come when it is empty."""
-        self._run_off(now_us)
-        rate = self.rate
-        room = (rate - weight) * PERIOD_US if weight < rate else 0
-        over = self._entered - self._gone - room
-        return 0 if over <= 0 else -(-over // rate)
+        Raises `NotFound` for an unknown scope, `UsageError` for a bad pattern.
+        """
+        model = check_pattern(model)
+        with self._database.change() as tx:
+            return put(tx, self._clock, scopes.find(tx, scope), change, model=model)
 
-    def take(self, weight: int, now_us: int) -> int:
-        """Let so many units in, whether or not they conform. What it returns is for `settle`."""
-        self._run_off(now_us)
-        self._entered += weight * PERIOD_US
-        return self._entered
+    def of_key(self, change: LimitChange) -> Callable[[Transaction, ScopeRef], object]:
+        """What sets a key's limit for all models in the transaction that makes or changes the key."""
+        return lambda tx, key: put(tx, self._clock, key, change)
 
-    def settle(self, taken: int, weight: int, used: int, now_us: int) -> None:
-        """Of `weight` units, taken as `taken`, so many were `used`: give the rest back, or charge what it was more."""
-        self._run_off(now_us)
-        back = (weight - used) * PERIOD_US
-        if back <= 0:
-            self._entered -= back
-        else:
-            self._gone += max(0, min(back, taken - self._gone))
+    def list(self, scope: Scope | None = None) -> Sequence[Limit]:
+        """Every limit, or those of one scope. Raises `NotFound`."""
+        with self._database.read() as tx:
+            return rows.every(tx) if scope is None else rows.of_scope(tx, scopes.find(tx, scope))
 
-    def change(self, rate: int, now_us: int) -> None:
-        """From now on another rate; what is in the bucket stays."""
-        self._run_off(now_us)
-        self.rate = rate
+    def show(self, scope: Scope, *, model: str | None = None) -> Limit:
+        """The one limit that is meant. Raises `NotFound`, and `Conflict` where several fit."""
+        with self._database.read() as tx:
+            return _meant(tx, scope, model)
 
-    def remaining(self, now_us: int) -> int:
-        """How many units may come now."""
-        self._run_off(now_us)
-        return max(0, self.rate - -(-(self._entered - self._gone) // PERIOD_US))
+    def delete(self, scope: Scope, *, model: str | None = None) -> Limit:
+        """Take a limit away. Raises `NotFound`, `Conflict`."""
+        with self._database.change() as tx:
+            limit = _meant(tx, scope, model)
+            rows.delete(tx, limit)
+            epochs.bump(tx, "money")
+            audit.record(tx, self._clock, "limits.delete", str(limit.scope), model=limit.model)
+            return limit
 
-    def empty_in_us(self, now_us: int) -> int:
-        """The microseconds until everything has run off."""
-        self._run_off(now_us)
-        return -(-(self._entered - self._gone) // self.rate)
 
-    def _run_off(self, now_us: int) -> None:
-        elapsed = now_us - self._now_us
-        if elapsed > 0:
-            self._now_us = now_us
-            gone = self._gone + elapsed * self.rate
-            self._gone = gone if gone < self._entered else self._entered
+def put(tx: Transaction, clock: Clock, scope: ScopeRef, change: LimitChange, *, model: str = "") -> Limit:
+    """Set a limit within a transaction that its caller opened. Nothing is written where nothing changes."""
+    was = rows.find(tx, scope, model)
+    limit = change.applied(was or Limit(0, scope, model, None, None, None))
+    if limit == was or not (was or limit.limits):
+        return limit
+    if was is None:
+        rows.insert(tx, limit, clock.now_ms())
+    elif limit.limits:
+        rows.update(tx, limit)
+    else:
+        rows.delete(tx, limit)
+    epochs.bump(tx, "money")
+    audit.record(tx, clock, "limits.set", str(scope), model=model, **{kind: getattr(limit, kind) for kind in KINDS})
+    return limit
+
+
+def _meant(tx: Transaction, scope: Scope, model: str | None) -> Limit:
+    ref = scopes.find(tx, scope)
+    of_scope = rows.of_scope(tx, ref)
+    pattern = None if model is None else check_pattern(model)
+    fit = [limit for limit in of_scope if pattern in (None, limit.model)]
+    if not fit:
+        hint = f"gwctl limits list {ref}" if of_scope else f"gwctl limits set {ref} --rpm 60"
+        raise NotFound(f"{ref} has no such limit", hint=hint)
+    if len(fit) > 1:
+        raise Conflict(
+            f"{ref} has {len(fit)} limits", hint="say which: --model PATTERN, or --model '*'"
+        )
+    return fit[0]

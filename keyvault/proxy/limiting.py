@@ -20,7 +20,7 @@ from keyvault.domain.ledger import Settlement
 from keyvault.domain.limits import Limit
 from keyvault.domain.scopes import ScopeKind
 from keyvault.errors import Refusal
-from keyvault.metering.limits import Gcra
+from keyvault.metering.gcra import Gcra
 from keyvault.proxy.reckoning import reckoned
 
 if TYPE_CHECKING:

@@ -52,6 +52,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "prices": "What models cost, with effective dates.",
         "balances": "Prepaid money of customers and projects.",
         "budgets": "What may be spent each hour, day, week or month.",
+        "limits": "How many requests and tokens a minute, and at once.",
         "usage": "Requests, tokens, cost and charge.",
         "alerts": "What went wrong where nobody was looking.",
         "audit": "Who changed what, and whether the log of it is whole.",

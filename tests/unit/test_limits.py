@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyvault.domain.limits import LimitChange, check_pattern, parse_change
+from keyvault.domain.limits import LimitChange, parse_change
 from keyvault.errors import UsageError
-from keyvault.metering.limits import PERIOD_US, Gcra
+from keyvault.metering.gcra import PERIOD_US, Gcra
 from keyvault.proxy.limiting import span
 from keyvault.proxy.reckoning import TOKENS_PER_BLOB, reckoned_input
 
@@ -147,12 +147,6 @@ def test_an_amount_that_makes_no_sense_is_refused_with_a_hint(text: str) -> None
         parse_change(text, None, None)
     assert caught.value.hint is not None
     assert "100k" in caught.value.hint
-
-
-def test_a_pattern_is_checked_and_that_of_all_is_none() -> None:
-    assert [check_pattern(text) for text in ("", "*", "gpt-5*")] == ["", "", "gpt-5*"]
-    with pytest.raises(UsageError, match="not a pattern"):
-        check_pattern("a b")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyvault.domain.keys import DEFAULT_PROJECT, ENVIRONMENTS, PolicyChange, Unchanged
+from keyvault.domain.limits import parse_change
 from keyvault.errors import UsageError
 from opsconsole.cli.arguments import KeyName, NewName, Tags, something, tags
 from opsconsole.cli.commands.keys.noun import key_row, keys, show_key, shown_to_programs
@@ -22,6 +23,7 @@ from opsconsole.cli.commands.keys.policy import (
     expiry,
     policy_change,
 )
+from opsconsole.cli.commands.limits import Parallel, Rpm, Tpm
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.delivery import check_deliverable, deliver
 from opsconsole.cli.output import Column, Listing
@@ -59,7 +61,7 @@ Pin = Annotated[bool, typer.Option("--pin", help="May choose a target by x-gatew
     examples="""
     gwctl keys create ci-bot
     gwctl keys create mobile --project acme/app --create --models 'gpt-5*' --expires 90d
-    gwctl keys create intern --budget 10usd/month --soft-budget 1usd/day
+    gwctl keys create intern --budget 10usd/month --soft-budget 1usd/day --rpm 60 --tpm 100k
     gwctl keys create ci-bot -o secret | gh secret set OPENAI_API_KEY
     """,
 )
@@ -81,6 +83,9 @@ def create(
     pin: Pin = False,
     budget: Budget = None,
     soft_budget: SoftBudget = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    parallel: Parallel = None,
 ) -> None:
     """Create a key. Its secret is shown this once.
 
@@ -105,7 +110,7 @@ def create(
     )
     now = session.unopened_home.clock.now()
     check_wanted(name, project, new.env, new.policy, new.expires_at, new.tags, now)
-    rules = _budgets(session, budget, soft_budget)
+    rules = [*_budgets(session, budget, soft_budget), *_limits(session, rpm, tpm, parallel)]
     check_deliverable(session)
     minted = session.home.keys.create(
         name,
@@ -136,6 +141,12 @@ def _budgets(session: Session, hard: str | None, soft: str | None) -> Sequence[K
     if len({terms.period for terms in wanted}) < len(wanted):
         raise UsageError("--budget and --soft-budget are for the same period", hint="give each a period of its own")
     return [session.home.budgets.of_new_key(terms) for terms in wanted]
+
+
+def _limits(session: Session, rpm: str | None, tpm: str | None, parallel: str | None) -> Sequence[KeyRule]:
+    """What sets the limits that were asked for, with the key."""
+    change = parse_change(rpm, tpm, parallel)
+    return [session.home.limits.of_key(change)] if change else ()
 
 
 @keys.verb("list", examples="gwctl keys list\ngwctl keys list --project acme/web -o name")
@@ -208,13 +219,19 @@ def update(
     tag: Tags = None,
     expose: Annotated[bool | None, typer.Option("--expose/--no-expose", help="Answers tell target and cost.")] = None,
     pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="May choose a target.")] = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    parallel: Parallel = None,
 ) -> None:
     """Change what a key may do; what is not given stays.
 
-    `--models '*'`, `--addresses any`, `--expires never` and `--rotate-every never` take a restriction away.
+    `--models '*'`, `--addresses any`, `--expires never`, `--rotate-every never` and `--rpm none` take a restriction
+    away.
     """
     flags = (None if flag is None else True for flag in (expose, pin))
-    something(models, endpoints, addresses, expires, rotate_every, isolation, attribute, tag, *flags)
+    something(
+        models, endpoints, addresses, expires, rotate_every, isolation, attribute, tag, rpm, tpm, parallel, *flags
+    )
     change = policy_change(
         models=models,
         endpoints=endpoints,
@@ -230,6 +247,7 @@ def update(
         policy=change,
         expires_at=expiry(expires, session.home.clock.now()),
         tags=None if tag is None else tags(tag),
+        rules=_limits(session, rpm, tpm, parallel),
     )
     session.changed(f"updated key {key.name}")
     show_key(session, key)
