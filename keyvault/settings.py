@@ -31,9 +31,16 @@ VARIABLES: Final = (
 """Variables of our own that are no settings."""
 
 
-def _setting(name: str, default: Any, help: str, *, words: tuple[str, ...] = ()) -> Any:  # noqa: A002 - as it reads
-    """`words`: the only values there are; any where empty."""
-    return field(default=default, metadata={"name": name, "help": help, "words": words})
+def _setting(
+    name: str,
+    default: Any,
+    help: str,  # noqa: A002 - as it reads
+    *,
+    words: tuple[str, ...] = (),
+    secret: bool = False,
+) -> Any:
+    """`words`: the only values there are; any where empty. `secret`: never shown."""
+    return field(default=default, repr=not secret, metadata={"name": name, "help": help, "words": words})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,10 @@ class Paths:
     @property
     def journal_file(self) -> Path:
         return self.state / "journal.jsonl"
+
+    @property
+    def spending_file(self) -> Path:
+        return self.state / "spending.json"
 
     @property
     def lock_file(self) -> Path:
@@ -139,6 +150,16 @@ class Settings:
     log_level: str = _setting(
         "log.level", "info", "debug, info, warning or error", words=("debug", "info", "warning", "error")
     )
+    webhook: str = _setting(
+        "alerts.webhook", "", "URL that alerts are posted to, https or on this machine; empty: none", secret=True
+    )
+    webhook_format: str = _setting(
+        "alerts.webhook_format", "json", "json: all of an alert; slack: a line of text", words=("json", "slack")
+    )
+    webhook_secret_file: str = _setting(
+        "alerts.webhook_secret_file", "", "file with the secret that messages are signed with; empty: not signed"
+    )
+    webhook_plain: bool = _setting("alerts.webhook_plain", False, "the webhook may be plain http on another machine")
     allow_unsound_sqlite: bool = _setting(
         "database.allow_unsound_sqlite", False, "serve on a SQLite build with the WAL-reset bug"
     )

@@ -137,11 +137,13 @@ class Accounts:
                 self._budgets[budget.id].limit_pico = 0
         funded = {}
         for balance in balances.every(tx):
-            account = self._balances.get(balance.id) or Account(balance, 0, balance.charged_pico + balance.doubt_pico)
-            account.of = balance
-            account.limit_pico = 0 if balance.id in bad.get("balances", ()) else balance.funded_pico
-            funded[balance.id] = account
-            _rules_of(rules, balance.scope).balances[balance.env] = balance
+            funded[balance.id] = self._funded(balance, doubted=balance.id in bad.get("balances", ()))
+        for gone in self._balances.keys() - funded.keys():  # nobody removes one but somebody who tampers
+            funded[gone] = self._balances[gone]
+            funded[gone].limit_pico = 0
+        for account in funded.values():
+            if isinstance(account.of, Balance):
+                _rules_of(rules, account.of.scope).balances[account.of.env] = account.of
         self._balances, self._rules = funded, rules
         self._applying.clear()
 
@@ -174,6 +176,17 @@ class Accounts:
         account = self._budgets[budget.id]
         if account.until_ms is not None and now_ms >= account.until_ms:
             account = self._budgets[budget.id] = _opened(budget, 0, now_ms)  # nothing was spent in it before now
+        return account
+
+    def _funded(self, balance: Balance, *, doubted: bool) -> Account:
+        """The account of a balance. Of a doubted one nothing is believed that was not known before; else the ledger may
+        know of more that was spent: what was lost, and what others have booked."""
+        account = self._balances.get(balance.id) or Account(balance, 0)
+        if doubted:
+            account.limit_pico = 0
+        else:
+            account.of, account.limit_pico = balance, balance.funded_pico
+            account.spent_pico = max(account.spent_pico, balance.charged_pico + balance.doubt_pico)
         return account
 
     def _goes_on(self, budget: Budget, now_ms: int) -> bool:

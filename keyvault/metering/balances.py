@@ -19,13 +19,16 @@ from keyvault.domain.scopes import Scope
 from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
 from keyvault.metering.booking import check_payment, check_reason, existing
+from keyvault.metering.examining import Examiner
 from keyvault.metering.held import held_on
+from keyvault.metering.resealing import resealed
 from keyvault.money import CURRENCY, format_usd
 from keyvault.storage import balances as rows
 from keyvault.storage import epochs
 from keyvault.storage.engine import Database, Transaction
 
 if TYPE_CHECKING:
+    from keyvault.metering.remembered import Remembered
     from keyvault.metering.spending import Spending
 
 
@@ -44,6 +47,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one balance holds."""
+
+    name: str
+    tampered: str | None = None
+    """What something else than gwctl has changed, in plain words; it covers nothing then."""
+    differs: str | None = None
+    """How what was taken differs from the attempts on record."""
+
+
+@dataclass(frozen=True, slots=True)
 class Booked:
     """One entry, and how the balance stands with it."""
 
@@ -56,11 +70,14 @@ class Booked:
 class Balances:
     """The service behind `gwctl balances`."""
 
-    def __init__(self, database: Database, clock: Clock, spending: Callable[[], Spending]) -> None:
-        """`spending` is asked for when a balance is made."""
+    def __init__(
+        self, database: Database, clock: Clock, spending: Callable[[], Spending], remembered: Remembered
+    ) -> None:
+        """`spending` is asked for when first needed, `remembered` what was seen by whoever served last."""
         self._database = database
         self._clock = clock
         self._spending = spending
+        self._remembered = remembered
 
     def top_up(
         self, scope: Scope, amount_pico: int, reason: str, *, env: str = "live", payment: str | None = None
@@ -125,6 +142,34 @@ class Balances:
         with self._database.read() as tx:
             return rows.page(tx, existing(tx, scope, env).id, before, limit)
 
+    def verify(self) -> builtins.list[Verdict]:
+        """Whether each balance holds: its entries, what was taken from it, and the ledger's own rows, all of which are
+        read. Changes nothing. Raises `Locked`."""
+        spending, remembered = self._spending(), self._remembered.read()
+        examiner = Examiner(spending, remembered)
+        doubts = examiner.look(self._database.snapshot, whole=True)
+        with self._database.snapshot() as tx:
+            attempted = rows.attempted(tx)
+            found = [_verdict(b, doubts.get(b.id), attempted.get(b.id, (0, 0))) for b in rows.every(tx)]
+        gone = "was there before, and something else than gwctl has removed it"
+        return [*found, *(Verdict(name, f"the balance of {name} {gone}") for name in sorted(examiner.missing))]
+
+    def reseal(self, scope: Scope, reason: str, *, env: str = "live") -> Standing:
+        """Say that the entries of a balance hold as they are, after somebody has looked. As spent counts the most that
+        is known: by the ledger's row where that is sound, by what was seen before, by the attempts on record.
+
+        Raises `NotFound`, `UsageError`, and `Tampered` where an entry cannot be read.
+        """
+        reason = check_reason(reason)
+        with self._database.change() as tx:
+            balance = existing(tx, scope, env)
+            resealed(tx, balance, self._spending(), self._remembered.read().get(balance.name))
+            now = existing(tx, scope, env)
+            told = {"was": format_usd(balance.available_pico), "available": format_usd(now.available_pico)}
+            audit.record(tx, self._clock, "balances.reseal", str(balance.scope), env=env, reason=reason, **told)
+            epochs.bump(tx, "money")
+            return self._standing(tx, now)
+
     def _book(
         self, tx: Transaction, balance: Balance, kind: EntryKind, amount_pico: int, reason: str, payment: str | None
     ) -> Booked:
@@ -150,3 +195,11 @@ class Balances:
 
 def _standing(balance: Balance, held: Mapping[int, int] | None) -> Standing:
     return Standing(balance, None if held is None else held.get(balance.id, 0))
+
+
+def _verdict(balance: Balance, tampered: str | None, attempted: tuple[int, int]) -> Verdict:
+    booked = balance.charged_pico, balance.doubt_pico
+    if tampered is not None or booked == attempted:
+        return Verdict(balance.name, tampered)
+    told = (f"{format_usd(charged)} charged and {format_usd(doubt)} in doubt" for charged, doubt in (booked, attempted))
+    return Verdict(balance.name, differs="; by the attempts on record ".join(told))

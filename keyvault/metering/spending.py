@@ -2,14 +2,14 @@
 
 Every settlement that drew on a balance adds to the row of that balance in the transaction that settles it; whoever
 books reads the row there, so that the writer, the recovery and the settling of batches can do so side by side. A row
-whose MAC does not fit was changed by something else: what is taken is still added, and the row stays without a MAC,
-so that nobody takes it for sound.
+whose MAC does not fit was changed by something else, one of an earlier version than was seen was put back: what is
+taken is still added, and the row stays without a MAC, so that nobody takes it for sound.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from keyvault.storage.balances import Taken
@@ -21,12 +21,22 @@ class Spending:
 
     def __init__(self, key: bytes | None = None) -> None:
         self._key = key
+        self._versions: dict[int, int] = {}
+        """Balance id → the highest version that this process read or has written for good."""
 
-    def take(self, tx: Transaction, taken: Mapping[int, tuple[int, int]]) -> None:
-        """Add what was charged and what is in doubt, by balance id."""
-        if taken:
-            found = {row.balance_id: row for row in tx.spending(sorted(taken))}
-            tx.set_spending([self._added(found.get(each), each, *taken[each]) for each in sorted(taken)])
+    def take(self, tx: Transaction, taken: Mapping[int, tuple[int, int]]) -> Sequence[Taken]:
+        """Add what was charged and what is in doubt, by balance id; the rows, to be `written` after the commit."""
+        if not taken:
+            return ()
+        found = {row.balance_id: row for row in tx.spending(sorted(taken))}
+        rows = [self._added(found.get(each), each, *taken[each]) for each in sorted(taken)]
+        tx.set_spending(rows)
+        return rows
+
+    def written(self, rows: Iterable[Taken]) -> None:
+        """The transaction of these rows was committed: what is older has been put back by somebody."""
+        for row in rows:
+            self._versions[row.balance_id] = max(row.version, self._versions.get(row.balance_id, 0))
 
     def fits(self, row: Taken) -> bool:
         """Whether the ledger wrote the row as it is."""
@@ -34,19 +44,25 @@ class Spending:
 
     def first(self, balance_id: int) -> Taken:
         """The row of a balance that nothing was taken from."""
-        row = Taken(balance_id, 1, 0, 0, None)
+        return self.signed(Taken(balance_id, 1, 0, 0, None))
+
+    def signed(self, row: Taken) -> Taken:
+        """The row with its MAC, for whoever has made sure that it says what is true."""
         return replace(row, mac=self._mac(row))
 
     def _added(self, row: Taken | None, balance_id: int, charged: int, doubt: int) -> Taken:
-        sound = row is not None and self.fits(row)
+        sound = row is not None and self.fits(row) and row.version >= self._versions.get(balance_id, 0)
         row = row or Taken(balance_id, 0, 0, 0, None)
-        row = replace(
+        if sound:
+            self.written([row])
+        added = replace(
             row,
             version=row.version + 1,
             charged_pico=row.charged_pico + charged,
             doubt_pico=row.doubt_pico + doubt,
+            mac=None,
         )
-        return replace(row, mac=self._mac(row) if sound else None)
+        return self.signed(added) if sound else added
 
     def _mac(self, row: Taken) -> bytes | None:
         if self._key is None:

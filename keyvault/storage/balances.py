@@ -18,6 +18,8 @@ from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import attempts, balance_entries, balance_spending, balances
 from keyvault.storage.seals import added, touch
 
+_PAYERS: Final = frozenset([ScopeKind.CUSTOMER.value, ScopeKind.PROJECT.value])
+"""Whose balances there are; a row that says it is anything else's is as good as gone."""
 _MICRO: Final = 1_000_000
 """Sums are made in parts: SQLite's overflow at nine million dollars."""
 
@@ -96,9 +98,10 @@ def set_chain(tx: Transaction, balance_id: int, **values: Any) -> None:
     tx.execute(sa.update(balances).where(balances.c.id == balance_id).values(values))
 
 
-def set_digest(tx: Transaction, balance_id: int, number: int, digest: bytes) -> None:
+def relink(tx: Transaction, balance_id: int, number: int, link: Link) -> None:
+    """Give the entry of some number its place in the chain: `link` says which, and its digest."""
     this = (balance_entries.c.balance_id == balance_id) & (balance_entries.c.number == number)
-    tx.execute(sa.update(balance_entries).where(this).values(digest=digest))
+    tx.execute(sa.update(balance_entries).where(this).values(number=link.number, digest=link.digest))
 
 
 def set_low(tx: Transaction, balance_id: int, low_pico: int | None) -> None:
@@ -133,13 +136,14 @@ def count(tx: Transaction, balance_id: int) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def taken(tx: Transaction) -> list[Taken]:
-    """What was taken from every balance."""
+def taken(tx: Transaction, *, held: bool = False) -> list[Taken]:
+    """What was taken from every balance. With `held` the ledger does not change it before the transaction ends."""
+    query = sa.select(balance_spending).order_by(balance_spending.c.balance_id)
     return [
         Taken(
             row.balance_id, row.version, row.charged_pico, row.doubt_pico, None if row.mac is None else bytes(row.mac)
         )
-        for row in tx.execute(sa.select(balance_spending).order_by(balance_spending.c.balance_id))
+        for row in tx.execute(query.with_for_update() if held else query)
     ]
 
 
@@ -169,7 +173,7 @@ def _read(tx: Transaction, which: sa.ColumnElement[bool]) -> list[Balance]:
     query = sa.select(balances, balance_spending.c.charged_pico, balance_spending.c.doubt_pico).where(which)
     rows = tx.execute(query.outerjoin(balance_spending).order_by(balances.c.id)).all()
     refs = scopes.refs(tx) if rows else {}
-    return [_balance(row, refs) for row in rows]
+    return [_balance(row, refs) for row in rows if row.scope_kind in _PAYERS]
 
 
 def _balance(row: sa.Row[Any], refs: Mapping[tuple[ScopeKind, int], ScopeRef]) -> Balance:

@@ -11,8 +11,8 @@ from typing import Final
 
 from keyvault.errors import GatewayError
 from keyvault.home import Home
+from opsconsole.cli.checks import balances, network, seals, storage
 from opsconsole.cli.checks import home as of_home
-from opsconsole.cli.checks import network, seals, storage
 from opsconsole.cli.checks.finding import Check, Finding, State
 
 __all__ = ["CHECKS", "Finding", "State", "examine"]
@@ -25,6 +25,7 @@ CHECKS: Final = (
     Check("writing", storage.writing, ("database", "space")),
     Check("vault", of_home.vault, ("database",)),
     Check("rows", seals.rows, ("database", "vault")),
+    Check("balances", balances.balances, ("database", "vault")),
     Check("audit", seals.audit_log, ("database",)),
     Check("clock", of_home.clock, ("database",)),
     Check("routes", of_home.routes, ("database",)),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyvault.domain.keys import ENVIRONMENTS
+from keyvault.domain.names import counted
 from keyvault.domain.scopes import parse_scope
+from keyvault.errors import CheckFailed
 from keyvault.money import CURRENCY, parse_signed_usd, parse_usd
-from opsconsole.cli.arguments import Limit
+from opsconsole.cli.arguments import Confirm, Limit
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.scopes import PayingScope
@@ -174,6 +176,32 @@ def list_(session: Session) -> None:
     """List every balance."""
     found = [_row(standing) for standing in session.home.balances.list()]
     session.show(Listing("balances", found, _COLUMNS, key="scope", extra=_UNIT))
+
+
+@balances.verb("verify", examples="gwctl balances verify")
+def verify(session: Session) -> None:
+    """Check every entry, what was taken, and the attempts on record; exit 7 where something does not hold."""
+    found = session.home.balances.verify()
+    columns = [Column("balance"), Column("holds"), Column("tampered"), Column("differs")]
+    rows = [
+        {"balance": v.name, "holds": v.tampered is None, "tampered": v.tampered, "differs": v.differs} for v in found
+    ]
+    session.show(Listing("balances", rows, columns, key="balance"))
+    if bad := [verdict for verdict in found if verdict.tampered or verdict.differs]:
+        raise CheckFailed(f"{counted(len(bad), 'balance')} of {len(found)} not as it was left", hint="gwctl doctor")
+
+
+@balances.verb("reseal", changes=True, examples="gwctl balances reseal customer:acme --reason 'seen, it holds'")
+def reseal(session: Session, scope: PayingScope, reason: Reason, confirm: Confirm = None, env: Env = "live") -> None:
+    """Say that a balance holds as it is, after something else than gwctl had changed it and somebody has looked.
+
+    Its entries are vouched for as they stand; as spent counts the most that is known from anywhere.
+    """
+    wanted = parse_scope(scope)
+    session.confirm_name(f"vouch for the entries of {wanted} as they are now?", str(wanted), confirm)
+    standing = session.home.balances.reseal(wanted, reason, env=env)
+    session.changed(f"the balance of {standing.balance.scope} is vouched for as it is")
+    _show(session, standing)
 
 
 def _show_booked(session: Session, booked: Booked, done: str) -> None:
