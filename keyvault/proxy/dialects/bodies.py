@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -34,10 +35,16 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The client asked for the usage event of a stream itself."""
     background: bool = False
     """The provider is to work on after its answer, which then says nothing of usage."""
+    added_bytes: int = 0
+    """The most by which a route's parameters have made it longer than what the client sent."""
 
     @abstractmethod
     def rewritten(self, model: str | None, *, add_usage: bool = False) -> bytes:
         """The body for a target's `model` (None: leave it as it is), asking for a stream's usage where `add_usage`."""
+
+    def with_parameters(self, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> Body:
+        """The body with fields that a route sets, as `effective` says; a body that has no such fields as it is."""
+        return self
 
 
 class OpaqueBody(Body, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ the interpreter's own limit; bytes that are not UTF-8 are refused, since what th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ CAP_FIELDS: Final[Mapping[Dialect, tuple[str, ...]]] = {
     Dialect.MESSAGES: ("max_tokens",),
 }
 """The fields that cap an answer, by dialect; another API's are not followed."""
+_ALL_CAPS: Final = frozenset(_CAPS)
 _HEADS: Final = frozenset({"model", "stream", "n", "best_of", "stream_options", "background", *_CAPS})
 _MODEL_OPTIONAL: Final = frozenset({Dialect.IMAGES, Dialect.MODERATIONS, Dialect.OTHER})
 _SPECIAL: Final = bodies.DROPPED | bodies.REFUSED
@@ -50,6 +51,7 @@ class JsonBody(Body, frozen=True, kw_only=True):
     """A JSON object, as its fields' names and bytes."""
 
     fields: dict[str, Raw]
+    dialect: Dialect
 
     def rewritten(self, model: str | None, *, add_usage: bool = False) -> bytes:
         fields: dict[str, Any] = self.fields
@@ -58,6 +60,19 @@ class JsonBody(Body, frozen=True, kw_only=True):
         if add_usage:
             fields = {**fields, "stream_options": self._with_usage()}
         return _encode(fields)
+
+    def with_parameters(self, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> Body:
+        if self.dialect is Dialect.OTHER:
+            return self
+        caps = CAP_FIELDS.get(self.dialect, ())
+        defaults, overrides = _capped_by(caps, defaults), _capped_by(caps, overrides)
+        given = _present(self.fields, defaults.keys() | caps).keys()
+        held = given | caps if given & frozenset(caps) else given
+        out = overrides.keys() | _ALL_CAPS if overrides.keys() & _ALL_CAPS else overrides.keys()
+        wanted = {name: value for name, value in defaults.items() if name not in held | out} | {**overrides}
+        added = {name: Raw(_encode(value)) for name, value in wanted.items() if value is not None}
+        kept = {name: raw for name, raw in self.fields.items() if name not in out}
+        return _json_body(self.dialect, {**kept, **added}, added_bytes=len(_encode(added)))
 
     def _with_usage(self) -> Raw | dict[str, Raw]:
         options = self.fields.get("stream_options")
@@ -71,16 +86,21 @@ def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Bo
     fields = _decode(body, only_objects)
     if fields is None:
         return OpaqueBody(raw=body)
-    fields = _without_dropped(fields)
+    return _json_body(dialect, _without_dropped(fields))
+
+
+def _json_body(dialect: Dialect, fields: dict[str, Raw], added_bytes: int = 0) -> Body:
     heads = _present(fields, _HEADS)
     return JsonBody(
         fields=fields,
+        dialect=dialect,
         model=_model(heads, dialect),
         stream=_flag(heads, "stream"),
         output_cap=_output_cap(heads, CAP_FIELDS.get(dialect, _CAPS)),
         choices=_choices(heads, fields, dialect),
         include_usage=_include_usage(heads),
         background=_flag(heads, "background"),
+        added_bytes=added_bytes,
     )
 
 
@@ -115,7 +135,13 @@ _Heads = dict[str, bytes]
 """The head fields that are there and not null."""
 
 
-def _present(fields: dict[str, Raw], names: frozenset[str]) -> _Heads:
+def _capped_by(caps: Sequence[str], parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters with a cap under the name it has in this dialect; without it where there is none."""
+    own = {name: name if name in caps else caps[0] for name in parameters.keys() & _ALL_CAPS} if caps else {}
+    return {own.get(name, name): value for name, value in parameters.items() if name in own or name not in _ALL_CAPS}
+
+
+def _present(fields: dict[str, Raw], names: Set[str]) -> _Heads:
     return {name: value for name, raw in fields.items() if name in names and (value := bytes(raw)) != b"null"}
 
 
