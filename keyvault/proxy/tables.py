@@ -22,6 +22,7 @@ from keyvault.home import Home
 from keyvault.keys.directory import Directory
 from keyvault.keys.payers import Payers
 from keyvault.metering.accounts import Accounts
+from keyvault.metering.examining import Examiner
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
@@ -77,6 +78,7 @@ class Tables:
         self.prices = self._read_prices()
         self.noticed = Noticed()
         self.limiter = Limiter(home.clock)
+        self.examiner = Examiner(home.spending, home.remembered.read())
         self.count_again()
 
     def refresh(self) -> None:
@@ -181,8 +183,10 @@ class Tables:
             """Whether the operator stopped everybody."""
 
     def _renew_accounts(self) -> None:
+        unsound = self.examiner.look(self._home.database.snapshot)
         with self._home.database.snapshot() as tx:
             doubted = {name: self.guard.doubted(tx, name) for name in _MONEY}
+            doubted["balances"] |= unsound.keys()
             self.accounts.renew(tx, self._home.clock.now_ms(), doubted)
             self.limiter.renew(limits.every(tx), doubted["limits"])
 
