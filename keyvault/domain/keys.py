@@ -24,6 +24,7 @@ DEFAULT_PROJECT: Final = "default/default"
 ENVIRONMENTS: Final = ("live", "test")
 ATTRIBUTIONS: Final = ("", "projects", "customers")
 PPM: Final = 1_000_000
+MAX_BOUND_PICO: Final = 10**16
 RESTORABLE: Final = timedelta(days=7)
 """How long a deleted key can be brought back."""
 LONGEST_ROTATION_S: Final = 3650 * 86_400
@@ -96,6 +97,13 @@ class Policy:
     """A new secret is due after so many seconds; None: never by itself."""
     attribute: str = ""
     """Whom a request may name as its payer: nobody, `projects` of the same customer, or any of all `customers`."""
+    clamp: bool = False
+    """A cap on output that the money does not cover is lowered instead of refused."""
+    bound_pico: int | None = None
+    """What a request costs at most whose cost has no bound, at the customer's price; None: such requests are refused
+    where money must not be overspent."""
+    free_aborts: bool = False
+    """Nothing is charged for an answer whose client left before its end."""
 
     def allows_model(self, model: str) -> bool:
         return not self.models or any(fnmatch.fnmatchcase(model, glob) for glob in self.models)
@@ -132,6 +140,9 @@ class PolicyChange:
     isolation: bool | Unchanged = UNCHANGED
     rotate_every_s: int | Unchanged | None = UNCHANGED
     attribute: str | Unchanged = UNCHANGED
+    clamp: bool | Unchanged = UNCHANGED
+    bound_pico: int | Unchanged | None = UNCHANGED
+    free_aborts: bool | Unchanged = UNCHANGED
 
     def applied(self, policy: Policy) -> Policy:
         """The checked policy that comes of `policy`. Raises `UsageError`."""
@@ -155,6 +166,8 @@ def check_policy(policy: Policy) -> Policy:
         raise UsageError("a key needs an endpoint", hint=f"one of {', '.join(known)}")
     if policy.rotate_every_s is not None and not 0 < policy.rotate_every_s <= LONGEST_ROTATION_S:
         raise UsageError("a key is rotated every 1s to 3650d", hint="--rotate-every 30d")
+    if policy.bound_pico is not None and not 0 < policy.bound_pico <= MAX_BOUND_PICO:
+        raise UsageError("a request's own bound is more than 0 and at most 10,000 dollars", hint="--bound 0.50")
     if policy.attribute not in ATTRIBUTIONS:
         raise UsageError(f"no such attribution: {policy.attribute[:70]!a}", hint="customers, projects or none")
     models = () if "*" in policy.models else tuple(dict.fromkeys(policy.models))

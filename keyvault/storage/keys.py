@@ -210,6 +210,9 @@ def dump_policy(policy: Policy) -> str:
         "isolation": policy.isolation,
         "rotate_every_s": policy.rotate_every_s,
         "attribute": policy.attribute,
+        "clamp": policy.clamp,
+        "bound_pico": policy.bound_pico,
+        "free_aborts": policy.free_aborts,
     }
     return json.dumps(stored, sort_keys=True)
 
@@ -226,6 +229,9 @@ def load_policy(text: str) -> Policy:
         isolation=stored.get("isolation", usual.isolation),
         rotate_every_s=stored.get("rotate_every_s", usual.rotate_every_s),
         attribute=stored.get("attribute", usual.attribute),
+        clamp=stored.get("clamp", usual.clamp),
+        bound_pico=stored.get("bound_pico", usual.bound_pico),
+        free_aborts=stored.get("free_aborts", usual.free_aborts),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from keyvault.clock import rfc3339
 from keyvault.domain.keys import PPM, Customer, Key, KeyState, Project
 from keyvault.domain.names import exact_duration
+from keyvault.money import format_usd
 
 NEVER = "never"
 NONE = "none"
@@ -43,6 +44,9 @@ def key(found: Key) -> Description:
         "isolation": policy.isolation,
         "rotate_every": NEVER if every is None else exact_duration(timedelta(seconds=every)),
         "attribute": policy.attribute or NONE,
+        "clamp": policy.clamp,
+        "bound": NONE if policy.bound_pico is None else format_usd(policy.bound_pico),
+        "abort": "free" if policy.free_aborts else "charge",
         "expires": rfc3339(found.expires_at) or NEVER,
         "tags": dict(found.tags),
     }

@@ -103,4 +103,4 @@ def _value(where: str, field: str, cell: str) -> Any:
             raise ConfigurationError(f"{where}: {field}: not JSON: {shown(cell)}") from None
     if field in _LISTS:
         return [part.strip() for part in cell.split(",") if part.strip()]
-    return _FLAGS.get(cell.lower(), cell) if field in ("expose", "pin", "isolation") else cell
+    return _FLAGS.get(cell.lower(), cell) if field in ("expose", "pin", "isolation", "clamp") else cell

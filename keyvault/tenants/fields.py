@@ -26,6 +26,7 @@ from keyvault.domain.keys import Policy as _Policy
 from keyvault.domain.names import check_name, check_tags, parse_duration, shown, split_project
 from keyvault.errors import UsageError
 from keyvault.keys.making import KeyChange
+from keyvault.money import parse_usd
 from keyvault.tenants.described import NEVER, NONE
 from keyvault.tenants.wanted import WantedCustomer, WantedKey, WantedProject
 
@@ -33,7 +34,7 @@ CUSTOMER_FIELDS: Final = ("multiplier", "suspended", "tags")
 PROJECT_FIELDS: Final = ("suspended", "tags")
 KEY_FIELDS: Final = (
     "project", "env", "state", "models", "endpoints", "addresses", "expose", "pin", "isolation", "rotate_every",
-    "attribute", "expires", "tags",
+    "attribute", "clamp", "bound", "abort", "expires", "tags",
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -97,6 +98,9 @@ def key(name: str, table: Table) -> WantedKey:
         isolation=table.read("isolation", _flag),
         rotate_every_s=table.read("rotate_every", _rotate_every),
         attribute=table.read("attribute", _attribute),
+        clamp=table.read("clamp", _flag),
+        bound_pico=table.read("bound", _bound),
+        free_aborts=table.read("abort", lambda value: _word(value, ("free", "charge")) == "free"),
     )
     return WantedKey(
         name=name,
@@ -169,6 +173,14 @@ def _rotate_every(value: Any) -> int | None:
 def _attribute(value: Any) -> str:
     word = _word(value, (NONE, *filter(None, ATTRIBUTIONS)))
     return "" if word == NONE else word
+
+
+def _bound(value: Any) -> int | None:
+    if value == NONE:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UsageError(f"expected an amount, got {_kind(value)}")
+    return check_policy(_Policy(bound_pico=parse_usd(str(value)))).bound_pico
 
 
 def _project(value: Any) -> str:

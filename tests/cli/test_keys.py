@@ -31,6 +31,9 @@ KEY = {
     "expose",
     "pin",
     "attribute",
+    "clamp",
+    "bound",
+    "abort",
     "tags",
 } | {
     "created_at",

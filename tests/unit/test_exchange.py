@@ -36,6 +36,9 @@ policies = st.builds(
     isolation=st.booleans(),
     rotate_every_s=st.none() | st.integers(1, 999_999),
     attribute=st.sampled_from(ATTRIBUTIONS),
+    clamp=st.booleans(),
+    bound_pico=st.none() | st.integers(1, 10**16),
+    free_aborts=st.booleans(),
 ).map(check_policy)
 
 moments = st.integers(0, 10**12).map(lambda ms: NOW + timedelta(milliseconds=ms))

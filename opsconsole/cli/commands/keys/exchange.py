@@ -16,7 +16,7 @@ from opsconsole.cli.session import Session
 
 _FIELDS = (
     "name", "project", "env", "state", "models", "endpoints", "addresses", "expose", "pin", "isolation", "attribute",
-    "rotate_every", "expires", "tags",
+    "clamp", "bound", "abort", "rotate_every", "expires", "tags",
 )  # fmt: skip
 
 

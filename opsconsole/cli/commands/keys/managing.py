@@ -13,8 +13,11 @@ from keyvault.errors import UsageError
 from opsconsole.cli.arguments import KeyName, NewName, Tags, something, tags
 from opsconsole.cli.commands.keys.noun import key_row, keys, show_key, shown_to_programs
 from opsconsole.cli.commands.keys.policy import (
+    Abort,
     Addresses,
     Attribute,
+    Bound,
+    Clamp,
     Endpoints,
     Expires,
     Isolation,
@@ -78,6 +81,9 @@ def create(
     rotate_every: RotateEvery = None,
     isolation: Isolation = None,
     attribute: Attribute = None,
+    clamp: Clamp = None,
+    bound: Bound = None,
+    abort: Abort = None,
     tag: Tags = None,
     expose: Expose = False,
     pin: Pin = False,
@@ -106,7 +112,16 @@ def create(
         expires=expires,
         tag=tag,
         given=given,
-        change=policy_change(**given, isolation=isolation, expose=expose, pin=pin, attribute=attribute),
+        change=policy_change(
+            **given,
+            isolation=isolation,
+            expose=expose,
+            pin=pin,
+            attribute=attribute,
+            clamp=clamp,
+            bound=bound,
+            abort=abort,
+        ),
     )
     now = session.unopened_home.clock.now()
     check_wanted(name, project, new.env, new.policy, new.expires_at, new.tags, now)
@@ -216,6 +231,9 @@ def update(
     rotate_every: RotateEvery = None,
     isolation: Isolation = None,
     attribute: Attribute = None,
+    clamp: Clamp = None,
+    bound: Bound = None,
+    abort: Abort = None,
     tag: Tags = None,
     expose: Annotated[bool | None, typer.Option("--expose/--no-expose", help="Answers tell target and cost.")] = None,
     pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="May choose a target.")] = None,
@@ -230,7 +248,8 @@ def update(
     """
     flags = (None if flag is None else True for flag in (expose, pin))
     something(
-        models, endpoints, addresses, expires, rotate_every, isolation, attribute, tag, rpm, tpm, parallel, *flags
+        *(models, endpoints, addresses, expires, rotate_every, isolation, attribute),
+        *(clamp, bound, abort, tag, rpm, tpm, parallel, *flags),
     )
     change = policy_change(
         models=models,
@@ -241,6 +260,9 @@ def update(
         expose=expose,
         pin=pin,
         attribute=attribute,
+        clamp=clamp,
+        bound=bound,
+        abort=abort,
     )
     key = session.home.keys.update(
         name,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from keyvault.clock import rfc3339
 from keyvault.domain.keys import Generation, GenerationState, Key
 from keyvault.domain.names import exact_duration
+from keyvault.money import format_usd
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
@@ -64,6 +65,9 @@ def key_row(key: Key, now: datetime) -> Row:
         "expose": key.policy.expose,
         "pin": key.policy.pin,
         "attribute": key.policy.attribute or None,
+        "clamp": key.policy.clamp,
+        "bound": None if key.policy.bound_pico is None else format_usd(key.policy.bound_pico),
+        "abort": "free" if key.policy.free_aborts else "charge",
         "tags": key.tags,
         "created_at": key.created_at,
         "expires_at": key.expires_at,

@@ -10,6 +10,7 @@ import typer
 from keyvault.domain.keys import ATTRIBUTIONS, UNCHANGED, PolicyChange, Unchanged
 from keyvault.domain.names import parse_duration
 from keyvault.errors import UsageError
+from keyvault.money import parse_usd
 from opsconsole.cli.arguments import listed, moment
 from opsconsole.cli.completion import names_in
 
@@ -50,6 +51,28 @@ Attribute = Annotated[
         autocompletion=names_in((*filter(None, ATTRIBUTIONS), _NONE)),
     ),
 ]
+Clamp = Annotated[
+    str | None,
+    typer.Option(
+        "--clamp",
+        metavar="on|off",
+        help="on: a cap that the money does not cover is lowered, not refused.",
+        autocompletion=names_in(("on", "off")),
+    ),
+]
+Bound = Annotated[
+    str | None,
+    typer.Option("--bound", metavar="USD", help="What a request without a bound costs at most, such as 0.50, or none."),
+]
+Abort = Annotated[
+    str | None,
+    typer.Option(
+        "--abort",
+        metavar="free|charge",
+        help="free: answers whose client left are not charged.",
+        autocompletion=names_in(("free", "charge")),
+    ),
+]
 
 
 def policy_change(
@@ -62,6 +85,9 @@ def policy_change(
     expose: bool | None,
     pin: bool | None,
     attribute: str | None = None,
+    clamp: str | None = None,
+    bound: str | None = None,
+    abort: str | None = None,
 ) -> PolicyChange:
     """What the options given change. Raises `UsageError`."""
     wanted = listed("--models", models, otherwise="leave the option out, or --models '*' for all")
@@ -75,11 +101,14 @@ def policy_change(
         models=_given(wanted),
         endpoints=_given(open_to),
         addresses=_given(places),
-        isolation=_given(_on(isolation)),
+        isolation=_given(_is("--isolation", isolation, "on", "off")),
         expose=_given(expose),
         pin=_given(pin),
         rotate_every_s=UNCHANGED if rotate_every is None else _seconds(rotate_every),
         attribute=UNCHANGED if attribute is None else _attribution(attribute),
+        clamp=_given(_is("--clamp", clamp, "on", "off")),
+        bound_pico=UNCHANGED if bound is None else _amount(bound),
+        free_aborts=_given(_is("--abort", abort, "free", "charge")),
     )
 
 
@@ -94,10 +123,14 @@ def _given(value: T | None) -> T | Unchanged:
     return UNCHANGED if value is None else value
 
 
-def _on(text: str | None) -> bool | None:
-    if text is not None and text not in ("on", "off"):
-        raise UsageError(f"--isolation: no such choice: {text[:40]!a}", hint="on or off")
-    return None if text is None else text == "on"
+def _is(option: str, text: str | None, yes: str, no: str) -> bool | None:
+    if text is not None and text not in (yes, no):
+        raise UsageError(f"{option}: no such choice: {text[:40]!a}", hint=f"{yes} or {no}")
+    return None if text is None else text == yes
+
+
+def _amount(text: str) -> int | None:
+    return None if text == _NONE else parse_usd(text)
 
 
 def _attribution(text: str) -> str:
