@@ -46,11 +46,20 @@ def sums(totals: Totals) -> Sums:
     )
 
 
+TEST: Final = " (test)"
+"""What marks the rows of keys for tests."""
+
+
 def rows(live: LiveSnapshot) -> tuple[Row, ...]:
     """At most MOST_ROWS of them, in the order in which they come: the dearest first."""
     filled = _filled(live)
     return tuple(
-        Row(printable(row.group), printable(row.model), sums(row.totals), _trend(row, filled))
+        Row(
+            printable(row.group) + (TEST if row.test else ""),
+            printable(row.model),
+            sums(row.totals),
+            _trend(row, filled),
+        )
         for row in live.rows[:MOST_ROWS]
     )
 

@@ -1,7 +1,8 @@
 """A big ledger, made quickly, and what reading it costs: `python -m tests.benchmarks.big_ledger --rows 10000000`.
 
-Rows are made by SQLite itself, spread evenly over the last days; a few keys make most of the traffic. Totals are summed
-from the rows, so the ledger is as consistent as a real one. The figures are printed as a table and, last, as JSON.
+Rows are made by SQLite itself, spread evenly over the last days; a few keys make most of the traffic, some are for tests,
+and some requests name another payer. Totals are summed from the rows, so the ledger is as consistent as a real one. The
+figures are printed as a table and, last, as JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ SELECT printf('%010d%016d', ms / 1000, made.i), 1, ms, 1 + (r % 60) * (r / 61 % 
        'chat', r % 2,
        CASE WHEN r % 97 = 0 THEN 2 ELSE 1 END, 1, CASE WHEN r % 97 = 0 THEN 500 ELSE 200 END, 1,
        200 + r % 3000, r % 200, NULL, NULL, 20 + r % 500, NULL, NULL, NULL, NULL, 1,
-       100000 + r % 100000000, 110000 + r % 100000000, 900000000, 30 + r % 2000, 100 + r % 20000, NULL, NULL, NULL
+       100000 + r % 100000000, 110000 + r % 100000000, 900000000, 30 + r % 2000, 100 + r % 20000, NULL, NULL, NULL,
+       CASE WHEN r % 11 = 0 THEN 1 + r / 11 % 5 ELSE 0 END, NULL, NULL, 0, NULL
 FROM made JOIN names a ON a.i = (made.r / 7 % 25) * (made.r / 11 % 6) / 30
 """
 
@@ -81,8 +83,8 @@ def _people(connection: Any) -> None:
     for n in range(1, KEYS + 1):
         connection.execute(
             "INSERT INTO keys (id, public_id, name, folded, project_id, env, state, policy, created_ms, epoch)"
-            " VALUES (?, ?, ?, ?, ?, 'live', 'active', '{}', 0, 0)",
-            (n, f"p{n}", f"key-{n}", f"key-{n}", 1 + n % 5),
+            " VALUES (?, ?, ?, ?, ?, ?, 'active', '{}', 0, 0)",
+            (n, f"p{n}", f"key-{n}", f"key-{n}", 1 + n % 5, "test" if n % 20 == 0 else "live"),
         )
 
 
@@ -107,8 +109,8 @@ def _totals(table: str, ms: int) -> str:
             plain[f"{prefix}_{n}"] = f"coalesce(sum({extra}{column} >= {low} AND {column} < {high}), 0)"
     sums = ", ".join(plain.get(name, f"coalesce(sum({name}), 0)") for name in SUMS)
     return (
-        f"INSERT INTO {table} SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, {sums}"
-        " FROM attempts WHERE started_ms >= ? GROUP BY bucket, key_id, alias_id, target_id"
+        f"INSERT INTO {table} SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, project_id, {sums}"
+        " FROM attempts WHERE started_ms >= ? GROUP BY bucket, key_id, alias_id, target_id, project_id"
     )
 
 
@@ -133,6 +135,7 @@ def figures(database: Database, clock: Clock) -> dict[str, dict[str, float]]:
     return {
         "usage 30d by key,model": measure(usage(30, "key", "model")),
         "usage 30d, one sum": measure(usage(30)),
+        "usage 30d by customer,project": measure(usage(30, "customer", "project")),
         "usage 30d by day": measure(usage(30, "day")),
         "usage 30d by day, Europe/Berlin": measure(usage(30, "day", tz="Europe/Berlin")),
         "usage 30d by day,key": measure(usage(30, "day", "key")),

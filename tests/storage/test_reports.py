@@ -24,12 +24,13 @@ from tests.conftest import FrozenClock
 from tests.ledgers import attempt, settlement
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-SEARCH, BOT, NIGHTLY = 1, 2, 3
+SEARCH, BOT, NIGHTLY, DRILL = 1, 2, 3, 4
+WEB, CI = 1, 2
 
 
 @pytest.fixture
 def people(database: Database) -> None:
-    """acme/web has keys search and bot, internal/ci has nightly; tags on customer, project and key."""
+    """acme/web has keys search, bot and drill (for tests), internal/ci has nightly; tags on each kind."""
     made = {"created_ms": 0}
     key = {"env": "live", "state": "active", "policy": "{}", "created_ms": 0, "epoch": 0}
     with database.write() as tx:
@@ -44,6 +45,8 @@ def people(database: Database) -> None:
         ):
             values = {"public_id": name, "name": name, "folded": name, "project_id": project, "tags": tags}
             tx.execute(sa.insert(keys).values(id=number, **values, **key))
+        drill = {"public_id": "drill", "name": "drill", "folded": "drill", "project_id": WEB, "tags": "{}"}
+        tx.execute(sa.insert(keys).values(id=DRILL, **drill, **{**key, "env": "test"}))
 
 
 class Books:
@@ -54,11 +57,18 @@ class Books:
         self.count = 0
 
     async def add(
-        self, at: datetime, key: int = SEARCH, target: str = "openai/gpt-5", alias: str = "fast", **fields: Any
+        self,
+        at: datetime,
+        key: int = SEARCH,
+        target: str = "openai/gpt-5",
+        alias: str = "fast",
+        payer: int = 0,
+        tags: str | None = None,
+        **fields: Any,
     ) -> str:
         self.count += 1
         ids = {"alias_id": self.ledger.alias_id(alias), "target_id": self.ledger.target_id(Target(*target.split("/")))}
-        one = attempt(to_ms(at), entropy=self.count, key_id=key, **ids)
+        one = attempt(to_ms(at), entropy=self.count, key_id=key, project_id=payer, tags=tags, **ids)
         await self.ledger.open(one)
         await self.ledger.settle(settlement(one, **fields))
         return one.request_id
@@ -113,6 +123,76 @@ async def test_a_tag_counts_all_that_carries_it_and_the_total_counts_once(books:
     report = reports.usage(NOON - HOUR, NOON + HOUR, ("tag",))
     assert requests(report) == {("tier=gold",): 2, ("team=a",): 1, ("team=b",): 1, ("(untagged)",): 1}
     assert report.total.requests == 3
+
+
+async def test_customer_project_and_their_tags_are_those_who_pay_and_the_key_stays(
+    books: Books, reports: Reports
+) -> None:
+    await books.add(NOON, SEARCH)
+    await books.add(NOON, SEARCH, payer=CI)
+    await books.add(NOON, NIGHTLY, payer=WEB)
+    await books.add(NOON, 99, payer=CI)
+
+    def by(*names: str, **filters: str) -> dict[tuple[str, ...], int]:
+        return requests(reports.usage(NOON - HOUR, NOON + HOUR, names, filters=filters))
+
+    assert by("customer") == {("acme",): 2, ("internal",): 2}
+    assert by("project", "key") == {
+        ("acme/web", "search"): 1,
+        ("internal/ci", "search"): 1,
+        ("acme/web", "nightly"): 1,
+        ("internal/ci", "#99"): 1,
+    }
+    assert by("key") == {("search",): 2, ("nightly",): 1, ("#99",): 1}
+    assert by("tag") == {("team=b",): 2, ("tier=gold",): 2, ("team=a",): 1, ("(untagged)",): 1}
+    assert by("key", customer="INTERNAL") == {("search",): 1, ("#99",): 1}
+    assert by("key", customer="acme", key="nightly") == {("nightly",): 1}
+    assert by(tag="team=a", model="gpt-5") == {(): 1}
+    assert by("customer", project="acme/none") == {}
+    assert ("search", "internal", "ci") in {(line.key, line.customer, line.project) for line in reports.tail(9)}
+    for group, rows in (("customer", {"acme": 2, "internal": 2}), ("key", {"search": 2, "nightly": 1, "#99": 1})):
+        assert {row.group: row.totals.requests for row in reports.live(HOUR, group).rows} == rows
+
+
+async def test_what_keys_for_tests_did_is_left_out_unless_it_is_asked_for(books: Books, reports: Reports) -> None:
+    await books.add(NOON, SEARCH)
+    await books.add(NOON, DRILL)
+    await books.add(NOON, DRILL, "openai/gpt-4")
+
+    def usage(*by: str, **filters: Any) -> UsageReport:
+        return reports.usage(NOON - HOUR, NOON + HOUR, by, filters=filters)
+
+    for by in ((), ("customer",), ("model",), ("day",), ("alias", "hour")):
+        usual = usage(*by)
+        assert sum(requests(usual).values()) == usual.total.requests == 1, by
+        assert usual.envs == ("live",)
+        assert usual.left_out is not None
+        assert (usual.left_out.requests, usual.left_out.known_cost_pico) == (2, 14_000)
+    assert requests(usage("model", env="test")) == {("gpt-5",): 1, ("gpt-4",): 1}
+    assert requests(usage(env=("live", "test"))) == {(): 3}
+    assert (usage(env=("live", "test")).left_out, usage("env").left_out) == (None, None)
+    assert requests(usage("env", "model")) == {("live", "gpt-5"): 1, ("test", "gpt-5"): 1, ("test", "gpt-4"): 1}
+    told = usage(model="gpt-5").left_out
+    assert told is not None
+    assert told.requests == 1, "only of what was asked for"
+    rows = {(row.group, row.model, row.test): row.totals.requests for row in reports.live(HOUR, "project").rows}
+    assert rows == {("acme/web", "gpt-5", False): 1, ("acme/web", "gpt-5", True): 1, ("acme/web", "gpt-4", True): 1}
+    assert [line.env for line in reports.tail(3)] == ["live", "test", "test"]
+
+
+async def test_requests_are_found_by_the_tags_they_came_with(books: Books, reports: Reports) -> None:
+    await books.add(NOON, tags='{"feature": "search", "team": "web"}')
+    await books.add(NOON, tags='{"team": "Web"}')
+    await books.add(NOON, tags=r'{"note": "\"team\": \"web\""}')
+    await books.add(NOON)
+
+    def found(**tags: str) -> list[dict[str, str]]:
+        return [dict(line.tags) for line in reports.follow(10, tags).next()]
+
+    assert found(team="web") == [{"feature": "search", "team": "web"}]
+    assert found(team="web", feature="search") == [{"feature": "search", "team": "web"}]
+    assert found(team="w_b") == found(team="%") == []
+    assert len(found()) == 4
 
 
 async def test_sums_and_what_is_not_known(books: Books, reports: Reports) -> None:

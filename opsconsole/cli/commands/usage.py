@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from keyvault.domain.reports import DIMENSIONS, AttemptLine, RequestLine, Totals
+from keyvault.domain.keys import ENVIRONMENTS
+from keyvault.domain.names import counted
+from keyvault.domain.reports import DIMENSIONS, LIVE, AttemptLine, RequestLine, Totals
 from keyvault.errors import UsageError
-from keyvault.money import CURRENCY
-from opsconsole.cli.arguments import Limit, moment, parts
+from keyvault.money import CURRENCY, format_usd
+from opsconsole.cli.arguments import Limit, moment, parts, tags
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.session import Session
@@ -26,6 +28,16 @@ usage = Noun(
 )
 app = usage.app
 
+Env = Annotated[
+    str | None,
+    typer.Option(
+        "--env",
+        metavar="live|test|all",
+        help="Whose keys; live unless grouped by env.",
+        autocompletion=names_in((*ENVIRONMENTS, "all")),
+    ),
+]
+_ALL = "all"
 _FOLLOW_SECONDS = 0.5
 _SUMS = ("requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "cost", "charge")
 _TITLES = {
@@ -68,12 +80,16 @@ def show(
     tz: Annotated[
         str, typer.Option("--tz", metavar="ZONE", help="Whose days and hours, such as Europe/Berlin.")
     ] = "UTC",
+    env: Env = None,
 ) -> None:
-    """Show what was used, by whatever is asked: exact sums, and how the counts are known."""
+    """Show what was used, by whatever is asked: exact sums, and how the counts are known.
+
+    Customer and project are those who pay. What keys for tests did is left out, unless --env or --by env asks for it.
+    """
     now = session.unopened_home.clock.now()
     asked = _dimensions(by)
     start, end = moment(since, now, past=True), now if until is None else moment(until, now, past=True)
-    report = session.home.reports.usage(start, end, asked, tz)
+    report = session.home.reports.usage(start, end, asked, tz, _of_env(env))
     rows = [{**dict(zip(report.by, row.group, strict=True)), **_sums(row.totals)} for row in report.rows]
     columns = [Column(name) for name in report.by] + [Column(name, _TITLES.get(name, "")) for name in _SUMS]
     session.show(
@@ -88,12 +104,17 @@ def show(
                 "until": report.until,
                 "tz": report.tz,
                 "by": report.by,
+                "env": report.envs[0] if len(report.envs) == 1 else _ALL,
+                "left_out": None if report.left_out is None else _sums(report.left_out),
             },
             total=_sums(report.total),
         )
     )
-    if not rows and session.options.format not in (Format.JSON, Format.JSONL):
-        session.io.note(f"there was no traffic between {_minute(start)} and {_minute(end)}")
+    if session.options.format not in (Format.JSON, Format.JSONL):
+        if not rows:
+            session.io.note(f"there was no traffic between {_minute(start)} and {_minute(end)}")
+        if report.left_out is not None and env is None:
+            session.io.note(f"left out: {_of_tests(report.left_out)}; with it: --env all")
     _warn_of_unknown(session, report.total)
 
 
@@ -102,15 +123,20 @@ def show(
     examples="""
     gwctl usage tail
     gwctl usage tail --follow --json
+    gwctl usage tail --tag feature=search
     """,
 )
 def tail(
     session: Session,
     count: Limit = 20,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones as they end.")] = False,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="NAME=VALUE", help="Only requests that came with it. More than once: with all."),
+    ] = None,
 ) -> None:
     """Show the newest requests, oldest first. With --json one object per line."""
-    newest = session.home.reports.follow(count)
+    newest = session.home.reports.follow(count, tags(tag))
     _print_lines(session, newest.next(), heading=True)
     while follow:
         time.sleep(_FOLLOW_SECONDS)
@@ -164,6 +190,8 @@ def _print_lines(session: Session, lines: Sequence[RequestLine], *, heading: boo
             session.show_row(row)
     elif heading or rows:
         columns = [Column(name, _TITLES.get(name, "")) for name in _LINE]
+        if form is Format.TABLE:
+            rows = [row if row["env"] == LIVE else {**row, "key": f"{row['key']} (test)"} for row in rows]
         session.show(Listing("requests", rows, columns, key="request_id", headless=not heading))
 
 
@@ -172,6 +200,20 @@ def _warn_of_unknown(session: Session, total: Totals) -> None:
         session.io.note(
             f"{total.unknown_cost_attempts} of {total.attempts} attempts have no known cost; prices: gwctl prices set"
         )
+
+
+def _of_env(env: str | None) -> dict[str, tuple[str, ...]]:
+    """`--env` as a filter of reports."""
+    if env is None:
+        return {}
+    if env not in (*ENVIRONMENTS, _ALL):
+        raise UsageError(f"no such environment: {env[:20]!a}", hint=f"{', '.join(ENVIRONMENTS)} or {_ALL}")
+    return {"env": ENVIRONMENTS if env == _ALL else (env,)}
+
+
+def _of_tests(totals: Totals) -> str:
+    cost = "an unknown cost" if totals.cost_pico is None else f"{format_usd(totals.cost_pico)} {CURRENCY}"
+    return f"{counted(totals.requests, 'request')} of keys for tests, {cost}"
 
 
 def _sums(totals: Totals) -> dict[str, object]:
@@ -198,6 +240,8 @@ def _line(line: RequestLine) -> dict[str, object]:
         "customer": line.customer,
         "project": f"{line.customer}/{line.project}",
         "key": line.key,
+        "env": line.env,
+        "tags": line.tags,
         "alias": line.alias,
         "model": line.model,
         "target": line.target,
