@@ -68,6 +68,11 @@ class Ledger:
         return self._writer.depth
 
     @property
+    def written(self) -> int:
+        """Transactions committed so far: while something waits, they must grow."""
+        return self._writer.written
+
+    @property
     def healthy(self) -> bool:
         """Whether the last transaction was committed."""
         return self._writer.healthy
@@ -99,6 +104,10 @@ class Ledger:
         attempt = self._open.pop((settlement.request_id, settlement.number), None)
         return self._put(attempt, bounded(settlement) if attempt else None)
 
+    def conclude(self, attempt: OpenAttempt) -> None:
+        """Say of a settled attempt that was to be followed by another that none will: it was its request's last."""
+        self._put(attempt, None, concludes=True)
+
     def recover(self) -> int:
         """Close what dead processes left open as lost; how many attempts. To be called before `start`."""
         store = LedgerStore(self._database)
@@ -112,11 +121,16 @@ class Ledger:
         self._writer.stop()
 
     def _put(
-        self, attempt: OpenAttempt | None, settlement: Settlement | None, follows: AttemptKey | None = None
+        self,
+        attempt: OpenAttempt | None,
+        settlement: Settlement | None,
+        follows: AttemptKey | None = None,
+        *,
+        concludes: bool = False,
     ) -> asyncio.Future[None]:
         assert self._loop is not None, "the ledger was not started"
         future = self._loop.create_future()
-        self._writer.put(Entry(future, attempt, settlement, follows))
+        self._writer.put(Entry(future, attempt, settlement, follows, concludes))
         if self._writer.ended:
             self._writer.refuse()
         elif not self._rung:
@@ -152,8 +166,8 @@ class Ledger:
 
     def _resolve(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
         """On the loop's thread."""
-        for future, attempt, settlement, _ in entries:
-            if error is not None and attempt is not None and settlement is None:
+        for future, attempt, settlement, _, concludes in entries:
+            if error is not None and attempt is not None and settlement is None and not concludes:
                 self._open.pop((attempt.request_id, attempt.number), None)
             if future is not None and not future.done():
                 future.set_result(None) if error is None else future.set_exception(error)

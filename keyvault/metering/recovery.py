@@ -42,13 +42,18 @@ def _close(tx: Transaction, sums: Sums, attempt: OpenAttempt) -> bool:
     if tx.settle([settled_row(attempt, settlement)]):
         sums.add(attempt, settlement)
         return True
+    conclude(tx, sums, attempt)
+    return False
+
+
+def conclude(tx: Transaction, sums: Sums, attempt: OpenAttempt) -> None:
+    """Count the request of a settled attempt that another was to follow, where none did."""
     last = tx.settled_last(attempt.request_id)
     if last is not None:
         number, final, outcome = last
         if number == attempt.number and not final:
             tx.finish(attempt.request_id, attempt.number)
             sums.add_end(attempt, Outcome(outcome))
-    return False
 
 
 def _attempt(row: Sequence[Any]) -> OpenAttempt:

@@ -26,6 +26,7 @@ from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
 from keyvault.metering.entries import MINUTE_MS, Sums, open_row, settled_row
 from keyvault.metering.spending import Spending
+from keyvault.storage.balances import Taken
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import BadEntry, LedgerStore
 
@@ -55,6 +56,8 @@ class Entry(NamedTuple):
     settlement: Settlement | None = None
     follows: AttemptKey | None = None
     """The attempt of the same request that this one comes after."""
+    concludes: bool = False
+    """The attempt is settled, and it turned out that none comes after it."""
 
 
 _STOP: Final = Entry(None)
@@ -91,6 +94,8 @@ class Writer:
         self._unwritten: list[tuple[str | Target, int]] = []
         self._house_kept = clock.monotonic()
         self.ended = False
+        self.written = 0
+        """Transactions committed so far."""
         self.healthy = True
         """Whether the last transaction was committed."""
 
@@ -206,8 +211,14 @@ class Writer:
         settled: list[Any] = []
         gone: list[Any] = [*self._withdrawn]
         sums = Sums()
-        for _, attempt, settlement, follows in entries:
+        taken: Sequence[Taken] = ()
+        concluded: list[OpenAttempt] = []
+        for _, attempt, settlement, follows, concludes in entries:
             if attempt is None:
+                continue
+            if concludes:
+                concluded.append(attempt)
+                gone.append((attempt.request_id, attempt.number))
                 continue
             if settlement is None:
                 opened.append(open_row(attempt, self._worker))
@@ -216,8 +227,8 @@ class Writer:
                 continue
             settled.append(settled_row(attempt, settlement))
             sums.add(attempt, settlement)
-            if settlement.final:
-                gone.append((attempt.request_id, attempt.number))
+            if settlement.final:  # the one before it, too, should it not have been followed after all
+                gone += [(attempt.request_id, number) for number in range(1, attempt.number + 1)]
         with self._store.transaction() as tx:
             if self._unwritten:
                 tx.add_names(*_name_rows(self._unwritten))
@@ -226,14 +237,18 @@ class Writer:
             if not fresh and len(entries) > 1:
                 raise _Known
             tx.forget(gone)
-            if fresh and settled:
+            for attempt in concluded:
+                recovery.conclude(tx, sums, attempt)
+            if (fresh and settled) or concluded:
                 tx.add_totals(*sums.rows())
-                self._spending.take(tx, sums.taken)
+                taken = self._spending.take(tx, sums.taken)
             tx.mark(self._worker)
+        self._spending.written(taken)
 
     def _settled_down(self) -> None:
         """A transaction went through: nothing is owed any more."""
         self.healthy = True
+        self.written += 1
         self._owed, self._withdrawn, self._unwritten = [], [], []
 
     def _fail(self, batch: list[Entry], error: GatewayError) -> None:
@@ -242,7 +257,9 @@ class Writer:
             log.error("%s", error.message)
         self.healthy = False
         self._owed += [e._replace(settlement=_undelivered(e.settlement)) for e in batch if e.settlement is not None]
-        self._withdrawn += [(e.attempt.request_id, e.attempt.number) for e in batch if e.attempt and not e.settlement]
+        self._owed += [e for e in batch if e.concludes]
+        opening = [e.attempt for e in batch if e.attempt and not e.settlement and not e.concludes]
+        self._withdrawn += [(attempt.request_id, attempt.number) for attempt in opening]
         self._answer(batch, error)
 
     def _keep_house(self) -> None:

@@ -8,6 +8,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.domain.prices import Price
 from keyvault.proxy.admission import Call, query_for_provider
+from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.headers import closing, to_provider_opening
 from keyvault.proxy.tables import ServingUpstream
 from keyvault.routing.planner import Planned
@@ -26,13 +27,18 @@ class Attempt:
     """Do not take a kept connection: the last one was dead."""
     second: bool
     """It goes with another credential, since the provider refused the first."""
+    follows: OpenAttempt | None
+    """The attempt that failed before it."""
 
 
 def message(call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
     """Head and body as they go to the provider. Raises `Refusal` for a header that cannot."""
     request, upstream = call.exchange.request, attempt.upstream
     names_none = call.model is None and call.dialect is Dialect.OTHER  # it may not even take a model
-    body = call.body.rewritten(
+    effectively = call.body if call.asks_for_free else effective(call.body, attempt.planned.choice)
+    if written := call.allowance.written(attempt.planned.target):
+        effectively = effectively.with_parameters({}, written)
+    body = effectively.rewritten(
         None if names_none else attempt.planned.target.model or None,
         add_usage=call.wants_usage_added(attempt.planned.upstream),
     )

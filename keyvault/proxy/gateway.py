@@ -1,35 +1,36 @@
 """The life of a request, top to bottom.
 
 A request is one coroutine. The numbers are the story's steps: head, who, what, where, may it, on record, out, through,
-settled, gone wrong. Each sentence's detail is one module away: `admission`, `tables`, `attempt`, `relay`, `settlement`,
-`answers`.
+settled, gone wrong. Each sentence's detail is one module away: `admission`, `tables`, `dispatch`, `relay`, `failover`,
+`settlement`, `answers`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from functools import partial
 
 from keyvault.clock import Clock
-from keyvault.domain.ledger import OpenAttempt
+from keyvault.domain.ledger import Settlement
 from keyvault.errors import Refusal, Unavailable
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy import admission, answers, attribution, models
 from keyvault.proxy.admission import Call
+from keyvault.proxy.affinity import CARRIES_STATE, Affinity
 from keyvault.proxy.allowance import Allowances
-from keyvault.proxy.attempt import Attempt, message
-from keyvault.proxy.dialects.meter import stream_meter
+from keyvault.proxy.attempt import Attempt
+from keyvault.proxy.dispatch import Dispatch
 from keyvault.proxy.door import Door
+from keyvault.proxy.failover import Course, Failover
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.metrics import Metrics
-from keyvault.proxy.relay import WITHDRAWN, Ending, Relay
+from keyvault.proxy.reading import read
+from keyvault.proxy.relay import Ending
 from keyvault.proxy.settlement import settlement
-from keyvault.proxy.tables import ServingUpstream, Tables
+from keyvault.proxy.tables import Tables
 from keyvault.proxy.underway import Underway
-from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
+from keyvault.proxy.upstream import Pool
 from keyvault.routing.planner import Planned
 from keyvault.settings import Settings
 
@@ -46,20 +47,22 @@ class Gateway:
         clock: Clock,
         metrics: Metrics,
         isolation: Isolation,
+        affinity: Affinity,
     ) -> None:
         self._tables = tables
         self._ledger = ledger
-        self._pool = pool
-        self._settings = settings
         self._clock = clock
         self._metrics = metrics
         self._isolation = isolation
-        self._allowances = Allowances(tables, clock)
+        self._affinity = affinity
+        self._allowances = allowances = Allowances(tables, clock)
         self._time = asyncio.get_running_loop().time
+        self._failover = Failover(tables, settings, self._time, clock.now_ms)
+        self._dispatch = Dispatch(tables, ledger, pool, clock, isolation, allowances, settings.max_collected)
         self._door = Door()
         self._address_of = client_address(settings.trusted_proxies)
         self.underway = Underway()
-        self.relays: set[Relay] = set()
+        self.relays = self._dispatch.relays
         """The answers under way; the server's sweep calls `check` on each."""
 
     def open_streams(self) -> int:
@@ -123,6 +126,8 @@ class Gateway:
         if call.isolated and await self._isolation.answers_itself(call):
             return
         plan = self._plan(call)  # 4. Where
+        if call.dialect in CARRIES_STATE:
+            plan = await self._affinity.place(call, plan)
         call.allowance = self._allowances.allow(call, plan)  # 5. May it: what it may cost is held
         try:
             await self._attempt(call, self._failover.course(call, plan))
@@ -131,104 +136,62 @@ class Gateway:
 
     async def _attempt(self, call: Call, course: Course) -> None:
         """One try after the other, until there is an answer."""
-        attempt = self._prepare(call, self._failover.first(course), 1)
+        attempt = self._dispatch.prepare(call, self._failover.first(course))
         while True:
-            ending = await self._dispatch(call, attempt)  # 6. On record, 7. Out, 8. Through
+            ending = await self._answer(call, attempt, course)  # 6. On record, 7. Out, 8. Through
             booked = self._book(call, attempt, ending)
-            following = await self._following(call, course, attempt, ending, booked)
+            following = await self._following(call, attempt, course, ending, booked)
             settled = self._settle(call, attempt, booked, final=following is None)
             if following is None:
                 break
             settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
             attempt = following
         await settled  # 9. Settled, before the answer ends
-        last, ending = course.best(attempt, ending)
+        of, ending = course.best(attempt, ending)
         if call.claim is not None:
-            ending = await self._isolation.answered(call, last.planned, last.upstream, ending)
-        answers.deliver(call, last.planned.target, attempt.row.number, ending, last.upstream.secrets)
+            ending = await self._isolation.answered(call, of.planned, of.upstream, ending)
+        if call.dialect in CARRIES_STATE:
+            self._affinity.note(call, of.planned, ending)
+        answers.deliver(call, of.planned.target, attempt.row.number, ending, of.upstream.secrets)
 
     def _plan(self, call: Call) -> tuple[Planned, ...]:
         if call.claim is not None:
             return self._isolation.plan(call)
         return self._tables.planner.plan(call.model, call.dialect, call.pin)
 
-    def _prepare(self, call: Call, step: Step, number: int) -> Attempt:
-        """The attempt of a step, which its target is told of at once."""
-        attempt = self._attempts.prepare(call, step, number)
-        self._tables.health.begin(step.planned.target)
-        return attempt
-
-    async def _dispatch(self, call: Call, attempt: Attempt) -> Ending:
-        """Send the request to one target and follow its answer until it is complete, broken or given up."""
-        outgoing = await self._record(call, attempt)  # 6. On record, before it leaves
-        relay: Relay | None = None
+    async def _answer(self, call: Call, attempt: Attempt, course: Course) -> Ending:
+        """How one attempt ended."""
+        call.relay = None
         try:
-            connection = await self._connect(call, attempt)  # 7. Out
-            if call.withdrawn is not None:
-                connection.close()
-                return Ending(failure=WITHDRAWN, sent=False, cut=True)
-            relay = call.relay = self._relay(call, attempt, connection)
-            connection.send(*outgoing, relay)
-            ending = await relay.ending  # 8. Through: event by event, without waking this coroutine
-            read(call, ending, attempt.upstream.secrets)
-            return ending
-        except UpstreamFailure as failure:
-            return Ending(failure=(failure.code, failure.text), sent=False)
+            outgoing = await self._dispatch.record(call, attempt)
+            ending = await self._dispatch.send(call, attempt, course, outgoing)
         except asyncio.CancelledError:  # 10. Gone wrong: the client left, so the provider's call ends now
-            ending = relay.stop() if relay else Ending(sent=False, cancelled=True)
-            self._settle_left(call, attempt, ending)
+            ending = call.relay.stop() if call.relay else Ending(sent=False, cancelled=True)
+            booked = self._book(call, attempt, ending, left=True)
+            self._settle(call, attempt, booked, final=True).add_done_callback(_seen)
             raise
-        finally:
-            if relay is not None:
-                self.relays.discard(relay)
+        read(call, ending, attempt.upstream.secrets)
+        return ending
 
-    def _relay(self, call: Call, attempt: Attempt, connection: UpstreamConnection) -> Relay:
-        target = attempt.planned.target
-        new_meter = partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(attempt.planned.upstream))
-        relay = Relay(
-            call.exchange,
-            connection,
-            new_meter
-            if call.claim is None
-            else self._isolation.watched(call, attempt.planned, attempt.upstream, new_meter),
-            self._settings,
-            added=answers.added_headers(call, target, attempt.row.number),
-            began=attempt.began,
-            deadline=call.started + self._settings.total_timeout,
-            secrets=attempt.upstream.secrets,
-            whole=call.claim is not None and call.claim.whole,
-        )
-        self.relays.add(relay)
-        return relay
-
-    def _next(self, call: Call, attempt: Attempt, ending: Ending, pending: deque[Planned]) -> Attempt | None:
-        """The attempt that follows; None when this ending is the client's answer."""
-        in_time = self._time() - call.started < self._settings.total_timeout
-        if ending.committed or not in_time or call.withdrawn is not None:
+    async def _following(
+        self, call: Call, attempt: Attempt, course: Course, ending: Ending, booked: Settlement
+    ) -> Attempt | None:
+        """The attempt that is made next, after a pause where one is due; None when there is an answer."""
+        step = self._failover.next(call, course, attempt, ending)
+        if step is None:
             return None
-        number = attempt.row.number + 1
-        if ending.stale_connection and not attempt.fresh:
-            return self._prepare(call, attempt.planned, number, serving=attempt.upstream, fresh=True)
-        if ending.refuses_credential and (other := self._other_credential(call, attempt)) is not None:
-            return self._prepare(call, attempt.planned, number, serving=other, second=True)
-        while pending and ending.may_fail_over:
-            planned = pending.popleft()
-            if planned.upstream.name in self._tables.upstreams:  # not deleted in the meantime
-                return self._prepare(call, planned, number)
-        return None
-
-    def _other_credential(self, call: Call, attempt: Attempt) -> ServingUpstream | None:
-        """Another credential of the same upstream for a request whose first was refused; the first is looked into."""
-        refused = attempt.upstream
-        self._tables.refused[refused.credential_id] = refused
-        chooser = self._tables.upstreams.get(attempt.planned.upstream.name)
-        if chooser is None or attempt.second or call.credential_id is not None:
+        try:
+            await asyncio.sleep(step.wait) if step.wait else None
+        except asyncio.CancelledError:
+            self._settle(call, attempt, booked, final=True).add_done_callback(_seen)
+            raise
+        if call.withdrawn is not None or not self._allowances.cover(call, step.planned):
             return None
-        return chooser.instead_of(refused.credential_id)
+        return self._dispatch.prepare(call, step, attempt)
 
-    def _settle(
-        self, call: Call, attempt: Attempt, ending: Ending, *, final: bool, left: bool = False
-    ) -> asyncio.Future[None]:
+    def _book(self, call: Call, attempt: Attempt, ending: Ending, *, left: bool = False) -> Settlement:
+        """What an attempt came to, taken from what was held."""
+        self._failover.learn(attempt, ending)
         booked = settlement(
             call,
             attempt.row,
@@ -237,13 +200,17 @@ class Gateway:
             model=attempt.planned.target.model,
             began=attempt.began,
             now=self._time(),
-            final=final,
             left=left,
             secrets=attempt.upstream.secrets,
         )
         call.cost_pico = booked.cost_pico
         call.allowance.settled(booked)
         call.permit.settled(booked)
+        return booked
+
+    def _settle(self, call: Call, attempt: Attempt, booked: Settlement, *, final: bool) -> asyncio.Future[None]:
+        """Write it down; durable when the future is done."""
+        booked.final = final
         self._metrics.settled(attempt.planned.target, booked)
         self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.address)
         return self._ledger.settle(booked)

@@ -21,7 +21,6 @@ from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
 from keyvault.proxy.headers import Headers, to_client
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.upstream import UpstreamConnection, UpstreamFailure
-from keyvault.settings import Settings
 
 HOLD_BACK_SECONDS: Final = 10.0
 """How long heads and pings of a stream wait for content before the answer is committed all the same."""
@@ -29,10 +28,10 @@ HOLD_BACK_SECONDS: Final = 10.0
 HOLD_BACK_BYTES: Final = 256 * 1024
 """How much of them is held; beyond it the client takes them, at its own pace."""
 
-FAIL_OVER_STATUSES: Final = frozenset({401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-
 WITHDRAWN: Final = ("access_withdrawn", "the access of this key was withdrawn")
 """Error code and text of an answer that was cut."""
+
+BROKEN: Final = ("malformed_answer", "the provider's stream is none")
 
 MAX_WHOLE: Final = 64 * 1024 * 1024
 """How large an answer may be that is needed whole before any of it goes on."""
@@ -53,6 +52,8 @@ class Ending:
     """The client has been sent a head: no other target can be tried."""
     metered: Metered | None = None
     """What a stream's meter read."""
+    read: Metered | None = None
+    """What was read in an answer that is no stream."""
     failure: tuple[str, str] | None = None
     """Error code and text."""
     told: bool = False
@@ -77,10 +78,16 @@ class Ending:
         """Whether the provider says of the credential that it is none: only its own test can tell for sure."""
         return self.status == 401 or (self.status == 403 and names_credential(read_error(self.body)[0]))
 
-    @property
-    def may_fail_over(self) -> bool:
-        """Whether another target may do better: no answer, or one that speaks of the target, not of the request."""
-        return self.failure is not None or self.status in FAIL_OVER_STATUSES
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an answer may take, in seconds."""
+
+    connect: float
+    first_content: float
+    idle: float
+    total: float
+    """The whole request, all attempts."""
 
 
 class Relay:
@@ -91,15 +98,18 @@ class Relay:
         exchange: Exchange,
         connection: UpstreamConnection,
         new_meter: Callable[[], StreamMeter],
-        settings: Settings,
+        patience: Patience,
         *,
         added: Headers,
         began: float,
         deadline: float,
         secrets: Sequence[str],
+        max_collected: int,
+        expects_stream: bool | None = None,
         whole: bool = False,
     ) -> None:
-        """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times in seconds. `whole`: an
+        """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times. `max_collected`: larger
+        answers go on as they come. `expects_stream`: False where the client could not read one. `whole`: an
         answer that is no stream is needed whole before any of it goes on."""
         loop = asyncio.get_running_loop()
         self.ending: asyncio.Future[Ending] = loop.create_future()
@@ -108,8 +118,9 @@ class Relay:
         self._new_meter = new_meter
         self._meter: StreamMeter
         self._framer: SseFramer
-        self._settings = settings
-        self._collect_bytes = max(settings.max_collected, MAX_WHOLE) if whole else settings.max_collected
+        self._patience = patience
+        self._streams = expects_stream is not False
+        self._collect_bytes = max(max_collected, MAX_WHOLE) if whole else max_collected
         self._whole = whole
         self._began = self._heard = began
         self._silent = True
@@ -146,6 +157,9 @@ class Relay:
         self._status, self._headers = status, headers
         self._silent = False
         if status == 200 and is_stream(headers):
+            if not self._streams:
+                self._give_up("wrong_content_type", "no stream was asked for, the provider sent one")
+                return
             self.streaming, self._meter, self._framer = True, self._new_meter(), SseFramer()
 
     def on_data(self, data: bytes) -> None:
@@ -184,15 +198,15 @@ class Relay:
             return
         if not self._silent:
             self._heard, self._silent = now, True
-        limits = self._settings
+        limits = self._patience
         if now > self._deadline:
-            self._give_up("total_timeout", f"not complete within {limits.total_timeout:g} s")
+            self._give_up("total_timeout", f"not complete within {limits.total:g} s")
         elif self._paused:
             return
-        elif self._content_at is None and now - self._began > limits.first_content_timeout:
-            self._give_up("first_content_timeout", f"no content within {limits.first_content_timeout:g} s")
-        elif now - self._heard > limits.idle_timeout:
-            self._give_up("idle_timeout", f"nothing received for {limits.idle_timeout:g} s")
+        elif self._content_at is None and now - self._began > limits.first_content:
+            self._give_up("first_content_timeout", f"no content within {limits.first_content:g} s")
+        elif now - self._heard > limits.idle:
+            self._give_up("idle_timeout", f"nothing received for {limits.idle:g} s")
         elif self.streaming and not self._committed and now - self._began > HOLD_BACK_SECONDS and self._held:
             self._commit()
 
@@ -243,6 +257,9 @@ class Relay:
             if not self._committed:
                 self._commit_head()
             return False
+        if verdict is Verdict.BROKEN:
+            self._give_up(*self._meter.metered().error or BROKEN)
+            return True
         if self._committed:
             self._send_held()
         self._held.append(event)

@@ -18,7 +18,7 @@ from keyvault.metering.usage import count_text, estimate_input
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.errors import scrub as masked
 from keyvault.proxy.dialects.fields import JsonBody
-from keyvault.proxy.dialects.meter import Metered, read_answer
+from keyvault.proxy.dialects.meter import Metered
 from keyvault.proxy.relay import Ending
 from keyvault.secrets import scrub
 
@@ -34,7 +34,6 @@ def settlement(
     model: str,
     now: float,
     began: float,
-    final: bool,
     left: bool = False,
     secrets: tuple[str, ...] = (),
 ) -> Settlement:
@@ -42,18 +41,20 @@ def settlement(
 
     `model`: the target's, whose tokenizer counts. `left`: the client has gone. `now`, `began`: loop times in seconds.
     """
-    metered = _metered(call, ending, secrets)
+    metered = ending.metered or ending.read
     error = ending.failure or (metered and metered.error)
     failed = error is not None or ending.refused
     outcome = Outcome.ABORTED if left or ending.cut else Outcome.FAILED if failed else Outcome.SERVED
     usage, basis = _counts(call, model, ending, metered)
     cost_pico = _cost(ending, usage, price)
     code, text = error or (None, None)
+    if code == "":
+        code, text = f"http_{ending.status}", text or f"the provider answered with status {ending.status}"
     return Settlement(
         request_id=attempt.request_id,
         number=attempt.number,
         outcome=outcome,
-        final=final,
+        final=True,
         status=ending.status,
         usage=usage,
         basis=basis,
@@ -67,14 +68,6 @@ def settlement(
         error_text=scrub(text, secrets) if text else text,
         provider_request_id=_harmless(metered.provider_request_id, secrets) if metered else None,
     )
-
-
-def _metered(call: Call, ending: Ending, secrets: tuple[str, ...]) -> Metered | None:
-    if ending.metered is not None:
-        return ending.metered
-    if ending.status is None or ending.failure is not None or ending.cancelled:
-        return None
-    return read_answer(call.dialect, ending.status, ending.body, ending.headers, secrets)
 
 
 def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:

@@ -65,7 +65,8 @@ def read_answer(
         return Metered(error=read_error(body, secrets), provider_request_id=from_headers)
     answer = _decode(body, dialect)
     if answer is None:
-        return Metered(**_from_tail(dialect, body), complete=True, provider_request_id=from_headers)
+        told = _from_tail(dialect, body)
+        return Metered(**told, complete=True, provider_request_id=from_headers, readable=False)
     usage = _usage(dialect, answer)
     basis = basis_of(usage)
     return Metered(

@@ -16,6 +16,8 @@ from keyvault.proxy.dialects.provider_errors import error_of
 from keyvault.proxy.dialects.usage import Fields, basis_of, read_usage
 
 _json = msgspec.json.Decoder(Any)
+MALFORMED: Final = ("malformed_answer", "an event of the provider's stream is not JSON")
+EMPTY: Final = ("no_content", "the provider's stream ended with nothing in it")
 UNFINISHED: Final = ("stream_ended_early", "the provider's stream ended before its answer was complete")
 
 
@@ -88,6 +90,14 @@ class Meter(ABC):
         position = event.find(b"data:")
         if position > 0 and event.startswith(b"event:"):
             self._ordinary = event[: position + len(b"data:")]
+
+    def _unreadable(self, data: bytes) -> Verdict:
+        """Of an event that is no JSON object. After the first content it is the client's to judge."""
+        return self._broken(MALFORMED) if data and not self._begun else PASS
+
+    def _broken(self, error: tuple[str, str]) -> Verdict:
+        self._error = error
+        return Verdict.BROKEN
 
     def _terminal(self) -> Verdict:
         self._complete = True

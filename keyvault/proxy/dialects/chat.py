@@ -15,7 +15,7 @@ import re
 from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
-from keyvault.proxy.dialects.base import Meter, decode_object, identifier
+from keyvault.proxy.dialects.base import EMPTY, Meter, decode_object, identifier
 from keyvault.proxy.dialects.metered import PASS, Metered, Verdict
 from keyvault.proxy.dialects.produced import pattern_for
 from keyvault.proxy.dialects.sse import read_event
@@ -76,10 +76,10 @@ class ChatMeter(Meter):
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)
         if data.startswith(DONE):
-            return self._terminal()
+            return self._terminal() if self._begun or self._complete else self._broken(EMPTY)
         fields = decode_object(data)
         if fields is None:
-            return Verdict.PASS
+            return self._unreadable(data)
         if fields.get("error") or name == b"error" or fields.get("object") == "error":
             return self._failed(fields)
         if self._provider_id is None:

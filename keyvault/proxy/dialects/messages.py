@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Usage
-from keyvault.proxy.dialects.base import Meter, decode_object, identifier
-from keyvault.proxy.dialects.metered import Verdict
+from keyvault.proxy.dialects.base import EMPTY, Meter, decode_object, identifier
+from keyvault.proxy.dialects.metered import PASS, Metered, Verdict
 from keyvault.proxy.dialects.produced import pattern_for
 from keyvault.proxy.dialects.sse import read_event
 from keyvault.proxy.dialects.usage import Fields, fields_of, messages_usage
@@ -26,18 +26,32 @@ _TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "in
 class MessagesMeter(Meter):
     """Reads a stream of one message."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_last", "_sealed", "_told")
 
     def __init__(self) -> None:
         super().__init__(Dialect.MESSAGES, TEXT_FIELDS)
         self._told: dict[str, Any] = {}
         """Usage as told until now, the later over the earlier."""
+        self._last = b""
+        """The last event that was not decoded: the last of a block of thinking is its signature."""
+        self._sealed: list[str] = []
+
+    def feed(self, event: bytes) -> Verdict:
+        if event.startswith(self._ordinary):
+            self._last = event
+            self._produced.add(event)
+            return PASS
+        return self._inspect(event)
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)
         fields = decode_object(data)
         if fields is None:
-            return Verdict.PASS
+            return self._unreadable(data)
+        if b"signature" in self._last:
+            self._note_sealed(fields_of((decode_object(read_event(self._last)[1]) or {}).get("delta")))
+            self._last = b""
+        self._note_sealed(fields_of(fields.get("delta") or fields.get("content_block")))
         match fields.get("type") or name.decode("ascii", "replace"):
             case "content_block_delta" if _delta_has_content(fields_of(fields.get("delta"))):
                 self._learn_name(event)
@@ -51,10 +65,20 @@ class MessagesMeter(Meter):
                 self._usage = messages_usage(self._told) or self._usage
                 self._complete = bool(fields_of(fields.get("delta")).get("stop_reason"))
             case "message_stop":
-                return self._terminal()
+                return self._terminal() if self._begun or self._complete else self._broken(EMPTY)
             case "error":
                 return self._failed(fields)
         return Verdict.PASS
+
+    def metered(self) -> Metered:
+        metered = super().metered()
+        return replace(metered, sealed=tuple(self._sealed)) if self._sealed else metered
+
+    def _note_sealed(self, part: Fields) -> None:
+        """The signature of thinking, or thinking that nobody else may read."""
+        sealed = part.get("signature") or (part.get("data") if part.get("type") == "redacted_thinking" else None)
+        if isinstance(sealed, str):
+            self._sealed.append(sealed)
 
     def _start(self, message: Fields) -> None:
         self._provider_id = identifier(message.get("id"))

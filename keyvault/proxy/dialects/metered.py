@@ -22,6 +22,8 @@ class Verdict(IntEnum):
     """The event at which the dialect's SDK takes the answer for complete."""
     ERROR = 4
     """The provider gave up: an error event, or a response that failed before its first content."""
+    BROKEN = 5
+    """Before any content: an event that no SDK can read, or an end that nothing came before."""
 
 
 PASS: Final = Verdict.PASS
@@ -43,6 +45,10 @@ class Metered:
     error: tuple[str, str] | None = None
     """Code and text of the provider's error, not yet scrubbed of credentials but for what looks like a token."""
     provider_request_id: str | None = None
+    readable: bool = True
+    """It is what its dialect's answers are: JSON where that is expected."""
+    sealed: tuple[str, ...] = ()
+    """The reasoning that only its maker can read, of dialects whose conversations carry it."""
 
 
 class StreamMeter(Protocol):

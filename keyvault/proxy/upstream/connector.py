@@ -32,6 +32,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 _NEXT_ADDRESS_AFTER: Final = 3.0
 """Seconds for one of several addresses before the next is tried: a dead IPv6 path must not eat the whole time."""
 _MAX_PROXY_HEAD: Final = 16 * 1024
+_LONGEST_HANDSHAKE: Final = 600.0
+"""Seconds of TLS; what holds is the time for all of connecting."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -49,10 +51,11 @@ class Connector:
         self._resolve = resolver
         self._contexts: dict[str | None, ssl.SSLContext] = {}
 
-    async def connect(self, origin: Origin, connection: UpstreamConnection) -> None:
-        """Connects `connection`. Raises `UpstreamFailure`."""
+    async def connect(self, origin: Origin, connection: UpstreamConnection, within: float | None = None) -> None:
+        """Connects `connection`; `within`: other than the usual seconds. Raises `UpstreamFailure`."""
+        within = self._timeout if within is None else within
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(within):
                 proxy = self._proxies.proxy_for(origin.scheme, origin.host, origin.port)
                 if proxy is None:
                     await self._directly(origin, connection)
@@ -61,7 +64,7 @@ class Connector:
         except Unreachable as error:
             raise UpstreamFailure(error.code, error.text) from None
         except TimeoutError:
-            text = f"no connection to {origin.authority} within {self._timeout:g} s"
+            text = f"no connection to {origin.authority} within {within:.3g} s"
             raise UpstreamFailure("connect_timeout", text) from None
 
     async def _directly(self, origin: Origin, connection: UpstreamConnection) -> None:
@@ -122,7 +125,7 @@ class Connector:
         """Connects to the first address that answers; names in TLS are checked against `host`."""
         loop = asyncio.get_running_loop()
         names: dict[str, Any] = (
-            {} if tls is None else {"ssl": tls, "server_hostname": host, "ssl_handshake_timeout": self._timeout}
+            {} if tls is None else {"ssl": tls, "server_hostname": host, "ssl_handshake_timeout": _LONGEST_HANDSHAKE}
         )
         failure = UpstreamFailure("connect_failed", f"no connection to {host}:{port}")
         for position, address in enumerate(addresses, 1):

@@ -38,8 +38,9 @@ class Pool:
         self._idle: dict[Origin, list[UpstreamConnection]] = {}
         self._closed = False
 
-    async def acquire(self, origin: Origin, *, fresh: bool = False) -> UpstreamConnection:
-        """A connection for one request; `fresh`: not one that was kept. Raises `UpstreamFailure`."""
+    async def acquire(self, origin: Origin, *, fresh: bool = False, within: float | None = None) -> UpstreamConnection:
+        """A connection for one request; `fresh`: not one that was kept; `within`: so many seconds, where that is not
+        the usual. Raises `UpstreamFailure`."""
         if not fresh:
             idle = self._idle.get(origin)
             while idle:
@@ -48,7 +49,7 @@ class Pool:
                     return kept
         connection = UpstreamConnection(origin, self._keep)
         try:
-            await self._connector.connect(origin, connection)
+            await self._connector.connect(origin, connection, within)
         except BaseException:
             connection.close()
             raise

@@ -1,0 +1,131 @@
+"""One attempt on its way: its row with the most it can cost, its connection, and the relay of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from keyvault.clock import Clock
+from keyvault.domain.ledger import OpenAttempt
+from keyvault.errors import GatewayError
+from keyvault.metering.ledger import Ledger
+from keyvault.proxy import answers
+from keyvault.proxy.admission import Call
+from keyvault.proxy.allowance import Allowances
+from keyvault.proxy.attempt import Attempt, message
+from keyvault.proxy.dialects.meter import stream_meter
+from keyvault.proxy.failover import Course, Step
+from keyvault.proxy.isolation.isolation import Isolation
+from keyvault.proxy.reading import expects_stream
+from keyvault.proxy.relay import WITHDRAWN, Ending, Relay
+from keyvault.proxy.tables import ServingUpstream, Tables
+from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
+
+
+class Dispatch:
+    """Prepares attempts and sends them."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        ledger: Ledger,
+        pool: Pool,
+        clock: Clock,
+        isolation: Isolation,
+        allowances: Allowances,
+        max_collected: int,
+    ) -> None:
+        self._tables = tables
+        self._ledger = ledger
+        self._pool = pool
+        self._clock = clock
+        self._isolation = isolation
+        self._allowances = allowances
+        self._max_collected = max_collected
+        self._time = asyncio.get_running_loop().time
+        self.relays: set[Relay] = set()
+        """The answers under way."""
+
+    def prepare(self, call: Call, step: Step, before: Attempt | None = None) -> Attempt:
+        """The attempt of a step. `before`: the one that it follows."""
+        upstream, target = step.planned.upstream, step.planned.target
+        now_ms = self._clock.now_ms()
+        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
+        allowance = call.allowance
+        row = OpenAttempt(
+            request_id=call.request_id,
+            number=1 if before is None else before.row.number + 1,
+            started_ms=now_ms,
+            key_id=call.caller.key_id,
+            generation=call.caller.generation,
+            alias_id=self._ledger.alias_id(call.model or ""),
+            target_id=self._ledger.target_id(target),
+            dialect=call.dialect.value,
+            stream=call.body.stream,
+            bound_pico=self._allowances.bound(call, step.planned),
+            multiplier_ppm=call.payer.multiplier_ppm,
+            project_id=0 if call.payer.project_id == call.caller.project_id else call.payer.project_id,
+            balance_id=allowance.balance_id,
+            hold_pico=allowance.pico,
+            tags=call.tags,
+        )
+        serving = step.serving or self._choose(call, upstream.name)
+        self._tables.health.begin(target)
+        follows = None if before is None else before.row
+        return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows)
+
+    async def record(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
+        """Put an attempt on record; what may leave then. Where that fails the attempt before it was the last."""
+        try:
+            outgoing = message(call, attempt)  # may refuse a header: before there is a row
+            await self._ledger.open(attempt.row)
+        except GatewayError:
+            self._tables.health.abandoned(attempt.planned.target)
+            if attempt.follows is not None:
+                self._ledger.conclude(attempt.follows)
+            raise
+        return outgoing
+
+    async def send(self, call: Call, attempt: Attempt, course: Course, outgoing: tuple[bytes, bytes]) -> Ending:
+        """Send the request to one target and follow its answer until it is complete, broken or given up."""
+        relay: Relay | None = None
+        within = min(course.patience.connect, course.deadline - self._time())
+        try:
+            connection = await self._pool.acquire(attempt.upstream.origin, fresh=attempt.fresh, within=within)
+            if call.withdrawn is not None:
+                connection.close()
+                return Ending(failure=WITHDRAWN, sent=False, cut=True)
+            relay = call.relay = self._relay(call, attempt, course, connection)
+            connection.send(*outgoing, relay)
+            return await relay.ending  # event by event, without waking this coroutine
+        except UpstreamFailure as failure:
+            return Ending(failure=(failure.code, failure.text), sent=False)
+        finally:
+            if relay is not None:
+                self.relays.discard(relay)
+
+    def _relay(self, call: Call, attempt: Attempt, course: Course, connection: UpstreamConnection) -> Relay:
+        planned = attempt.planned
+        new_meter = partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(planned.upstream))
+        relay = Relay(
+            call.exchange,
+            connection,
+            new_meter if call.claim is None else self._isolation.watched(call, planned, attempt.upstream, new_meter),
+            course.patience,
+            added=answers.added_headers(call, planned.target, attempt.row.number),
+            began=attempt.began,
+            deadline=course.deadline,
+            secrets=attempt.upstream.secrets,
+            max_collected=self._max_collected,
+            expects_stream=expects_stream(call),
+            whole=call.claim is not None and call.claim.whole,
+        )
+        self.relays.add(relay)
+        return relay
+
+    def _choose(self, call: Call, upstream: str) -> ServingUpstream:
+        """Whose turn it is, unless the request depends on what one account keeps."""
+        chooser = self._tables.upstreams[upstream]
+        if call.credential_id is None:
+            return chooser.choose()
+        return chooser.by_id(call.credential_id) or chooser.choose()
