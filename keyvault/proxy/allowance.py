@@ -1,54 +1,78 @@
 """What a request may cost, held before it leaves: the worst case over its plan, on every account that applies.
 
-A request that draws on no budget and no balance has the null allowance, which costs nothing.
+A request that draws on no budget and no balance has the null allowance, which costs nothing. Where money must not be
+overspent, a request whose cost has no bound is refused, unless its key has a bound of its own; a cap that the money
+does not cover is refused too, unless the key has it lowered; a missing cap is set. Each further attempt is held anew,
+after what the one before may have taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.domain.balances import Balance
 from keyvault.domain.ledger import Settlement
 from keyvault.domain.prices import Price
+from keyvault.domain.routes import Target
 from keyvault.errors import Refusal
 from keyvault.metering.accounts import Account, Hold, Shortage
 from keyvault.metering.holds import worst_case
 from keyvault.proxy.admission import Call
+from keyvault.proxy.dialects.effective import effective
+from keyvault.proxy.dialects.shape import Shape, shape_of
 from keyvault.proxy.tables import Tables
+from keyvault.proxy.terms import PPM, Terms, terms
 from keyvault.routing.planner import Planned
+
+FEWEST: Final = 16
+"""A cap of fewer tokens is no answer: where the caller set none, the request is refused instead."""
+MODEST: Final = 1_024
+PART: Final = 8
+"""A missing cap is set to a part of what the money buys, one in so many, but not below `MODEST`: so that requests at
+the same time leave something to each other."""
+
+HEEDED: Final = 64
+"""Tokens beyond a cap from which on a target is taken not to keep caps."""
+_MOST_TARGETS: Final = 1_000
 
 
 class Allowance:
     """What one request has of its accounts. `close` it when the request has ended."""
 
-    def __init__(self, accounts: Sequence[Account]) -> None:
-        self._hold = Hold(accounts)
+    def __init__(self, accounts: Sequence[Account], own_bound: int | None = None) -> None:
+        """`own_bound`: what the key says its requests cost at most, where nothing else bounds them."""
+        self.hold = Hold(accounts)
+        self.terms: Mapping[Target, Terms] = {}
+        self.cap: int | None = None
+        """The cap that the money sets, per choice; None: the caller's holds."""
+        self.own_bound = own_bound
         balances = (account.of.id for account in accounts if isinstance(account.of, Balance))
         self.balance_id: int | None = next(balances, None)
 
     @property
     def pico(self) -> int | None:
         """What is held, at the customer's price; None where no account applies."""
-        return self._hold.pico if self._hold.accounts else None
+        return self.hold.pico if self.hold.accounts else None
 
     @property
     def hard(self) -> bool:
         """Whether something must not be overspent."""
-        return any(account.hard for account in self._hold.accounts)
+        return any(account.hard for account in self.hold.accounts)
 
-    def cover(self, pico: int) -> None:
-        """Hold so much for the next attempt. Raises `Shortage`."""
-        self._hold.grow_to(pico)
+    def written(self, target: Target) -> Mapping[str, int]:
+        """The fields of the body that the gateway sets for a target, which is told in `x-gateway-clamped`."""
+        found = self.terms.get(target)
+        return {} if found is None or self.cap is None else found.written(self.cap)
 
     def settled(self, booked: Settlement) -> None:
         """Turn what an attempt took, or may have taken, into what was spent."""
-        if self._hold.accounts:
-            self._hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0))
+        if self.hold.accounts:
+            self.hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0))
 
     def close(self) -> None:
-        self._hold.release()
+        self.hold.release()
 
 
 NONE: Final = Allowance(())
@@ -61,50 +85,174 @@ class Allowances:
     def __init__(self, tables: Tables, clock: Clock) -> None:
         self._tables = tables
         self._clock = clock
+        self._excess: dict[Target, int] = {}
+        """Targets that do not keep caps, by how many tokens."""
 
     def allow(self, call: Call, plan: Iterable[Planned]) -> Allowance:
         """Hold the most that a request can cost. Raises `Refusal` 402 where that is not covered."""
-        accounts, payer = self._tables.accounts, call.payer
+        accounts = self._tables.accounts
         if not accounts:
             return NONE
-        now_ms = self._clock.now_ms()
-        caller = call.caller
-        found = accounts.applying(payer, caller.key_id, caller.env, call.model or "", now_ms)
-        if not found or call.asks_for_free:
+        now_ms, caller = self._clock.now_ms(), call.caller
+        found = accounts.applying(call.payer, caller.key_id, caller.env, call.model or "", now_ms)
+        deferred = call.claim is not None and call.claim.deferred
+        if not found or (call.asks_for_free and not deferred):
             return NONE
         allowance = Allowance(found)
-        bound = self._bound(call, plan, now_ms)
-        if bound is None:
+        if allowance.hard and not self._tables.may_spend:
+            raise _not_here()
+        if deferred:
             if allowance.hard:
-                raise Refusal(402, "cost_not_bounded", "what this request may cost has no bound")
-            return allowance
-        try:
-            allowance.cover(bound)
-        except Shortage as shortage:
-            raise _insufficient(shortage) from None
+                raise _not_bounded("background" if call.body.background else "path")
+            return NONE
+        plain = shape_of(call.dialect, call.body, call.exchange.request.body)
+        allowance.terms = {each.target: self._terms(call, each, now_ms, plain) for each in plan}
+        self._hold(call, allowance)
         return allowance
 
-    def _bound(self, call: Call, plan: Iterable[Planned], now_ms: int) -> int | None:
-        """The most that any target of the plan may take, at the customer's price."""
-        found = [self.bound(call, self._price(planned, now_ms)) for planned in plan]
-        known = [pico for pico in found if pico is not None]
-        if len(known) < len(found):
-            return None
-        return -(-max(known) * call.payer.multiplier_ppm // 1_000_000)
+    def cover(self, call: Call, planned: Planned) -> bool:
+        """Hold the most that the next attempt can cost, if the money is there."""
+        allowance = call.allowance
+        if not allowance.hold.accounts or allowance.own_bound is not None:
+            return True
+        found = self._found(call, planned)
+        pico = found.charge_at(allowance.cap)
+        if pico is None:
+            return not allowance.hard
+        try:
+            allowance.hold.grow_to(pico)
+        except Shortage:
+            return False
+        return True
 
-    def bound(self, call: Call, price: Price | None) -> int | None:
-        """The most that one attempt can cost at a price; None where there is no bound."""
-        if price is None:
-            return None
-        body = call.body
-        return worst_case(price.rates, len(call.exchange.request.body), body.output_cap, body.choices)
+    def bound(self, call: Call, planned: Planned) -> int | None:
+        """The most that an attempt can cost at the provider's price; None where there is no bound."""
+        allowance = call.allowance
+        if not allowance.hold.accounts:
+            price = self._price(planned, self._clock.now_ms())
+            body, size = call.body, len(call.exchange.request.body)
+            return None if price is None else worst_case(price.rates, size, body.output_cap, body.choices)
+        if allowance.own_bound is not None:
+            multiplier = call.payer.multiplier_ppm
+            return allowance.own_bound * PPM // multiplier if multiplier else None
+        return self._found(call, planned).cost_at(allowance.cap)
+
+    def learn(self, call: Call, planned: Planned, booked: Settlement) -> None:
+        """Hold more for a target from now on, if it did not keep its cap."""
+        found = call.allowance.terms.get(planned.target)
+        if found is None or not found.shape.settable or booked.usage.output is None:
+            return
+        cap = found.cap(call.allowance.cap)
+        beyond = 0 if cap is None else -(-booked.usage.output // found.shape.choices) - cap
+        if beyond > max(HEEDED, found.excess) and len(self._excess) < _MOST_TARGETS:
+            self._excess[planned.target] = beyond
+
+    def _hold(self, call: Call, allowance: Allowance) -> None:
+        unbounded = next((each.unbounded for each in allowance.terms.values() if each.unbounded), None)
+        if unbounded is not None:
+            if allowance.hard:
+                self._hold_own_bound(call, allowance, unbounded)
+            return
+        most = _most(allowance.terms.values(), None)
+        try:
+            if most is not None:
+                allowance.hold.grow_to(most)
+            elif allowance.hard:
+                self._set_cap(allowance)
+        except Shortage as shortage:
+            self._lower_cap(call, allowance, shortage.account)
+
+    def _hold_own_bound(self, call: Call, allowance: Allowance, unbounded: str) -> None:
+        allowance.own_bound = call.caller.policy.bound_pico
+        if allowance.own_bound is None:
+            raise _not_bounded(unbounded)
+        try:
+            allowance.hold.grow_to(allowance.own_bound)
+        except Shortage as shortage:
+            raise _insufficient(shortage.account) from None
+
+    def _set_cap(self, allowance: Allowance) -> None:
+        """Set a cap where the caller set none. Raises `Refusal`."""
+        every = allowance.terms.values()
+        affordable = _buys(allowance)
+        if affordable < max(FEWEST, *(each.shape.least for each in every)):
+            raise _insufficient(_shortest(allowance))
+        usual = min(each.usual_cap for each in every)
+        least = max(each.shape.least for each in every)
+        allowance.cap = min(affordable, max(least, min(usual, max(MODEST, affordable // PART))))
+        allowance.hold.grow_to(_most(every, allowance.cap) or 0)
+
+    def _lower_cap(self, call: Call, allowance: Allowance, short: Account) -> None:
+        """Lower the caller's cap to what the money buys, if its key says so. Raises `Refusal`."""
+        every = allowance.terms.values()
+        affordable = _buys(allowance)
+        if affordable < max(FEWEST, *(each.shape.least for each in every)) or not all(e.shape.settable for e in every):
+            raise _insufficient(short)
+        if not call.caller.policy.clamp:
+            raise _insufficient(short, next(iter(every)).shape, affordable)
+        allowance.cap = affordable
+        allowance.hold.grow_to(_most(every, affordable) or 0)
+
+    def _found(self, call: Call, planned: Planned) -> Terms:
+        found = call.allowance.terms.get(planned.target)
+        if found is None:
+            plain = shape_of(call.dialect, call.body, call.exchange.request.body)
+            found = self._terms(call, planned, self._clock.now_ms(), plain)
+        return found
+
+    def _terms(self, call: Call, planned: Planned, now_ms: int, plain: Shape) -> Terms:
+        """`plain`: the shape of the body as the client sent it; a route may make another of it for a target."""
+        body = effective(call.body, planned.choice)
+        shape = plain if body is call.body else shape_of(call.dialect, body, body.rewritten(None))
+        price, excess = self._price(planned, now_ms), self._excess.get(planned.target, 0)
+        return terms(planned, call.dialect, shape, price, call.payer.multiplier_ppm, excess)
 
     def _price(self, planned: Planned, now_ms: int) -> Price | None:
         upstream = planned.upstream
         return self._tables.prices.find(upstream.name, upstream.catalogue, planned.target.model, now_ms)
 
 
-def _insufficient(shortage: Shortage) -> Refusal:
-    what = "balance" if isinstance(shortage.account.of, Balance) else "budget"
-    text = f"the {what} of {shortage.account.of.scope} does not cover this request"
-    return Refusal(402, "insufficient_quota", text, type="insufficient_quota")
+def _most(every: Iterable[Terms], cap: int | None) -> int | None:
+    """The most that any target may take; None where one has no cap."""
+    found = [each.charge_at(cap) for each in every]
+    known = [pico for pico in found if pico is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def _buys(allowance: Allowance) -> int:
+    """The highest cap that is covered with every target, negative where none is."""
+    available = allowance.hold.available_pico() or 0
+    found = (each.buys(available) for each in allowance.terms.values())
+    return min((cap for cap in found if cap is not None), default=-1)
+
+
+def _shortest(allowance: Allowance) -> Account:
+    hard = (account for account in allowance.hold.accounts if account.hard)
+    return min(hard, key=lambda account: account.available_pico)
+
+
+def _not_here() -> Refusal:
+    text = "this worker may not spend from a hard budget or a balance now, another one does; try again"
+    return Refusal(503, "not_the_spender", text, type="server_error", retry_after_seconds=1)
+
+
+def _insufficient(account: Account, shape: Shape | None = None, covered: int = 0) -> Refusal:
+    what = f"the {'balance' if isinstance(account.of, Balance) else 'budget'} of {account.of.scope}"
+    param = None
+    if account.limit_pico <= account.spent_pico:
+        text = f"{what} is used up"
+    elif shape is None:
+        text = f"{what} does not cover this request"
+    else:
+        param = shape.given[0]
+        text = f"{what} does not cover {param}={shape.cap} of this request; it covers {param}={covered}"
+    return Refusal(402, "insufficient_quota", text, type="insufficient_quota", param=param)
+
+
+_WHY: Final = {"path": "this kind of request", "model": "a model without a price", "body": "a body that cannot be read"}
+
+
+def _not_bounded(field: str) -> Refusal:
+    what = _WHY.get(field, f"a request with '{field}'")
+    text = f"what {what} costs has no bound, and this key draws on money that must not be overspent"
+    return Refusal(402, "cost_not_bounded", text, type="insufficient_quota", param=field)

@@ -91,7 +91,7 @@ def image_tokens(model: str) -> int:
 
 
 def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
-    """The shape of a body. `raw`: its bytes, in which media are looked for. Raises `Refusal` 400 for endless nesting."""
+    """The shape of a body. `raw`: its bytes, in which media are looked for. Raises `Refusal` 400."""
     if dialect is Dialect.OTHER:
         return Shape(len(raw), 0, 1, None, unbounded="path")
     if isinstance(body, FormBody):
