@@ -220,6 +220,10 @@ class Limiter:
             self._rules[limit.id] = rule
             self._of.setdefault(limit.scope.kind, {}).setdefault(limit.scope.id, []).append(rule)
 
+    @property
+    def rules(self) -> Collection[Rule]:
+        return self._rules.values()
+
     def admit(self, call: Call) -> Permit:
         """Count a request in, or refuse it: 429 with how long to wait. A refused call has its permit, too, which says
         in the answer's headers how much is left."""
@@ -239,6 +243,10 @@ class Limiter:
             raise _refusal(*obstacle)
         permit.take(now_us)
         return permit
+
+    def about(self, call: Call) -> list[Limit]:
+        """The limits that some request like a call could meet, whatever its model."""
+        return [rule.limit for rule in self._applying(call)]
 
     def _applying(self, call: Call) -> list[Rule]:
         payer = call.payer
