@@ -13,12 +13,13 @@ from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.domain.balances import Balance
-from keyvault.domain.ledger import Settlement
-from keyvault.domain.prices import Price
+from keyvault.domain.ledger import OpenAttempt, Settlement
+from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
 from keyvault.errors import Refusal
 from keyvault.metering.accounts import Account, Hold, Shortage
 from keyvault.metering.holds import worst_case
+from keyvault.money import CURRENCY, format_usd
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.dialects.shape import Shape, shape_of
@@ -68,8 +69,7 @@ class Allowance:
 
     def settled(self, booked: Settlement) -> None:
         """Turn what an attempt took, or may have taken, into what was spent."""
-        if self.hold.accounts:
-            self.hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0))
+        self.hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0))
 
     def close(self) -> None:
         self.hold.release()
@@ -137,7 +137,19 @@ class Allowances:
             return allowance.own_bound * PPM // multiplier if multiplier else None
         return self._found(call, planned).cost_at(allowance.cap)
 
-    def learn(self, call: Call, planned: Planned, booked: Settlement) -> None:
+    def settled(self, call: Call, planned: Planned, row: OpenAttempt, booked: Settlement) -> None:
+        """Turn what an attempt took, or may have taken, into what was spent; say what went beyond the hold."""
+        if not call.allowance.hold.accounts:
+            return
+        call.allowance.settled(booked)
+        self._learn(call, planned, booked)
+        cost = None if booked.cost_pico is None else charge(booked.cost_pico, row.multiplier_ppm)
+        if cost is not None and row.hold_pico is not None and cost > row.hold_pico and call.allowance.hard:
+            beyond = f"{format_usd(cost - row.hold_pico)} {CURRENCY}"
+            text = f"{planned.target} took {beyond} more than was held for request {call.request_id}"
+            self._tables.noticed.note("cost_beyond_hold", f"key:{call.caller.key_name}", text)
+
+    def _learn(self, call: Call, planned: Planned, booked: Settlement) -> None:
         """Hold more for a target from now on, if it did not keep its cap."""
         found = call.allowance.terms.get(planned.target)
         if found is None or not found.shape.settable or booked.usage.output is None:

@@ -64,6 +64,8 @@ class Ending:
     """The answer was given up on before its end."""
     cut: bool = False
     """The operator took the caller's access away meanwhile."""
+    held: bool = False
+    """It was ended because it had reached what was held for it; `body` ends as the dialect ends."""
     first_content_at: float | None = None
     stale_connection: bool = False
     """A kept connection was dead before it carried anything: worth one more try."""

@@ -19,6 +19,7 @@ from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.errors import scrub as masked
 from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.meter import Metered
+from keyvault.proxy.doubt import UNSEEN, doubt
 from keyvault.proxy.relay import Ending
 from keyvault.secrets import scrub
 
@@ -47,6 +48,7 @@ def settlement(
     outcome = Outcome.ABORTED if left or ending.cut else Outcome.FAILED if failed else Outcome.SERVED
     usage, basis = _counts(call, model, ending, metered)
     cost_pico = _cost(ending, usage, price)
+    free = left and call.caller.policy.free_aborts
     code, text = error or (None, None)
     if code == "":
         code, text = f"http_{ending.status}", text or f"the provider answered with status {ending.status}"
@@ -62,9 +64,19 @@ def settlement(
         first_content_ms=None if ending.first_content_at is None else _ms(ending.first_content_at - began),
         price_id=price.id if price and cost_pico is not None else None,
         cost_pico=cost_pico,
-        charge_pico=(charged := _charge(outcome, cost_pico, attempt)),
-        doubt_pico=_doubt(attempt, cost_pico, charged),
-        error_code="client_left" if left and code is None else code,
+        charge_pico=(charged := 0 if free else _charge(outcome, cost_pico, attempt)),
+        doubt_pico=doubt(
+            attempt,
+            cost_pico,
+            charged,
+            usage=usage,
+            basis=basis,
+            price=price,
+            told_input=metered is not None and metered.usage.input is not None,
+            body_bytes=len(call.exchange.request.body),
+            unseen=0 if metered is None or metered.complete else UNSEEN * call.body.choices,
+        ),
+        error_code="client_left" if left and code is None else "hold_reached" if ending.held else code,
         error_text=scrub(text, secrets) if text else text,
         provider_request_id=_harmless(metered.provider_request_id, secrets) if metered else None,
     )
@@ -98,12 +110,6 @@ def _charge(outcome: Outcome, cost_pico: int | None, attempt: OpenAttempt) -> in
         return None
     charged = charge(cost_pico, attempt.multiplier_ppm)
     return charged if attempt.hold_pico is None else min(charged, attempt.hold_pico)
-
-
-def _doubt(attempt: OpenAttempt, cost_pico: int | None, charged: int | None) -> int | None:
-    """What the attempt cost, or at most may have cost, beyond what is charged for it."""
-    worst = attempt.bound_charge_pico if cost_pico is None else charge(cost_pico, attempt.multiplier_ppm)
-    return None if worst is None else max(0, worst - (charged or 0))
 
 
 def _harmless(identifier: str | None, secrets: tuple[str, ...]) -> str | None:
