@@ -20,3 +20,12 @@ class Alert:
     last_at: datetime
     count: int
     resolved_at: datetime | None = None
+    sent_at: datetime | None = None
+    """When the webhook took it last."""
+    tries: int = 0
+    """How often the webhook was tried, since it was raised or resolved."""
+
+    @property
+    def changed_at(self) -> datetime:
+        """When it was raised, or resolved."""
+        return self.resolved_at or self.first_at

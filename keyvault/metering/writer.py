@@ -67,6 +67,10 @@ class _Known(Exception):
     """Some attempt of a batch is settled already."""
 
 
+class NotTheSpender(Unavailable):
+    """Another worker has the purse: this one must not open what draws on a hard budget or a balance."""
+
+
 class Writer:
     """`put`, `name` and `ring` are for the event loop's thread; `answer` is called in the writer's."""
 
@@ -181,11 +185,11 @@ class Writer:
             self._unwritten.append(self._names.popleft())
         try:
             self._write(self._owed + batch)
-        except Unavailable as error:
-            self._fail(batch, error)
-        except (BadEntry, _Known):
+        except (BadEntry, NotTheSpender, _Known):
             entries, self._owed = self._owed + batch, []
             self._commit_each(entries)
+        except Unavailable as error:
+            self._fail(batch, error)
         else:
             self._settled_down()
             self._answer(batch, None)
@@ -195,22 +199,23 @@ class Writer:
         for at, entry in enumerate(entries):
             try:
                 self._write([entry])
+            except (BadEntry, NotTheSpender) as error:
+                log.error("an entry was refused: %s", error.message)
+                self._answer([entry], error)
             except Unavailable as error:
                 self._fail(entries[at:], error)
                 return
-            except BadEntry as error:
-                log.error("an entry was refused: %s", error.message)
-                self._answer([entry], error)
             else:
                 self._settled_down()
                 self._answer([entry], None)
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        """One transaction. Raises `_Known` where one of several attempts is settled already."""
+        """One transaction. Raises `_Known` where one of several attempts is settled already, `NotTheSpender` where one
+        draws on what another worker spends from."""
         opened: list[Any] = []
         settled: list[Any] = []
         gone: list[Any] = [*self._withdrawn]
-        sums = Sums()
+        sums, hard = Sums(), False
         taken: Sequence[Taken] = ()
         concluded: list[OpenAttempt] = []
         for _, attempt, settlement, follows, concludes in entries:
@@ -222,6 +227,7 @@ class Writer:
                 continue
             if settlement is None:
                 opened.append(open_row(attempt, self._worker))
+                hard = hard or attempt.hard
                 if follows is not None:
                     gone.append(follows)
                 continue
@@ -232,6 +238,8 @@ class Writer:
         with self._store.transaction() as tx:
             if self._unwritten:
                 tx.add_names(*_name_rows(self._unwritten))
+            if hard and not self._database.is_sqlite and not tx.has_purse(self._worker):
+                raise NotTheSpender("another worker spends from hard budgets and balances now")
             tx.open(opened)
             fresh = tx.settle(settled) == len(settled)
             if not fresh and len(entries) > 1:

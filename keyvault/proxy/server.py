@@ -26,6 +26,8 @@ from keyvault.errors import ConfigurationError, GatewayError, Unavailable
 from keyvault.home import Home
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy.admin import Admin
+from keyvault.proxy.affinity import Affinity
+from keyvault.proxy.alerting import Alerting, Eyes
 from keyvault.proxy.exclusive import only_server
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.gateway import Gateway
@@ -33,8 +35,12 @@ from keyvault.proxy.http1 import BodyBudget, Handler, Limits, ServerConnection
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.logs import configure
 from keyvault.proxy.metrics import Exposition, Metrics
+from keyvault.proxy.own_usage import OwnUsage
+from keyvault.proxy.prepaid import Prepaid
+from keyvault.proxy.purse import Purse
 from keyvault.proxy.supervision import Job, Supervisor, within
 from keyvault.proxy.tables import Tables
+from keyvault.proxy.telling import Telling
 from keyvault.proxy.timekeeper import remember, remembering
 from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
@@ -42,6 +48,7 @@ from keyvault.proxy.vouching import Vouching, refusals_told
 from keyvault.proxy.watch import Watch
 from keyvault.settings import Settings
 from keyvault.vault.hygiene import harden_process
+from keyvault.webhook import Webhook
 
 log = structlog.get_logger()
 
@@ -85,6 +92,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     settings = home.settings
     tls = client_tls(settings)
     client_address(settings.trusted_proxies)  # a bad list is an error before anything is started
+    webhook = Webhook.of(settings, home.environ)
     with refusals_told(home):
         tables = Tables(home, accept_clock=accept_clock)
     worker = home.workers.register(listen, admin, version("opsconsole"))
@@ -92,11 +100,16 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     if lost := ledger.recover():
         log.warning("attempts of a dead process closed as lost", attempts=lost)
         tables.count_again()  # what they may have cost is spent
+    purse = Purse(home.database, home.clock, worker, tables, home.spending)
+    await asyncio.to_thread(purse)
     ledger.start(asyncio.get_running_loop())
     pool = Pool(connect_timeout=settings.connect_timeout, environ=home.environ)
     metrics = Metrics()
     isolation = Isolation(home.database, home.clock, tables, ledger, pool, worker)
-    gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics, isolation)
+    affinity = Affinity(home.database, home.clock, tables, ledger)
+    own_usage = OwnUsage(home.database, home.clock, tables)
+    gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics, isolation, affinity, own_usage)
+    prepaid = Prepaid(home, tables.examiner, tables.distrust)
     draining, supervisor = asyncio.Event(), Supervisor(home.alerts)
 
     def not_ready() -> str | None:
@@ -121,7 +134,10 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             chores={
                 "uses": tables.directory.flush,
                 "time": remembering(home, tables.time),
+                "affinity": affinity.write,
                 "vouching": Vouching(home, tables.guard, tables.distrust),
+                "balances": prepaid,
+                "purse": purse,
             },
             commands={"cut": gateway.underway.cut},
         )
@@ -131,6 +147,8 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             "housekeeping": watch.keep_house,
             "settling": isolation.settling.follow,
             "upkeep": Upkeep(home, tables, supervisor).follow,
+            "alerting": Alerting(home.alerts, home.clock, Eyes(home.clock, tables, metrics, ledger), supervisor).follow,
+            "webhook": Telling(home.alerts, home.clock, webhook).follow,
         }
         async with _beside(supervisor, jobs):
             try:
@@ -141,7 +159,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     finally:
         await operators.drain(0)
         pool.close()
-        await asyncio.to_thread(_close_books, home, worker, tables, ledger)
+        await asyncio.to_thread(_close_books, home, worker, tables, ledger, prepaid, affinity)
 
 
 def _address(url: str) -> str:
@@ -208,10 +226,12 @@ async def _sweep(clients: Listener, operators: Listener, pool: Pool, gateway: Ga
             relay.check(now)
 
 
-def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger) -> None:
+def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger, prepaid: Prepaid, affinity: Affinity) -> None:
     ledger.stop()
     try:
+        prepaid.look()
         tables.directory.flush()
+        affinity.write()
         remember(home, tables.time)
         home.workers.leave(worker)
     except GatewayError as error:

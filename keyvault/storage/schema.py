@@ -449,7 +449,7 @@ alerts = Table(
     Index("ix_alerts_open", "kind", "scope", "resolved_ms"),
 )
 """What an operator should know. One that is still open is counted again instead of added again. `sent_ms`: when the
-webhook took it; `tries`, `due_ms`: how often it did not, and when to try again."""
+webhook took it last; `due_ms`: when it is to be told of it, NULL where nothing is owed; `tries`: how often it was."""
 
 objects = Table(
     "objects",

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from keyvault.errors import Exit
@@ -9,6 +15,7 @@ from keyvault.home import Home
 from tests.cli.conftest import Gwctl
 
 SECRET = "sk-provider-canary-77aa88bb"
+TOKEN = "T0000/B0000/hook-canary-99ee"
 
 
 @pytest.fixture
@@ -58,3 +65,53 @@ def test_doctor_counts_open_alerts(alarmed: Gwctl) -> None:
     alarmed("alerts", "resolve", "rotation_failed", "key:ci-bot")
     alarmed("alerts", "resolve", "credential_refused", "upstream:openai")
     assert "none open" in alarmed("doctor", "--offline").out
+
+
+def test_without_a_webhook_there_is_none_to_test(gwctl: Gwctl) -> None:
+    tested = gwctl("alerts", "test")
+    assert tested.code == Exit.NOT_FOUND
+    assert "GWCTL_ALERTS_WEBHOOK" in tested.err
+
+
+def test_a_test_tells_what_the_webhook_answered_and_never_its_token(gwctl: Gwctl) -> None:
+    with answering(200, 404) as (url, bodies):
+        told = gwctl("alerts", "test", "--json", environ={"GWCTL_ALERTS_WEBHOOK": url})
+        assert told.json == {"webhook": "http://127.0.0.1/…", "taken": True, "status": 200, "signed": False}
+        assert json.loads(bodies[0])["kind"] == "test"
+        refused = gwctl("alerts", "test", environ={"GWCTL_ALERTS_WEBHOOK": url})
+    assert refused.code == Exit.UNAVAILABLE
+    assert "http status 404" in refused.err
+    assert TOKEN not in told.out + told.err + refused.err
+
+
+def test_doctor_says_whether_a_webhook_is_set_and_could_be_one(gwctl: Gwctl) -> None:
+    said = gwctl("doctor", "--offline", environ={"GWCTL_ALERTS_WEBHOOK": f"https://example.com/{TOKEN}"})
+    assert "alerts go to https://example.com/…" in said.out
+    said = gwctl("doctor", "--offline", environ={"GWCTL_ALERTS_WEBHOOK": f"http://example.com/{TOKEN}"})
+    assert said.code == Exit.CHECK_FAILED
+    assert "plain http is for this machine only" in said.out
+    assert TOKEN not in said.out
+
+
+@contextlib.contextmanager
+def answering(*statuses: int) -> Iterator[tuple[str, list[bytes]]]:
+    """A webhook that answers so, one request after the other, and the bodies it was sent."""
+    bodies: list[bytes] = []
+    wanted = iter(statuses)
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(next(wanted))
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/{TOKEN}", bodies
+        server.shutdown()
+        thread.join()

@@ -126,3 +126,14 @@ def alerts(home: Home) -> Iterator[Finding]:
         yield Finding("alerts", State.WARNING, text, "gwctl alerts list")
     else:
         yield Finding("alerts", State.OK, "none open")
+    yield _webhook(home)
+
+
+def _webhook(home: Home) -> Finding:
+    """Whether what the settings say can be a webhook; nothing is sent."""
+    from keyvault.webhook import Webhook
+
+    webhook = Webhook.of(home.settings, home.environ)
+    if webhook is None:
+        return Finding("webhook", State.OK, "none set: alerts are in the log, the console and gwctl alerts list")
+    return Finding("webhook", State.OK, f"alerts go to {webhook.shown}; to try it: gwctl alerts test")

@@ -16,7 +16,7 @@ from opsconsole.cli.verbs import Noun
 alerts = Noun(
     "alerts",
     "What went wrong where nobody was looking.",
-    examples="gwctl alerts list\ngwctl alerts resolve credential_refused upstream:openai",
+    examples="gwctl alerts list\ngwctl alerts resolve credential_refused upstream:openai\ngwctl alerts test",
 )
 app = alerts.app
 
@@ -55,6 +55,24 @@ def resolve(
     session.show(Details({"kind": kind, "scope": scope, "resolved": True}, key="kind"))
 
 
+@alerts.verb("test", examples="gwctl alerts test")
+def test(session: Session) -> None:
+    """Send the webhook a message that tells of nothing, and say whether it was taken."""
+    import asyncio
+
+    from keyvault.webhook import Webhook, trial
+
+    home = session.home
+    webhook = Webhook.of(home.settings, home.environ)
+    if webhook is None:
+        hint = 'export GWCTL_ALERTS_WEBHOOK=https://…, or [alerts] webhook = "https://…" in config.toml'
+        raise NotFound("no webhook is set", hint=hint)
+    status = asyncio.run(webhook.tell(trial(home.clock), home.clock))
+    session.changed(f"{webhook.shown} took a test message, with http status {status}")
+    signed = webhook.secret is not None
+    session.show(Details({"webhook": webhook.shown, "taken": True, "status": status, "signed": signed}, key="webhook"))
+
+
 def alert_row(alert: Alert) -> Row:
     return {
         "kind": alert.kind,
@@ -64,4 +82,5 @@ def alert_row(alert: Alert) -> Row:
         "first_at": alert.first_at,
         "last_at": alert.last_at,
         "resolved_at": alert.resolved_at,
+        "sent_at": alert.sent_at,
     }
