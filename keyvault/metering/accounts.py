@@ -164,12 +164,19 @@ class Accounts:
             accounts.append(self._balances[balance.id])
         return tuple(accounts)
 
+    def about(self, payer: Payer, key_id: int, env: str, now_ms: int) -> tuple[Account, ...]:
+        """The accounts that some request of a key could draw on, whatever its model."""
+        ruled, balance = self._find(key_id, payer.project_id, payer.customer_id, env, None)
+        accounts = [self._current(budget, now_ms) for budget in ruled]
+        return (*accounts, *(() if balance is None else (self._balances[balance.id],)))
+
     def _find(
-        self, key_id: int, project_id: int, customer_id: int, env: str, model: str
+        self, key_id: int, project_id: int, customer_id: int, env: str, model: str | None
     ) -> tuple[Sequence[Budget], Balance | None]:
+        """`model`: None for every one."""
         scopes = ((ScopeKind.KEY, key_id), (ScopeKind.PROJECT, project_id), (ScopeKind.CUSTOMER, customer_id))
         rules = [self._rules[scope] for scope in scopes if scope in self._rules]
-        ruled = [b for each in rules for b in each.budgets if b.env == env and b.covers(model)]
+        ruled = [b for each in rules for b in each.budgets if b.env == env and (model is None or b.covers(model))]
         return ruled, next((each.balances[env] for each in rules if env in each.balances), None)
 
     def _current(self, budget: Budget, now_ms: int) -> Account:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keyvault.proxy.isolation.claim import Claim
 
 PREFIX: Final = "/v1"
+USAGE_PATH: Final = "/gateway/v1/usage"
 USAGE_ON_REQUEST: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
 MAX_TOKEN_BYTES: Final = 200
 RETRY_SUSPENDED_SECONDS: Final = 30
@@ -116,6 +117,12 @@ class Call:
         )
 
     @property
+    def asks_for_usage(self) -> bool:
+        """What its key has used: the one thing that the gateway answers by itself, so it is not below `/v1`."""
+        request = self.exchange.request
+        return not self.path and request.method == "GET" and request.path == USAGE_PATH
+
+    @property
     def asks_for_models(self) -> bool:
         return self.exchange.request.method == "GET" and (self.path == "/models" or self.path.startswith("/models/"))
 
@@ -185,6 +192,8 @@ def check_address(call: Call) -> None:
 def check_path(call: Call) -> None:
     """Refuse what is not ours before a body is read: foreign paths, WebSockets, paths the key may not use."""
     request = call.exchange.request
+    if call.asks_for_usage:
+        return
     if not call.path:
         raise Refusal(404, "not_found", f"no such path: {request.path[:100]}; the API is under {PREFIX}/")
     if call.endpoint is None:

@@ -34,6 +34,12 @@ def attribute(call: Call, payers: Payers) -> None:
     _, call.payer, call.tags = known
 
 
+def names_payer(call: Call) -> bool:
+    """Whether its headers say who pays, even if that is whoever would pay anyway."""
+    request = call.exchange.request
+    return request.header(CUSTOMER) is not None or request.header(PROJECT) is not None
+
+
 def _read(request: Request, caller: Caller, payers: Payers) -> tuple[Payer, str | None]:
     given = [name for name in _HEADERS if request.header(name) is not None]
     if not given:

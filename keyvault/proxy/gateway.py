@@ -25,6 +25,7 @@ from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.http1 import Exchange
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.metrics import Metrics
+from keyvault.proxy.own_usage import OwnUsage
 from keyvault.proxy.reading import read
 from keyvault.proxy.relay import Ending
 from keyvault.proxy.settlement import settlement
@@ -48,6 +49,7 @@ class Gateway:
         metrics: Metrics,
         isolation: Isolation,
         affinity: Affinity,
+        own_usage: OwnUsage,
     ) -> None:
         self._tables = tables
         self._ledger = ledger
@@ -55,6 +57,7 @@ class Gateway:
         self._metrics = metrics
         self._isolation = isolation
         self._affinity = affinity
+        self._own_usage = own_usage
         self._allowances = allowances = Allowances(tables, clock)
         self._time = asyncio.get_running_loop().time
         self._failover = Failover(tables, settings, self._time, clock.now_ms)
@@ -117,6 +120,9 @@ class Gateway:
     async def _serve(self, call: Call) -> None:
         if call.as_of != self._tables.directory.reading:  # the body took its time, and some key has changed
             self._identify(call)
+        if not call.path:  # what the key has used, and nothing else, was let in without one
+            await self._own_usage.answer(call)
+            return
         admission.what(call)  # 3. What
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         attribution.attribute(call, self._tables.payers)
@@ -204,7 +210,7 @@ class Gateway:
             secrets=attempt.upstream.secrets,
         )
         call.cost_pico = booked.cost_pico
-        call.allowance.settled(booked)
+        self._allowances.settled(call, attempt.planned, attempt.row, booked)
         call.permit.settled(booked)
         return booked
 

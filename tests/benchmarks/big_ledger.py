@@ -1,8 +1,8 @@
 """A big ledger, made quickly, and what reading it costs: `python -m tests.benchmarks.big_ledger --rows 10000000`.
 
-Rows are made by SQLite itself, spread evenly over the last days; a few keys make most of the traffic, some are for tests,
-and some requests name another payer. Totals are summed from the rows, so the ledger is as consistent as a real one. The
-figures are printed as a table and, last, as JSON.
+Rows are made by SQLite itself, spread evenly over the last days; a few keys make most of the traffic, some are for
+tests, and some requests name another payer. Totals are summed from the rows, so the ledger is as consistent as a real
+one. The figures are printed as a table and, last, as JSON.
 """
 
 from __future__ import annotations
