@@ -81,6 +81,8 @@ class OpenAttempt:
     """What is held for it at the customer's price; None: nothing."""
     tags: str | None = None
     """The request's own tags, as JSON."""
+    hard: bool = False
+    """It draws on what must not be overspent. Not on record."""
 
     @property
     def bound_charge_pico(self) -> int | None:

@@ -68,6 +68,7 @@ class Dispatch:
             balance_id=allowance.balance_id,
             hold_pico=allowance.pico,
             tags=call.tags,
+            hard=allowance.hard,
         )
         serving = step.serving or self._choose(call, upstream.name)
         self._tables.health.begin(target)

@@ -78,6 +78,8 @@ class Tables:
         self.prices = self._read_prices()
         self.noticed = Noticed()
         self.limiter = Limiter(home.clock)
+        self.may_spend = True
+        """Whether this worker may draw on hard budgets and balances: it has the purse."""
         self.examiner = Examiner(home.spending, home.remembered.read())
         self.count_again()
 
@@ -134,11 +136,14 @@ class Tables:
         with contextlib.suppress(Tampered):
             if prices != self._seen[3] or "prices" in again:
                 self.prices = self._read_prices()
+        if "purse" in again:
+            self.count_again()
+            self.may_spend = True
         if money != self._seen[4] or again & _MONEY:
             self._renew_accounts()
 
     def count_again(self) -> None:
-        """Read what was spent anew, before the first request: nothing is held yet."""
+        """Read what was spent anew, before the first request that draws on it: nothing is held yet."""
         self.accounts = Accounts()
         self._renew_accounts()
 

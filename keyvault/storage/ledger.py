@@ -30,6 +30,7 @@ from keyvault.storage.schema import (
     ledger_changes,
     objects,
     open_attempts,
+    purse,
     targets,
     totals_day,
     totals_minute,
@@ -77,6 +78,11 @@ class Transaction:
     def open(self, rows: Sequence[Row]) -> None:
         """Rows in the order of `open_attempts`' columns, with `NO_NUMBER` for NULL."""
         self._statements.insert_open.run(self._cursor, rows)
+
+    def has_purse(self, worker: str) -> bool:
+        """Whether a worker may spend from hard accounts; if so, nobody else may before the transaction ends."""
+        found = self._all(self._statements.select_purse, {})
+        return bool(found) and found[0][0] == worker
 
     def settle(self, rows: Sequence[Row]) -> int:
         """Rows in the order of `attempts`' columns, with `NO_NUMBER` and `NO_TEXT` for NULL; how many were new."""
@@ -233,6 +239,8 @@ class _Statements:
         changes = {name: taken.excluded[name] for name in ("version", "charged_pico", "doubt_pico", "mac")}
         taken = taken.on_conflict_do_update(index_elements=["balance_id"], set_=changes)
         self.upsert_spending = Statement(taken, dialect)
+        holder = sa.select(purse.c.worker).where(purse.c.id == sa.literal_column("1"))
+        self.select_purse = (holder if is_sqlite else holder.with_for_update(read=True)).compile(dialect=dialect)
         self.select_spending = _spending(is_sqlite).compile(dialect=dialect)
         self.select_orphans = _orphans(is_sqlite).compile(dialect=dialect)
         self.select_last = _last().compile(dialect=dialect)
