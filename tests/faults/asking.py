@@ -22,13 +22,14 @@ class Clients:
         terms: Any = {"api_key": gateway.key, "max_retries": 0, "timeout": 20}
         self._openai = openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", **terms)
         self._anthropic = anthropic.AsyncAnthropic(base_url=gateway.url, **terms)
+        self._ways = {"chat": self._chat, "messages": self._messages, "responses": self._responses}
         self._errors: Final = (openai.OpenAIError, anthropic.AnthropicError, *UNREADABLE)
 
     async def ask(self, dialect: str, model: str, stream: bool) -> tuple[str, float]:
         """What the SDK saw, and after how many seconds it was over."""
         began, said = time.monotonic(), list[str]()
         try:
-            await (self._chat if dialect == "chat" else self._messages)(model, stream, said)
+            await self._ways[dialect](model, stream, said)
         except self._errors as error:
             code = getattr(error, "code", None)
             said.append(f"{', then ' if said else ''}{type(error).__name__}{f' {code}' if code else ''}")
@@ -56,3 +57,16 @@ class Clients:
         async with self._anthropic.messages.stream(**asked) as events:
             async for text in events.text_stream:
                 said.append(text)  # noqa: PERF401 - what came before an error counts
+
+    async def _responses(self, model: str, stream: bool, said: list[str]) -> None:
+        if not stream:
+            said.append(
+                (await self._openai.responses.create(model=model, input="hi", max_output_tokens=50)).output_text
+            )
+            return
+        async with await self._openai.responses.create(
+            model=model, input="hi", max_output_tokens=50, stream=True
+        ) as events:
+            async for event in events:
+                if event.type == "response.output_text.delta":
+                    said.append(event.delta)  # noqa: PERF401 - what came before an error counts

@@ -13,63 +13,70 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from tests.faults.speech import SPEECH, Speech
 from tests.proxy.certificates import Authority
-from tests.proxy.scripted import Line, Provider, Seen, chunk, completion, usage_chunk
+from tests.proxy.scripted import Line, Provider, Seen
 
 WORD: Final = "broken"
 """What the breaking provider says as far as it gets."""
 SOUND: Final = "sound"
 """What the sound provider answers."""
-USED: Final = (7, 3)
-"""Tokens of input and output that the sound provider counts for each answer."""
-
-Fault = Callable[[Line, bool], Awaitable[None]]
-"""Breaks one answer, streaming or not."""
 
 
-async def slow_headers(line: Line, stream: bool) -> None:
+class Asked(NamedTuple):
+    """What was asked for."""
+
+    stream: bool
+    speech: Speech
+
+
+Fault = Callable[[Line, Asked], Awaitable[None]]
+"""Breaks one answer."""
+
+
+async def slow_headers(line: Line, asked: Asked) -> None:
     """Takes the request and says nothing."""
     await line.left()
 
 
-async def slow_body(line: Line, stream: bool) -> None:
+async def slow_body(line: Line, asked: Asked) -> None:
     """Begins, and goes on so slowly that there never is any content: spaces before the JSON, comments in a stream."""
-    if stream:
+    if asked.stream:
         await line.begin_stream()
     else:
         await line.send(_head("application/json"))
-    await _again(line, b": wait\n\n" if stream else b" ", every=0.1)
+    await _again(line, asked, b": wait\n\n" if asked.stream else b" ", every=0.1)
 
 
-async def stalled(line: Line, stream: bool) -> None:
+async def stalled(line: Line, asked: Asked) -> None:
     """Says a word and falls silent."""
-    await _first_word(line, stream)
+    await _first_word(line, asked)
     await line.left()
 
 
-async def reset_before_content(line: Line, stream: bool) -> None:
-    """Breaks the connection after the head, and in a stream after the event that says who speaks."""
-    if stream:
+async def reset_before_content(line: Line, asked: Asked) -> None:
+    """Breaks the connection after the head, and in a stream after the events before its content."""
+    if asked.stream:
         await line.begin_stream()
-        await line.event(chunk({"role": "assistant", "content": ""}))
+        await line.piece(asked.speech.beginning)
     else:
         await line.send(_head("application/json"))
     line.cut()
 
 
-async def reset_after_content(line: Line, stream: bool) -> None:
+async def reset_after_content(line: Line, asked: Asked) -> None:
     """Breaks the connection in the middle of what it says."""
-    await _first_word(line, stream)
+    await _first_word(line, asked)
     await asyncio.sleep(0.1)  # a reset throws away what was not read yet
     line.cut()
 
 
-async def truncated_json(line: Line, stream: bool) -> None:
+async def truncated_json(line: Line, asked: Asked) -> None:
     """Ends properly, with JSON that does not: the whole answer, or the first event."""
-    half = json.dumps(completion(WORD))[:60].encode()
-    if stream:
+    half = json.dumps(asked.speech.whole(WORD))[:60].encode()
+    if asked.stream:
         await line.begin_stream()
         await line.piece(b"data: " + half + b"\n\n")
         await line.end_stream()
@@ -77,32 +84,32 @@ async def truncated_json(line: Line, stream: bool) -> None:
         await line.answer(200, half)
 
 
-async def truncated_sse(line: Line, stream: bool) -> None:
+async def truncated_sse(line: Line, asked: Asked) -> None:
     """Ends properly as HTTP goes, after half an event. Where no stream was asked for, the body ends before its time."""
-    await _first_word(line, stream)
-    if stream:
-        await line.piece(b'data: {"id": "chatcmpl-1", "choi')
+    await _first_word(line, asked)
+    if asked.stream:
+        await line.piece(asked.speech.word(WORD)[:-20])
         await line.end_stream()
     else:
         line.writer.close()
 
 
-async def wrong_content_type(line: Line, stream: bool) -> None:
+async def wrong_content_type(line: Line, asked: Asked) -> None:
     """A page for people, with status 200, as a proxy in between would send it."""
     page = b"<!doctype html><title>Welcome</title><p>Please log in to the network."
     await line.send(_head("text/html", len(page)) + page)
 
 
-async def endless(line: Line, stream: bool) -> None:
+async def endless(line: Line, asked: Asked) -> None:
     """Never comes to an end: a stream goes on with words, a JSON text in its first value."""
-    await _first_word(line, stream)
-    word = f"data: {json.dumps(chunk({'content': '.'}))}\n\n".encode() if stream else b"....................."
-    await _again(line, word, every=0.05)
+    await _first_word(line, asked)
+    word = asked.speech.word(".") if asked.stream else b"....................."
+    await _again(line, asked, word, every=0.05)
 
 
-async def empty_event_then_death(line: Line, stream: bool) -> None:
+async def empty_event_then_death(line: Line, asked: Asked) -> None:
     """An event without anything in it, and the end. Where no stream was asked for, an empty answer."""
-    if stream:
+    if asked.stream:
         await line.begin_stream()
         await line.piece(b"data: {}\n\n")
         line.writer.close()
@@ -114,7 +121,7 @@ def refusing(status: int, *headers: str) -> Fault:
     """Refuses with a status, as OpenAI words it."""
     error = {"message": f"said {status}", "type": "server_error", "code": f"said_{status}", "param": None}
 
-    async def refuse(line: Line, stream: bool) -> None:
+    async def refuse(line: Line, asked: Asked) -> None:
         await line.answer(status, {"error": error}, *headers)
 
     return refuse
@@ -139,54 +146,30 @@ FAULTS: Final[Mapping[str, Fault]] = {
 }
 
 
-def model_of(fault: str, stream: bool) -> str:
+def model_of(fault: str, stream: bool, dialect: str) -> str:
     """The model that breaks so. Each row has its own: what one teaches of a target must not spare another."""
-    return f"{fault.replace(' ', '-')}/{'stream' if stream else 'whole'}"
+    return f"{dialect}/{'stream' if stream else 'whole'}/{fault.replace(' ', '-')}"
 
 
-_BY_MODEL: Final = {model_of(fault, stream): (FAULTS[fault], stream) for fault in FAULTS for stream in (False, True)}
+_BY_NAME: Final = {fault.replace(" ", "-"): breaks for fault, breaks in FAULTS.items()}
+
+
+def _asked(seen: Seen) -> Asked:
+    return Asked(seen.json.get("stream", False), SPEECH[seen.path.removeprefix("/v1/")])
 
 
 async def _break(seen: Seen, line: Line) -> None:
-    fault, stream = _BY_MODEL[seen.json["model"]]
-    await fault(line, stream)
+    await _BY_NAME[seen.json["model"].rpartition("/")[2]](line, _asked(seen))
 
 
 async def _serve(seen: Seen, line: Line) -> None:
-    asked = seen.json
-    if seen.path.endswith("/messages"):
-        await _message(line, streaming=asked.get("stream", False))
-    elif not asked.get("stream"):
-        await line.answer(200, completion(SOUND, "m", *USED))
-    else:
-        await line.begin_stream()
-        await line.event(chunk({"role": "assistant", "content": SOUND}))
-        await line.event(chunk({}, finish="stop"))
-        await line.event(usage_chunk(*USED))
-        await line.event("[DONE]")
-        await line.end_stream()
-
-
-async def _message(line: Line, *, streaming: bool) -> None:
-    """The sound answer as Anthropic gives it."""
-    of_input, of_output = {"input_tokens": USED[0]}, {"output_tokens": USED[1]}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
-    text = {"type": "text", "text": SOUND}
-    if not streaming:
-        await line.answer(200, message | {"content": [text], "stop_reason": "end_turn", "usage": of_input | of_output})
+    stream, speech = _asked(seen)
+    if not stream:
+        await line.answer(200, speech.whole(SOUND))
         return
     await line.begin_stream()
-    begun: dict[str, object] = message | {"content": [], "stop_reason": None, "usage": of_input | {"output_tokens": 1}}
-    ended = {"stop_reason": "end_turn", "stop_sequence": None}
-    for event in (
-        {"type": "message_start", "message": begun},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": SOUND}},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": ended, "usage": of_output},
-        {"type": "message_stop"},
-    ):
-        await line.piece(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+    for piece in (speech.beginning, speech.word(SOUND), speech.ending):
+        await line.piece(piece)
     await line.end_stream()
 
 
@@ -195,6 +178,8 @@ async def providers() -> AsyncIterator[tuple[Provider, Provider]]:
     """The one that breaks and the one that is sound."""
     async with Provider(_break).running() as broken, Provider(_serve).running() as sound:
         yield broken, sound
+    for _ in range(10):
+        await asyncio.sleep(0)  # those who served a connection that was cut now see it, and end
 
 
 @contextlib.contextmanager
@@ -228,22 +213,23 @@ async def untrusted(directory: Path) -> AsyncIterator[str]:
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def _first_word(line: Line, stream: bool) -> None:
+async def _first_word(line: Line, asked: Asked) -> None:
     """The beginning of an answer, its first content included."""
-    if stream:
+    if asked.stream:
         await line.begin_stream()
-        await line.event(chunk({"role": "assistant", "content": WORD}))
+        await line.piece(asked.speech.beginning)
+        await line.piece(asked.speech.word(WORD))
     else:
-        text = json.dumps(completion(WORD)).encode()
+        text = json.dumps(asked.speech.whole(WORD)).encode()
         await line.send(_head("application/json") + text[: text.index(WORD.encode()) + 3])
 
 
-async def _again(line: Line, piece: bytes, *, every: float) -> None:
+async def _again(line: Line, asked: Asked, piece: bytes, *, every: float) -> None:
     """The same piece again and again, until nobody reads it any more."""
     left = asyncio.ensure_future(line.left())
     while not left.done():
         with contextlib.suppress(ConnectionError):
-            await (line.piece(piece) if piece.startswith((b"data", b":")) else line.send(piece))
+            await (line.piece(piece) if asked.stream else line.send(piece))
         await asyncio.wait([left], timeout=every)
 
 

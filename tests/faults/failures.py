@@ -29,16 +29,17 @@ from keyvault.money import format_usd
 from keyvault.secrets import Secret
 from tests.faults import breaking
 from tests.faults.asking import Clients
-from tests.faults.breaking import SOUND, USED, WORD, model_of
+from tests.faults.breaking import SOUND, WORD, model_of
+from tests.faults.speech import USED
 from tests.proxy.harness import DOLLAR_PER_MILLION, UPSTREAM_SECRET, Running, new_home, running
 from tests.proxy.scripted import Provider
 
 DIFFERS: Final = 7
 SHORT: Final = {
-    "GWCTL_TIMEOUTS_CONNECT": "0.5",
-    "GWCTL_TIMEOUTS_FIRST_CONTENT": "1",
-    "GWCTL_TIMEOUTS_IDLE": "0.75",
-    "GWCTL_TIMEOUTS_TOTAL": "2.5",
+    "GWCTL_TIMEOUTS_CONNECT": "1",
+    "GWCTL_TIMEOUTS_FIRST_CONTENT": "1.5",
+    "GWCTL_TIMEOUTS_IDLE": "1",
+    "GWCTL_TIMEOUTS_TOTAL": "4",
 }
 RATES: Final = Rates(input=flat(DOLLAR_PER_MILLION), output=flat(2 * DOLLAR_PER_MILLION))
 CHARGED: Final = (USED[0] + 2 * USED[1]) * DOLLAR_PER_MILLION // 1_000_000
@@ -58,12 +59,16 @@ class Case:
 
     @property
     def alias(self) -> str:
-        return f"{self.dialect}:{model_of(self.fault, self.stream)}"
+        return model_of(self.fault, self.stream, self.dialect)
 
     @property
-    def at(self) -> str:
-        """The upstream that fails."""
-        return self.fault if self.fault in PLACES else "broken"
+    def targets(self) -> list[Target]:
+        """Of its route: what fails, and what serves then."""
+        sound = Target("sound", "m")
+        if self.fault == NOTHING:
+            return [sound]
+        at = self.fault if self.fault in PLACES else "broken"
+        return [Target(upstream(at), self.alias), sound]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Row:
     problems: tuple[str, ...]
 
 
+NOTHING: Final = "nothing"
 PLACES: Final = ("connect refused", "black hole", "TLS error")
 _ALIKE: Final = tuple(
     fault
@@ -98,14 +104,28 @@ _IN_THE_MIDDLE: Final = {
 }
 """What shows after content: in a stream an error of the dialect ends it. Whole answers are collected, so that the
 fallback can still serve."""
+_OTHER_DIALECTS: Final = ("529", "reset before content", "truncated JSON", "empty event, then death")
+
+
+def _broken_off(fault: str, dialect: str, code: str) -> Case:
+    """A stream that ends after its first word, as the dialect's SDK tells it: Anthropic's has no codes."""
+    error = f"APIError {code}" if dialect != "messages" else "APIStatusError"
+    return Case(fault, True, f"{WORD}, then {error}", None, dialect)
+
 
 CASES: Final = (
+    *(Case(NOTHING, stream) for stream in (False, True)),
     *(Case(fault, stream) for fault, stream in product(_ALIKE, (False, True))),
     *(Case(fault, stream=False) for fault in _IN_THE_MIDDLE),
-    *(Case(fault, True, f"{WORD}, then APIError {code}", None) for fault, code in _IN_THE_MIDDLE.items()),
+    *(_broken_off(fault, "chat", code) for fault, code in _IN_THE_MIDDLE.items()),
     *(
-        Case(fault, stream, dialect="messages")
-        for fault, stream in product(("529", "reset before content"), (False, True))
+        Case(fault, stream, dialect=dialect)
+        for dialect, fault, stream in product(("messages", "responses"), _OTHER_DIALECTS, (False, True))
+    ),
+    *(
+        _broken_off(fault, dialect, _IN_THE_MIDDLE[fault])
+        for dialect in ("messages", "responses")
+        for fault in ("reset after content", "truncated SSE")
     ),
 )
 
@@ -132,11 +152,14 @@ def prepare(home: Home, origins: Mapping[str, str], cases: Iterable[Case]) -> No
     for name, url in origins.items():
         secret = Secret(UPSTREAM_SECRET)
         home.upstreams.create(upstream(name), "custom", base_url=f"{url}/v1", secret=secret, allow_private=True)
-    home.prices.set_own("sound", "m", RATES)
-    for case in cases:
-        target = Target(upstream(case.at), model_of(case.fault, case.stream))
+    for target in sorted({target for case in cases for target in case.targets}):
         home.prices.set_own(target.upstream, target.model, RATES)
-        home.routes.set(case.alias, (target, Target("sound", "m")))
+    home.routes.apply("\n".join(map(_route, cases)), "routes.toml")
+
+
+def _route(case: Case) -> str:
+    first, *others = map(str, case.targets)
+    return f"[routes.{json.dumps(case.alias)}]\ntargets = {json.dumps([first])}\nfallbacks = {json.dumps(others)}\n"
 
 
 def upstream(place: str) -> str:
@@ -145,9 +168,13 @@ def upstream(place: str) -> str:
 
 
 async def rows(gateway: Running, sound: Provider, cases: Sequence[Case]) -> list[Row]:
-    """Ask for every case at once and compare what comes with what is right."""
+    """Ask for every case and compare what comes with what is right: first where nothing fails, then all others at once,
+    so that none of them waits for what the SDKs do at their first request."""
+    calm, failing = ([case for case in cases if (case.fault == NOTHING) is is_calm] for is_calm in (True, False))
     async with contextlib.aclosing(Clients(gateway)) as clients:
-        asked = await asyncio.gather(*(clients.ask(case.dialect, case.alias, case.stream) for case in cases))
+        asked = [await clients.ask(case.dialect, case.alias, case.stream) for case in calm]
+        asked += await asyncio.gather(*(clients.ask(case.dialect, case.alias, case.stream) for case in failing))
+    cases = [*calm, *failing]
     booked = _booked(gateway.home)
     found = [_row(case, *seen, booked.get(case.alias, [])) for case, seen in zip(cases, asked, strict=True)]
     charged = sum(row.charged_pico for row in found)
@@ -222,7 +249,7 @@ def show(found: Sequence[Row]) -> str:
     head = ("failure", "asked", "served", "SDK saw", "took", "attempts", "charged", "in doubt", "")
     lines: list[tuple[str, ...]] = [head]
     for row in found:
-        asked = ("stream" if row.stream else "whole") + (", messages" if row.dialect == "messages" else "")
+        asked = ("stream" if row.stream else "whole") + ("" if row.dialect == "chat" else f", {row.dialect}")
         money = tuple(format_usd(pico) if pico else "-" for pico in (row.charged_pico, row.doubt_pico))
         attempts, verdict = " → ".join(row.attempts), "; ".join(row.problems) or "as it should be"
         took = f"{row.seconds:.2f} s"
