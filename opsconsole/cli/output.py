@@ -30,6 +30,8 @@ class Format(StrEnum):
     NAME = "name"
     SECRET = "secret"
     """Only a new key's secret, for a pipe."""
+    TOML = "toml"
+    """The file that says what is shown, of commands that have one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,17 @@ class Noun:
         )
         self.app.callback(invoke_without_command=True)(_help_when_alone)
 
-    def verb(self, name: str, *, examples: str, changes: bool = False, mints: bool = False) -> Callable[[Body], Body]:
+    def verb(
+        self, name: str, *, examples: str, changes: bool = False, mints: bool = False, toml: bool = False
+    ) -> Callable[[Body], Body]:
         """Declare a verb; the function's docstring is its help.
 
-        `changes`: it takes `--dry-run`. `mints`: it makes a key's secret, so `-o secret` has a meaning.
+        `changes`: it takes `--dry-run`. `mints`: it makes a key's secret, so `-o secret` has a meaning. `toml`: it
+        writes the file that says what it shows, by `-o toml`.
         """
 
         def declare(body: Body) -> Body:
-            _add(self.app, name, body, examples=examples, changes=changes, mints=mints)
+            _add(self.app, name, body, examples=examples, changes=changes, mints=mints, toml=toml)
             return body
 
         return declare
@@ -65,7 +68,7 @@ def single(name: str, *, examples: str, changes: bool = False) -> Callable[[Body
             pretty_exceptions_enable=False,
             pretty_exceptions_show_locals=False,
         )
-        _add(app, name, body, examples=examples, changes=changes, mints=False)
+        _add(app, name, body, examples=examples, changes=changes)
         return app
 
     return declare
@@ -84,11 +87,15 @@ def declared_as(
 CONTEXT: Final = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
-def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: bool, mints: bool) -> None:
+def _add(
+    app: typer.Typer, name: str, body: Body, *, examples: str, changes: bool, mints: bool = False, toml: bool = False
+) -> None:
     def command(ctx: typer.Context, **values: Any) -> None:
         options = options_from(values).over(ctx.meta.get(EARLIER, Options()))
         if options.format is Format.SECRET and not mints:
             raise UsageError("-o secret is for commands that make a key's secret", hint="gwctl help formats")
+        if options.format is Format.TOML and not toml:
+            raise UsageError("-o toml is for commands that write a file", hint="gwctl help formats")
         with Session(ctx.find_root().obj, options, ctx.command_path) as session:
             try:
                 body(session, **values)

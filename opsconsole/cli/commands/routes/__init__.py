@@ -1,0 +1,10 @@
+"""`gwctl routes`: which targets serve which model name, as commands and as a file say it."""
+
+from __future__ import annotations
+
+from opsconsole.cli.commands.routes import files, looking, setting
+from opsconsole.cli.commands.routes.noun import routes
+
+__all__ = ["files", "looking", "setting"]
+
+app = routes.app
