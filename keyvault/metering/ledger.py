@@ -106,7 +106,8 @@ class Ledger:
 
     def conclude(self, attempt: OpenAttempt) -> None:
         """Say of a settled attempt that was to be followed by another that none will: it was its request's last."""
-        self._put(attempt, None, concludes=True)
+        self._writer.put(Entry(None, attempt, concludes=True))
+        self._wake()
 
     def recover(self) -> int:
         """Close what dead processes left open as lost; how many attempts. To be called before `start`."""
@@ -121,22 +122,21 @@ class Ledger:
         self._writer.stop()
 
     def _put(
-        self,
-        attempt: OpenAttempt | None,
-        settlement: Settlement | None,
-        follows: AttemptKey | None = None,
-        *,
-        concludes: bool = False,
+        self, attempt: OpenAttempt | None, settlement: Settlement | None, follows: AttemptKey | None = None
     ) -> asyncio.Future[None]:
         assert self._loop is not None, "the ledger was not started"
         future = self._loop.create_future()
-        self._writer.put(Entry(future, attempt, settlement, follows, concludes))
+        self._writer.put(Entry(future, attempt, settlement, follows))
+        self._wake()
+        return future
+
+    def _wake(self) -> None:
+        assert self._loop is not None, "the ledger was not started"
         if self._writer.ended:
             self._writer.refuse()
         elif not self._rung:
             self._rung = True
             self._loop.call_soon(self._ring)
-        return future
 
     def _refused(self) -> asyncio.Future[None]:
         assert self._loop is not None, "the ledger was not started"

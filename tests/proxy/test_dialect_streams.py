@@ -169,14 +169,55 @@ def test_done_in_each_form(event: bytes) -> None:
     assert meter.feed(event) is TERMINAL
 
 
-@pytest.mark.parametrize(
-    "event", [b"data: {\n\n", b"data: \xff\n\n", b"data: 7\n\n", b"\n\n", b"data: " + b"[" * 9999 + b"\n\n"]
-)
+NONSENSE = [b"data: {\n\n", b"data: \xff\n\n", b"data: 7\n\n", b"data: " + b"[" * 9999 + b"\n\n"]
+FIRST = {
+    Dialect.CHAT: data(chunk({"content": "a"})),
+    Dialect.COMPLETIONS: data(chunk({"content": "a"})),
+    Dialect.RESPONSES: data({"type": "response.output_text.delta", "delta": "a"}),
+    Dialect.MESSAGES: data({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}}),
+}
+
+
+@pytest.mark.parametrize("event", NONSENSE)
 @pytest.mark.parametrize("dialect", list(Dialect))
-def test_nonsense_passes(dialect: Dialect, event: bytes) -> None:
+def test_nonsense_is_no_stream_before_the_first_content_and_passes_after_it(dialect: Dialect, event: bytes) -> None:
     meter = stream_meter(dialect, drop_usage=True)
+    if dialect in FIRST:
+        assert meter.feed(event) is BROKEN
+        assert (meter.metered().error or ("",))[0] == "malformed_answer"
+        meter = stream_meter(dialect, drop_usage=True)
+        assert meter.feed(FIRST[dialect]) is CONTENT
     assert meter.feed(event) is PASS
     assert meter.metered().basis is Basis.UNKNOWN
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("event", [b"\n\n", b": ping\n\n", b"data: {}\n\n", b"data:\n\n"])
+def test_an_event_with_nothing_in_it_passes(dialect: Dialect, event: bytes) -> None:
+    verdict = stream_meter(dialect).feed(event)
+    assert verdict is (CONTENT if dialect is Dialect.OTHER and b"{}" in event else PASS)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "end"),
+    [
+        (Dialect.CHAT, DONE),
+        (Dialect.COMPLETIONS, DONE),
+        (Dialect.RESPONSES, DONE),
+        (Dialect.MESSAGES, data({"type": "message_stop"})),
+    ],
+)
+def test_an_end_that_nothing_came_before_is_no_answer(dialect: Dialect, end: bytes) -> None:
+    meter = stream_meter(dialect)
+    assert meter.feed(end) is BROKEN
+    assert (meter.metered().error or ("",))[0] == "no_content"
+
+
+def test_an_answer_without_content_that_says_why_it_ended_is_one() -> None:
+    chat, message = stream_meter(Dialect.CHAT), stream_meter(Dialect.MESSAGES)
+    assert verdicts(chat, [data(chunk({}, finish="content_filter")), DONE]) == [PASS, TERMINAL]
+    ended = {"type": "message_delta", "delta": {"stop_reason": "refusal"}}
+    assert verdicts(message, [data(ended), data({"type": "message_stop"})]) == [PASS, TERMINAL]
 
 
 # The text of a stream that was cut

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,43 @@ async def test_what_a_client_that_left_owes_stays_owed(
         await until_written(ledger)
     found = [(row.outcome, row.charge_pico, row.error_code) for row in rows(database)]
     assert found == [(Outcome.ABORTED, 8_000, None), (Outcome.FAILED, 0, "idle_timeout")]
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_an_attempt_that_was_to_be_followed_and_was_not_is_its_requests_last(
+    database: Database, clock: FrozenClock, breaker: Breaker, down: bool
+) -> None:
+    async with running(database, clock) as ledger:
+        first = attempt(clock.now_ms())
+        await ledger.open(first)
+        if down:
+            breaker.break_it()
+        failed = settlement(first, outcome=Outcome.FAILED, final=False, charge_pico=0)
+        settled = ledger.settle(failed)
+        if down:
+            with pytest.raises(Unavailable):
+                await ledger.open(replace(first, number=2))
+            assert settled.exception() is not None
+        ledger.conclude(first)
+        if down:
+            breaker.mend()
+        await until_written(ledger)
+    assert open_rows(database) == []
+    assert [(row.number, row.final, row.outcome) for row in rows(database)] == [(1, 1, Outcome.FAILED)]
+    assert_totals_say_what_the_rows_say(database)
+
+
+async def test_the_final_attempt_takes_the_places_of_those_before_it(database: Database, clock: FrozenClock) -> None:
+    async with running(database, clock) as ledger:
+        first = attempt(clock.now_ms())
+        await ledger.open(first)
+        ledger.settle(settlement(first, outcome=Outcome.FAILED, final=False, charge_pico=0))
+        second = replace(first, number=2)
+        await ledger.open(second)
+        await ledger.settle(settlement(second))
+    assert open_rows(database) == []
+    assert [row.final for row in rows(database)] == [0, 1]
+    assert_totals_say_what_the_rows_say(database)
 
 
 async def test_while_the_database_is_down_new_attempts_fail_without_trying(
