@@ -37,7 +37,7 @@ Alias = Annotated[
 
 
 def row(route: Route) -> Row:
-    """A route for programs; `targets` are all of them, in order; timeouts that are not there are as the settings say."""
+    """A route for programs; `targets` are all of them, in order; a timeout that is not there is as the settings say."""
     return {
         "alias": route.alias,
         "targets": [str(target) for target in route.targets],
