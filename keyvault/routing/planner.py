@@ -24,13 +24,10 @@ from typing import Final
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
 from keyvault.domain.names import fold
-from keyvault.domain.routes import Choice, Route, Target
+from keyvault.domain.routes import AS_NAMED, Choice, Route, Target, is_pattern, precision
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal
 from keyvault.routing.health import Health
-
-AS_NAMED: Final = "*"
-"""As the model of a target: the name that the client wrote."""
 
 UNROUTED: Final = Route("", ())
 """The route of a request that no route is about: everything is as usual."""
@@ -236,14 +233,9 @@ def _eligible(chain: tuple[Planned, ...], model: str | None, dialect: Dialect) -
     raise _unavailable("upstream_disabled", f"every upstream that serves the model {name} is switched off")
 
 
-def is_pattern(alias: str) -> bool:
-    """Whether an alias stands for many names: `*` for any letters, `?` for one. Brackets are letters like others."""
-    return "*" in alias or "?" in alias
-
-
 def _by_precision(patterns: Iterable[str]) -> list[tuple[Callable[[str], object], str]]:
     """Patterns to be asked in turn, the most specific first."""
-    ordered = sorted(patterns, key=lambda alias: (-len(re.sub(r"[*?]", "", alias)), alias.count("*"), alias))
+    ordered = sorted(sorted(patterns), key=precision, reverse=True)
     return [(re.compile(fnmatch.translate(alias.replace("[", "[[]"))).match, alias) for alias in ordered]
 
 
