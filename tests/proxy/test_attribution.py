@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from keyvault.domain.keys import PolicyChange
+from keyvault.domain.keys import Policy, PolicyChange
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
 
@@ -173,6 +173,15 @@ async def test_a_key_may_stop_naming_others_at_its_next_request(gw: Running) -> 
     [name] = [each.name for each in gw.home.keys.list() if each.policy.attribute]
     gw.home.keys.update(name, policy=PolicyChange(attribute="projects"))
     assert told(await ask(gw, secret, ("customer", "acme"))) == (403, "attribution_not_allowed")
+
+
+async def test_work_that_ends_later_is_not_started_for_another_payer(gw: Running) -> None:
+    policy = Policy(endpoints=("all",), attribute="customers")
+    secret = gw.home.keys.create("worker", project="own/app", policy=policy).secret.reveal()
+    headers = {"authorization": f"Bearer {secret}", "x-gateway-customer": "acme"}
+    body = {"model": "m", "input": "hi", "background": True}
+    assert told(await gw.client.post("/v1/responses", json=body, headers=headers)) == (400, "payer_not_possible")
+    assert await gw.rows(0) == []
 
 
 async def test_tags_are_kept_with_the_attempt_and_no_such_header_reaches_the_provider(

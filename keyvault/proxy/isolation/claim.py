@@ -117,6 +117,8 @@ class Claims:
             return None
         claim = Claim(operation, kind, call.caller.project_id, creates)
         claim.deferred = call.body.background or (creates and kind != "response" and _settles(kind))
+        if claim.deferred and call.payer.project_id != call.caller.project_id:
+            raise _paid_by_its_own()
         claim.parent = in_path[0][1] if in_path else None
         claim.last = in_path[-1][1] if in_path else None
         kinds = {each_id: each_kind for each_kind, each_id, _ in in_path}
@@ -224,6 +226,11 @@ def _stores(call: Call) -> tuple[str, bool]:
     if call.dialect is Dialect.MESSAGES and runs_code:
         return "answer", True
     return "", False
+
+
+def _paid_by_its_own() -> Refusal:
+    text = "work that ends later is paid by the key's own project: name no other payer for it"
+    return Refusal(400, "payer_not_possible", text)
 
 
 def _settles(kind: str) -> bool:
