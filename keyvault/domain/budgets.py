@@ -21,6 +21,8 @@ DEFAULT_THRESHOLDS: Final = (80, 100)
 MAX_AMOUNT_USD: Final = 4_000_000
 """Twice as much fits 64 bits of pico-dollars."""
 
+_QUARTER_MS: Final = 900_000
+
 
 class Period(StrEnum):
     HOUR = "hour"
@@ -34,9 +36,8 @@ class Period(StrEnum):
         if self is Period.TOTAL:
             return 0, None
         local = from_ms(at_ms).astimezone(ZoneInfo(zone))
-        if self is Period.HOUR:  # clock time repeats when summer ends, so an hour is one of UTC's
-            start = at_ms - (local.minute * 60_000 + local.second * 1000 + local.microsecond // 1000)
-            return start, start + 3_600_000
+        if self is Period.HOUR:
+            return _hour(at_ms, local)
         day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         if self is Period.WEEK:
             day = _midnight(day - timedelta(days=day.weekday()))
@@ -44,6 +45,15 @@ class Period(StrEnum):
             first = _midnight(day.replace(day=1))
             return to_ms(first), to_ms(_midnight((first + timedelta(days=32)).replace(day=1)))
         return to_ms(day), to_ms(_midnight(day + timedelta(days=7 if self is Period.WEEK else 1)))
+
+
+def _hour(at_ms: int, local: datetime) -> tuple[int, int]:
+    """An hour of elapsed time, since clock time repeats when summer ends; shorter where clocks change by half an hour
+    within it."""
+    begin = at_ms - (local.minute * 60_000 + local.second * 1000 + local.microsecond // 1000)
+    quarters = range(begin, begin + 3_600_000, _QUARTER_MS)
+    same = [q for q in quarters if from_ms(q).astimezone(local.tzinfo).utcoffset() == local.utcoffset()]
+    return same[0], same[-1] + _QUARTER_MS
 
 
 def _midnight(day: datetime) -> datetime:

@@ -4,11 +4,14 @@ The memory decides and the ledger is its log: a hold is taken before an attempt 
 charged when it is settled, and given back when the request has ended. Started anew, the memory is read from totals
 (budgets) and from what the ledger booked (balances); holds end with the process. All of it is for the event loop's
 thread.
+
+A request belongs to the periods in which it began, and draws on the budgets that there were. What others have booked,
+and what requests took that a new budget found under way, is learned from the ledger a little later (`catch_up`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keyvault.domain.balances import Balance
@@ -34,14 +37,21 @@ class Account:
     from_ms: int = 0
     until_ms: int | None = None
     """The first millisecond after its period; None: it has no end."""
+    doubted: bool = False
+    """Nobody vouches for it: it covers nothing, whatever it says."""
 
     @property
     def hard(self) -> bool:
-        return not isinstance(self.of, Budget) or self.of.hard
+        return self.doubted or not isinstance(self.of, Budget) or self.of.hard
 
     @property
     def available_pico(self) -> int:
         return self.limit_pico - self.spent_pico - self.held_pico
+
+
+_Applying = tuple[tuple[Account, ...], int]
+"""The accounts that apply, and until when: the end of the first of their periods."""
+_FOREVER = 1 << 62
 
 
 class Shortage(Exception):
@@ -64,9 +74,10 @@ class Hold:
         more = pico - self.pico
         if more <= 0:
             return
-        hard = [account for account in self.accounts if account.hard]
-        if short := [account for account in hard if account.available_pico < more]:
-            raise Shortage(min(short, key=lambda account: account.available_pico))
+        for account in self.accounts:
+            if account.limit_pico - account.spent_pico - account.held_pico < more and account.hard:
+                hard = [account for account in self.accounts if account.hard]
+                raise Shortage(min(hard, key=lambda account: account.available_pico))
         self._add(more)
 
     def available_pico(self) -> int | None:
@@ -106,7 +117,7 @@ class Accounts:
         self._rules: dict[tuple[ScopeKind, int], _Rules] = {}
         self._budgets: dict[int, Account] = {}
         self._balances: dict[int, Account] = {}
-        self._applying: dict[tuple[int, int, int, str, str], tuple[Sequence[Budget], Balance | None]] = {}
+        self._applying: dict[tuple[int, int, int, str, str], _Applying] = {}
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -127,14 +138,14 @@ class Accounts:
         such an account covers nothing."""
         bad = doubted or {}
         rules: dict[tuple[ScopeKind, int], _Rules] = {}
-        known = budgets.every(tx)
+        known = [self._believed(budget, bad.get("budgets", ())) for budget in budgets.every(tx)]
         fresh = [budget for budget in known if not self._goes_on(budget, now_ms)]
         spent = spent_in(tx, fresh, now_ms)
         self._budgets = {budget.id: self._account(budget, spent, now_ms) for budget in known}
         for budget in known:
             _rules_of(rules, budget.scope).budgets.append(budget)
             if budget.id in bad.get("budgets", ()):
-                self._budgets[budget.id].limit_pico = 0
+                self._budgets[budget.id].limit_pico, self._budgets[budget.id].doubted = 0, True
         funded = {}
         for balance in balances.every(tx):
             funded[balance.id] = self._funded(balance, doubted=balance.id in bad.get("balances", ()))
@@ -154,30 +165,34 @@ class Accounts:
             return ()
         who = (key_id, payer.project_id, payer.customer_id, env, model)
         found = self._applying.get(who)
-        if found is None:
+        if found is None or now_ms >= found[1]:
             if len(self._applying) >= _REMEMBERED:
                 self._applying.clear()
-            found = self._applying[who] = self._find(*who)
-        ruled, balance = found
-        accounts = [self._current(budget, now_ms) for budget in ruled]
-        if balance is not None:
-            accounts.append(self._balances[balance.id])
-        return tuple(accounts)
+            found = self._applying[who] = self._find(*who, now_ms)
+        return found[0]
 
     def about(self, payer: Payer, key_id: int, env: str, now_ms: int) -> tuple[Account, ...]:
         """The accounts that some request of a key could draw on, whatever its model."""
-        ruled, balance = self._find(key_id, payer.project_id, payer.customer_id, env, None)
-        accounts = [self._current(budget, now_ms) for budget in ruled]
-        return (*accounts, *(() if balance is None else (self._balances[balance.id],)))
+        return self._find(key_id, payer.project_id, payer.customer_id, env, None, now_ms)[0]
+
+    def catch_up(self, spent: Mapping[int, int], at_ms: int) -> None:
+        """Learn what the ledger knows to be spent of budgets in their periods at that moment, by budget id. It may lag
+        behind by what waits to be written, so it never lessens anything."""
+        for account in map(self._budgets.get, spent):
+            if account is not None and isinstance(account.of, Budget) and _within(account, at_ms):
+                account.spent_pico = max(account.spent_pico, spent[account.of.id])
 
     def _find(
-        self, key_id: int, project_id: int, customer_id: int, env: str, model: str | None
-    ) -> tuple[Sequence[Budget], Balance | None]:
+        self, key_id: int, project_id: int, customer_id: int, env: str, model: str | None, now_ms: int
+    ) -> _Applying:
         """`model`: None for every one."""
         scopes = ((ScopeKind.KEY, key_id), (ScopeKind.PROJECT, project_id), (ScopeKind.CUSTOMER, customer_id))
         rules = [self._rules[scope] for scope in scopes if scope in self._rules]
         ruled = [b for each in rules for b in each.budgets if b.env == env and (model is None or b.covers(model))]
-        return ruled, next((each.balances[env] for each in rules if env in each.balances), None)
+        found = [self._current(budget, now_ms) for budget in ruled]
+        until_ms = min((a.until_ms for a in found if a.until_ms is not None), default=_FOREVER)
+        balance = next((each.balances[env] for each in rules if env in each.balances), None)
+        return (*found, *(() if balance is None else (self._balances[balance.id],))), until_ms
 
     def _current(self, budget: Budget, now_ms: int) -> Account:
         account = self._budgets[budget.id]
@@ -196,6 +211,11 @@ class Accounts:
             account.spent_pico = max(account.spent_pico, balance.charged_pico + balance.doubt_pico)
         return account
 
+    def _believed(self, budget: Budget, doubted: Collection[int]) -> Budget:
+        """Of a doubted budget nothing is believed that was not known before."""
+        account = self._budgets.get(budget.id) if budget.id in doubted else None
+        return account.of if account is not None and isinstance(account.of, Budget) else budget
+
     def _goes_on(self, budget: Budget, now_ms: int) -> bool:
         account = self._budgets.get(budget.id)
         if account is None or not isinstance(account.of, Budget):
@@ -207,7 +227,7 @@ class Accounts:
         if budget.id in spent:
             return _opened(budget, spent[budget.id], now_ms)
         account = self._budgets[budget.id]
-        account.of, account.limit_pico = budget, budget.amount_pico
+        account.of, account.limit_pico, account.doubted = budget, budget.amount_pico, False
         return account
 
 
@@ -218,3 +238,7 @@ def _rules_of(rules: dict[tuple[ScopeKind, int], _Rules], scope: ScopeRef) -> _R
 def _opened(budget: Budget, spent_pico: int, now_ms: int) -> Account:
     start, end = budget.period.window(now_ms, budget.zone)
     return Account(budget, budget.amount_pico, spent_pico, from_ms=start, until_ms=end)
+
+
+def _within(account: Account, at_ms: int) -> bool:
+    return account.from_ms <= at_ms and (account.until_ms is None or at_ms < account.until_ms)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from keyvault.domain.budgets import Budget
 from keyvault.domain.scopes import ScopeKind
 from keyvault.metering import spans
+from keyvault.storage import budgets as rules
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Transaction
 from keyvault.storage.reports import KeyOwner
@@ -26,6 +27,11 @@ class _Part:
     env: str
     alias: str
     pico: int
+
+
+def spent_of_all(tx: Transaction, now_ms: int) -> Mapping[int, int]:
+    """Of every budget."""
+    return spent_in(tx, rules.every(tx), now_ms)
 
 
 def spent_in(tx: Transaction, budgets: Sequence[Budget], now_ms: int) -> Mapping[int, int]:

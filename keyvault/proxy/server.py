@@ -28,6 +28,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy.admin import Admin
 from keyvault.proxy.affinity import Affinity
 from keyvault.proxy.alerting import Alerting, Eyes
+from keyvault.proxy.catching_up import CatchingUp
 from keyvault.proxy.exclusive import only_server
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.gateway import Gateway
@@ -148,6 +149,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             "settling": isolation.settling.follow,
             "upkeep": Upkeep(home, tables, supervisor).follow,
             "alerting": Alerting(home.alerts, home.clock, Eyes(home.clock, tables, metrics, ledger), supervisor).follow,
+            "counting": CatchingUp(home.database, home.clock, tables, supervisor).follow,
             "webhook": Telling(home.alerts, home.clock, webhook).follow,
         }
         async with _beside(supervisor, jobs):
