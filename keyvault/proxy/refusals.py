@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from keyvault.clock import Clock
 from keyvault.domain.vault import Credential
 from keyvault.proxy.choosing import ServingUpstream
-from keyvault.vault.testing import TestResult, list_models, test_upstream
 from keyvault.vault.upstreams import OpenUpstream
+
+if TYPE_CHECKING:
+    from keyvault.vault.testing import TestResult
 
 log = structlog.get_logger()
 
@@ -27,7 +29,7 @@ AGAIN_SECONDS: Final = 10.0
 """A credential that was tested is not tested again for so long; the first wait of one that stands aside."""
 MAX_WAIT_SECONDS: Final = 900.0
 
-Ask = Callable[[OpenUpstream], TestResult]
+Ask = Callable[[OpenUpstream], "TestResult"]
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ def own_test(environ: Mapping[str, str]) -> Ask:
     """The cheapest call that needs the credential: the list of models, else the smallest request there is."""
 
     def ask(opened: OpenUpstream) -> TestResult:
+        from keyvault.vault.testing import list_models, test_upstream  # with httpx 3 MB, hardly ever needed
+
         listed = list_models(opened, TEST_SECONDS, environ=environ)
         if listed.ok or listed.refuses_credential:
             return listed

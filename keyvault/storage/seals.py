@@ -144,6 +144,16 @@ def added(tx: Transaction, name: str, *ids: int) -> None:
             touched.setdefault((name, row_id), None)  # its id may be that of a row deleted just before
 
 
+def each(tx: Transaction, name: str, ids: Collection[int] | None = None) -> Iterator[SealedRow]:
+    """The same as `read`, some rows at a time: a price book has thousands. One snapshot is needed."""
+    if ids is None:
+        identity = VOUCHED[name].table.c[VOUCHED[name].identity]
+        ids = tx.execute(sa.select(identity)).scalars().all()
+    ordered = sorted(ids)
+    for at in range(0, len(ordered), IN_ORDER):
+        yield from _read(tx, VOUCHED[name], ordered[at : at + IN_ORDER], held=False)
+
+
 def read(tx: Transaction, name: str, ids: Collection[int] | None = None, *, held: bool = False) -> list[SealedRow]:
     """What counts in some rows of a table, or in all of them, by id. With `held` nobody else can change them, or add
     rows below them, before the transaction ends: on PostgreSQL by locks, on SQLite there is one writer anyway."""

@@ -6,7 +6,7 @@ back that had taken access away while the vault was locked: those show against w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -43,7 +43,7 @@ class Guard:
         with begin() as tx:
             listed = self._listed(tx)
             for name in VOUCHED:
-                for row in rows.read(tx, name):
+                for row in rows.each(tx, name):
                     if (why := self._why_not(row, seen, (name, row.id) in listed)) is not None:
                         found[name, row.id] = f"{described(row)} {why}"
         changed = {name for name, _ in found.keys() ^ self._found.keys()}
@@ -52,30 +52,32 @@ class Guard:
 
     def doubted(self, tx: Transaction, name: str, ids: Collection[int] | None = None) -> set[int]:
         """The ids of rows of a table, or of some of them, that must not be acted by."""
-        return {row.id for row in self._look(tx, name, ids) if (name, row.id) in self._doubts}
+        looked = {row.id for row in self._look(tx, name, ids)}
+        return {row_id for row_id in looked if (name, row_id) in self._doubts}
 
     def doubted_keys(self, tx: Transaction, ids: Collection[int]) -> set[int]:
         """The ids of keys that must not be admitted because of themselves, their project or their customer."""
-        keys = self._look(tx, "keys", ids)
-        projects = self._look(tx, "projects", {_field(key, "project_id") for key in keys})
+        keys = list(self._look(tx, "keys", ids))
+        projects = list(self._look(tx, "projects", {_field(key, "project_id") for key in keys}))
         customers = self.doubted(tx, "customers", {_field(project, "customer_id") for project in projects})
         bad = {p.id for p in projects if ("projects", p.id) in self._doubts or _field(p, "customer_id") in customers}
         return {k.id for k in keys if ("keys", k.id) in self._doubts or _field(k, "project_id") in bad}
 
-    def _look(self, tx: Transaction, name: str, ids: Collection[int] | None) -> list[SealedRow]:
-        listed, found = self._listed(tx), rows.read(tx, name, ids)
-        there = {row.id for row in found}
-        for table, row_id in list(self._doubts):
-            if table == name and row_id not in there and (ids is None or row_id in ids):
-                del self._doubts[table, row_id]
-        for row in found:
+    def _look(self, tx: Transaction, name: str, ids: Collection[int] | None) -> Iterator[SealedRow]:
+        """Rows as they are looked at; to be taken to the end."""
+        listed, there = self._listed(tx), set()
+        for row in rows.each(tx, name, ids):
+            there.add(row.id)
             why = self._why_not(row, self._seen, (name, row.id) in listed)
             if why is None:
                 self._doubts.pop((name, row.id), None)
                 self._seen[name, row.id] = row.version, row.denies
             else:
                 self._doubts[name, row.id] = f"{described(row)} {why}"
-        return found
+            yield row
+        for table, row_id in list(self._doubts):
+            if table == name and row_id not in there and (ids is None or row_id in ids):
+                del self._doubts[table, row_id]
 
     def _listed(self, tx: Transaction) -> set[tuple[str, int]]:
         """The rows that were stopped while the vault was locked, as far as that is not sealed yet."""
