@@ -73,6 +73,17 @@ def test_the_policy_is_what_was_asked_for(gwctl: Gwctl) -> None:
     assert (changed["models"], changed["endpoints"], changed["pin"], changed["expose"]) == ([], ["all"], False, True)
 
 
+def test_whom_a_key_may_name_as_a_payer_is_part_of_what_it_may_do(gwctl: Gwctl) -> None:
+    assert gwctl("keys", "create", "app", "--attribute", "customers", "--json").json["attribute"] == "customers"
+    assert gwctl("keys", "update", "app", "--attribute", "projects", "--json").json["attribute"] == "projects"
+    assert gwctl("keys", "update", "app", "--pin", "--json").json["attribute"] == "projects"
+    assert gwctl("keys", "export", "-o", "json").json["keys"][0]["attribute"] == "projects"
+    assert gwctl("keys", "update", "app", "--attribute", "none", "--json").json["attribute"] is None
+    for wrong in ("everybody", ""):
+        refused = gwctl("keys", "create", "bot", "--attribute", wrong)
+        assert (refused.code, "customers, projects or none" in refused.err) == (Exit.USAGE, True)
+
+
 @pytest.mark.parametrize("nothing", ["", ",", " , "])
 @pytest.mark.parametrize("option", ["--models", "--endpoints"])
 def test_a_list_of_nothing_never_opens_everything(gwctl: Gwctl, option: str, nothing: str) -> None:

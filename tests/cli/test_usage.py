@@ -20,6 +20,7 @@ from keyvault.errors import Exit
 from keyvault.home import Home
 from keyvault.metering.ledger import Ledger
 from tests.cli.conftest import Gwctl
+from tests.ledgers import attempt, book
 
 SUMS = {
     "requests",
@@ -49,6 +50,8 @@ LINE = {"request_id", "at", "customer", "project", "key", "alias", "model", "tar
     "basis",
     "first_content_ms",
     "total_ms",
+    "env",
+    "tags",
 }
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]*[1-9])?")
 
@@ -116,12 +119,75 @@ def test_usage_by_key_and_model_is_exact(used: Gwctl) -> None:
 
 
 @pytest.mark.parametrize(
-    "by", ["customer", "project", "key", "tag", "alias", "model", "upstream", "target", "day", "hour"]
+    "by", ["customer", "project", "key", "tag", "env", "alias", "model", "upstream", "target", "day", "hour"]
 )
 def test_usage_can_be_grouped_by_anything_promised(used: Gwctl, by: str) -> None:
     report = used("usage", "show", "--by", by, "--tz", "Europe/Berlin", "--json").json
     assert report["rows"]
     assert set(report["rows"][0]) == SUMS | {by}
+
+
+@pytest.fixture
+def attributed(used: Gwctl) -> Gwctl:
+    """Beside `used`, a request that acme paid, with tags, and one of a key for tests."""
+    used("customers", "create", "acme")
+    used("projects", "create", "acme/web")
+    used("keys", "create", "drill", "--env", "test", "--json")
+    with contextlib.closing(Home(used.environ, used.clock)) as home:
+        asyncio.run(record_attributed(home, used.clock.now_ms() - 1_000))
+    return used
+
+
+async def record_attributed(home: Home, now_ms: int) -> None:
+    ledger = Ledger(home.database, home.clock, "w1")
+    ledger.start(asyncio.get_running_loop())
+    ids = {"alias_id": ledger.alias_id("fast"), "target_id": ledger.target_id(Target("groq", "llama"))}
+    acme = {"project_id": home.customers.get_project("acme/web").id, "tags": '{"feature": "search"}'}
+    for number, (key, more) in enumerate((("ci-bot", acme), ("drill", {})), start=7):
+        one = attempt(now_ms, entropy=number, key_id=home.keys.get(key).id, **ids, **more)
+        await book(ledger, one, cost_pico=10**12, charge_pico=2 * 10**12)
+    await asyncio.to_thread(ledger.stop)
+
+
+def test_usage_says_who_pays_and_leaves_keys_for_tests_out_and_says_so(attributed: Gwctl) -> None:
+    ran = attributed("usage", "show", "--by", "customer,key", "-o", "csv")
+    rows = [line.split(",")[:3] for line in ran.out.splitlines()[1:]]
+    assert rows == [["acme", "ci-bot", "1"], ["default", "ci-bot", "2"]]
+    assert ran.err == "gwctl: left out: 1 request of keys for tests, 1 USD; with it: --env all\n"
+    report = attributed("usage", "show", "--by", "customer", "--json").json
+    assert (report["env"], report["left_out"]["requests"], report["left_out"]["charge"]) == ("live", 1, "2")
+    assert report["total"]["requests"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "requests"),
+    [(("--env", "all"), "all", 4), (("--env", "test"), "test", 1), (("--by", "env"), "all", 4)],
+)
+def test_keys_for_tests_are_reported_where_it_is_asked_for(
+    attributed: Gwctl, options: tuple[str, ...], env: str, requests: int
+) -> None:
+    ran = attributed("usage", "show", *options)
+    assert "left out" not in ran.err
+    report = attributed("usage", "show", *options, "--json").json
+    assert (report["env"], report["total"]["requests"]) == (env, requests)
+
+
+def test_an_environment_that_does_not_exist_is_refused(used: Gwctl) -> None:
+    ran = used("usage", "show", "--env", "staging")
+    assert (ran.code, "no such environment: 'staging'" in ran.err) == (Exit.USAGE, True)
+
+
+def test_the_tail_tells_who_paid_marks_tests_and_finds_tags(attributed: Gwctl) -> None:
+    [tagged] = attributed("usage", "tail", "--tag", "feature=search", "--json").lines
+    assert (tagged["customer"], tagged["project"], tagged["key"]) == ("acme", "acme/web", "ci-bot")
+    assert tagged["tags"] == {"feature": "search"}
+    assert attributed("usage", "tail", "--tag", "feature=else", "--json").out == ""
+    table = attributed("usage", "tail").out
+    assert ("drill (test)" in table, "ci-bot (test)" in table) == (True, False)
+    assert [line["env"] for line in attributed("usage", "tail", "-n", "2", "--json").lines] == ["live", "test"]
+    shown = attributed("usage", "request", tagged["request_id"]).out
+    assert "feature=search" in shown
+    assert "acme/web" in shown
 
 
 def test_usage_needs_no_unlocking_and_reads_as_a_table(used: Gwctl) -> None:
