@@ -34,15 +34,19 @@ class Gcra:
     def wait_us(self, weight: int, now_us: int) -> int:
         """0 where so many units may come now, else the microseconds until they may if nobody else comes. More units
         than the bucket ever holds may come when it is empty."""
-        self._run_off(now_us)
         rate = self.rate
+        if now_us > self._now_us:  # as `_run_off`, without a call
+            gone = self._gone + (now_us - self._now_us) * rate
+            self._gone = gone if gone < self._entered else self._entered
+            self._now_us = now_us
         room = (rate - weight) * PERIOD_US if weight < rate else 0
         over = self._entered - self._gone - room
         return 0 if over <= 0 else -(-over // rate)
 
     def take(self, weight: int, now_us: int) -> int:
         """Let so many units in, whether or not they conform. What it returns is for `settle`."""
-        self._run_off(now_us)
+        if now_us > self._now_us:
+            self._run_off(now_us)
         self._entered += weight * PERIOD_US
         return self._entered
 

@@ -17,7 +17,7 @@ from keyvault.proxy.dialects.body import Body, read_body
 from keyvault.proxy.dialects.references import stored_reference
 from keyvault.proxy.headers import Headers, request_id_headers
 from keyvault.proxy.http1 import Exchange, Request
-from keyvault.proxy.limiting import UNLIMITED, Permit
+from keyvault.proxy.permit import UNLIMITED, Permit
 from keyvault.proxy.relay import Relay
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from keyvault.domain.routes import Target
 from keyvault.domain.scopes import Payer, Scope, ScopeKind, ScopeRef, parse_scope
 from keyvault.errors import Refusal
 from keyvault.proxy.admission import Call
-from keyvault.proxy.limiting import UNLIMITED, Limiter, Permit
+from keyvault.proxy.limiting import Limiter
+from keyvault.proxy.permit import UNLIMITED, Permit
 from keyvault.proxy.reckoning import USUAL_OUTPUT
 from tests.attacks.conftest import write
 from tests.conftest import FrozenClock

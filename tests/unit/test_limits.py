@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keyvault.domain.limits import LimitChange, parse_change
 from keyvault.errors import UsageError
 from keyvault.metering.gcra import PERIOD_US, Gcra
-from keyvault.proxy.limiting import span
+from keyvault.proxy.permit import span
 from keyvault.proxy.reckoning import TOKENS_PER_BLOB, reckoned_input
 
 SECOND = 1_000_000

@@ -1,0 +1,182 @@
+"""What one request has taken of the rate limits that apply to it, and what its answer says of them.
+
+A request is counted when it is admitted. Its tokens are reckoned then and settled with the provider's own count when it
+has ended; what was under way is given back however it ended. All of it is for the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+from keyvault.clock import Clock, from_ms, rfc3339
+from keyvault.domain.endpoints import Family
+from keyvault.domain.ledger import Settlement
+from keyvault.domain.limits import Limit
+from keyvault.metering.gcra import Gcra
+
+if TYPE_CHECKING:
+    from keyvault.proxy.headers import Headers
+
+Kind = Literal["requests", "tokens", "parallel"]
+
+PARALLEL_WAIT_US: Final = 1_000_000
+"""Nobody knows when a request under way will end; this is when to ask again."""
+
+_NAMES: Final = {
+    Family.OPENAI: tuple(
+        tuple(b"x-ratelimit-%b-%b" % (what, kind) for what in (b"limit", b"remaining", b"reset"))
+        for kind in (b"requests", b"tokens")
+    ),
+    Family.ANTHROPIC: tuple(
+        tuple(b"anthropic-ratelimit-%b-%b" % (kind, what) for what in (b"limit", b"remaining", b"reset"))
+        for kind in (b"requests", b"tokens")
+    ),
+}
+"""Headers for requests and for tokens: as many as may come in a minute, as may come now, and until when all may."""
+
+
+class Count:
+    """What one limit counts in one environment."""
+
+    __slots__ = ("limit", "requests", "tokens", "under_way")
+
+    def __init__(self, limit: Limit, now_us: int) -> None:
+        self.limit = limit
+        self.requests = _bucket(None, limit.rpm, now_us)
+        self.tokens = _bucket(None, limit.tpm, now_us)
+        self.under_way = 0
+
+    def follow(self, limit: Limit, now_us: int) -> None:
+        """The limit's numbers are others now; what was counted stays."""
+        self.limit = limit
+        self.requests = _bucket(self.requests, limit.rpm, now_us)
+        self.tokens = _bucket(self.tokens, limit.tpm, now_us)
+
+
+def _bucket(was: Gcra | None, rate: int | None, now_us: int) -> Gcra | None:
+    if rate is None:
+        return None
+    if was is None:
+        return Gcra(rate, now_us)
+    was.change(rate, now_us)
+    return was
+
+
+class Permit:
+    """One request's. `take` it unless there is an `obstacle`; `close` it when the request has ended."""
+
+    __slots__ = (
+        "_asked",
+        "_attempted",
+        "_clock",
+        "_counts",
+        "_open",
+        "_reached",
+        "_reckoned",
+        "_reserved",
+        "_unknown",
+        "_used",
+    )
+
+    def __init__(self, counts: Sequence[Count], reckoned: int, clock: Clock) -> None:
+        """`reckoned`: how many tokens it is expected to take."""
+        self._counts = counts
+        self._clock = clock
+        self._reckoned = reckoned
+        self._asked: list[tuple[Gcra, int]] = []
+        self._reserved: list[tuple[Gcra, int, int]] = []
+        self._open = False
+        self._used = 0
+        self._attempted = self._reached = self._unknown = False
+
+    def obstacle(self, now_us: int) -> tuple[Count, Kind, int] | None:
+        """The limit without room for it that has the longest wait, and that wait in microseconds."""
+        worst: tuple[Count, Kind, int] | None = None
+        longest = 0
+        for count in self._counts:
+            parallel = count.limit.parallel
+            if parallel is not None and count.under_way >= parallel and longest < PARALLEL_WAIT_US:
+                worst, longest = (count, "parallel", PARALLEL_WAIT_US), PARALLEL_WAIT_US
+            if count.requests is not None and (wait := count.requests.wait_us(1, now_us)) > longest:
+                worst, longest = (count, "requests", wait), wait
+            if count.tokens is not None and (wait := count.tokens.wait_us(self._reckoned, now_us)) > longest:
+                worst, longest = (count, "tokens", wait), wait
+        return worst
+
+    def take(self, now_us: int) -> None:
+        """Count the request in."""
+        self._open = True
+        for count in self._counts:
+            count.under_way += 1
+            requests, tokens = count.requests, count.tokens
+            if requests is not None:
+                self._asked.append((requests, requests.take(1, now_us)))
+            if tokens is not None:
+                weight = min(self._reckoned, tokens.rate)  # what it is beyond that is charged when it is known
+                self._reserved.append((tokens, tokens.take(weight, now_us), weight))
+
+    def settled(self, booked: Settlement) -> None:
+        """An attempt has ended: its tokens count, whoever it served."""
+        if not self._open:
+            return
+        entered, left = booked.usage.input, booked.usage.output
+        self._used += (entered or 0) + (left or 0)
+        self._unknown = self._unknown or entered is None or left is None
+        self._attempted = True
+        self._reached = self._reached or self._unknown or booked.status is not None
+
+    def close(self) -> None:
+        """The request has ended: nothing of it is under way any more. Where what it took is not known, at least what
+        was reckoned counts. One that no provider could be reached for is not counted as a request."""
+        if not self._open:
+            return
+        self._open = False
+        for count in self._counts:
+            count.under_way -= 1
+        never_left = self._attempted and not self._reached
+        if self._reserved or never_left:
+            now_us = now_in_us(self._clock)
+            for bucket, taken, weight in self._reserved:
+                bucket.settle(taken, weight, max(self._used, weight) if self._unknown else self._used, now_us)
+            for bucket, taken in self._asked if never_left else ():
+                bucket.settle(taken, 1, 0, now_us)
+
+    def headers(self, family: Family) -> Headers:
+        """How much of the nearest limit on requests, and of that on tokens, is left, as the API of `family` says it."""
+        now_us = now_in_us(self._clock)
+        requests = [count.requests for count in self._counts if count.requests is not None]
+        tokens = [count.tokens for count in self._counts if count.tokens is not None]
+        found: Headers = []
+        for names, buckets in zip(_NAMES[family], (requests, tokens), strict=True):
+            if buckets:
+                nearest = min(buckets, key=lambda b: b.remaining(now_us)) if len(buckets) > 1 else buckets[0]
+                empty_in_us = nearest.empty_in_us(now_us)
+                until = span(empty_in_us) if family is Family.OPENAI else self._moment(empty_in_us)
+                values = (b"%d" % nearest.rate, b"%d" % nearest.remaining(now_us), until.encode())
+                found += zip(names, values, strict=True)
+        return found
+
+    def _moment(self, later_us: int) -> str:
+        return rfc3339(from_ms(self._clock.now_ms() + -(-later_us // 1000))) or ""
+
+
+UNLIMITED: Final = Permit((), 0, Clock())
+"""For a request that no limit applies to."""
+
+
+def now_in_us(clock: Clock) -> int:
+    """Microseconds on a clock that never goes back."""
+    return int(clock.monotonic() * 1_000_000)
+
+
+def span(us: int) -> str:
+    """A time as OpenAI's headers have it, rounded up to the millisecond: `120ms`, `1s`, `8.64s`, `6m0s`, `1h0m3s`."""
+    ms = -(-us // 1000)
+    if ms < 1000:
+        return f"{ms}ms"
+    seconds, ms = divmod(ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{seconds}.{ms:03}".rstrip("0") if ms else f"{seconds}"
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"
