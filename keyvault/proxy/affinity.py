@@ -126,9 +126,10 @@ class Affinity:
 
 
 def _carried(call: Call, plan: tuple[Planned, ...]) -> Carried:
-    """What a request carries that may bind it. A pin is stronger; an isolated key's objects have a record of theirs."""
+    """What a request carries that may bind it, where there is a choice. A pin is stronger; what isolated keys have
+    stored is on a record of its own."""
     route, body = plan[0].route, call.body
-    if route is UNROUTED or not route.affinity or call.pin is not None or not isinstance(body, JsonBody):
+    if not route.affinity or len(route.targets) < 2 or call.pin is not None or not isinstance(body, JsonBody):
         return affinity.NOTHING
     talk = body.fields.get(_TALK[call.dialect], _NONE)
     previous = body.fields.get("previous_response_id", _NONE) if call.claim is None else _NONE

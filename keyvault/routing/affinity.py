@@ -73,7 +73,7 @@ def reasoning_in(dialect: Dialect, text: bytes) -> list[bytes]:
     if CARRYING[dialect] not in text:
         return []
     found = [(match.start(), match[1]) for match in _SEALED[dialect].finditer(text)]
-    if dialect is Dialect.MESSAGES:
+    if dialect is Dialect.MESSAGES and b'"redacted_thinking"' in text:
         blocks = _REDACTED.finditer(text)
         found += [(block.start(), data[1]) for block in blocks if (data := _DATA.search(block[0]))]
     digests = (digest_of_reasoning(_decoded(value)) for _, value in sorted(found))

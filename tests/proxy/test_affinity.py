@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
@@ -18,6 +19,7 @@ from keyvault.domain.routes import Choice, Route, Target
 from keyvault.home import Home
 from keyvault.proxy.server import serving
 from keyvault.secrets import Secret
+from keyvault.storage import affinities, schema
 from tests.proxy.harness import UPSTREAM_SECRET, new_home
 from tests.proxy.scripted import Line, Provider, Seen
 
@@ -197,7 +199,7 @@ async def test_a_stored_response_is_gone_on_from_where_it_is(tmp_path: Path) -> 
         await conversation.begin_at_second("responses")
         body = {"input": "and?", "previous_response_id": "resp_second1"}
         assert (await conversation.ask("responses", body)).json()["id"] == "resp_second2"
-        conversation.home.routes.put(Route("m", (Choice(FIRST),)))
+        conversation.home.routes.put(Route("m", (Choice(FIRST), Choice(Target("first", "other")))))
         refused = await conversation.ask("responses", body)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "previous_response_not_found")
         assert conversation.first.asked == []
@@ -206,7 +208,7 @@ async def test_a_stored_response_is_gone_on_from_where_it_is(tmp_path: Path) -> 
 async def test_where_the_target_is_gone_the_provider_judges_what_it_is_sent(tmp_path: Path) -> None:
     async with talk(tmp_path) as conversation:
         sealed = await conversation.begin_at_second("messages")
-        conversation.home.routes.put(Route("m", (Choice(FIRST),)))
+        conversation.home.routes.put(Route("m", (Choice(FIRST),), (Choice(Target("first", "other")),)))
         assert (await conversation.ask("messages", going_on("messages", sealed))).status_code == 200
         assert len(conversation.first.asked) == 1
 
@@ -222,4 +224,27 @@ async def test_a_route_may_do_without(tmp_path: Path) -> None:
 async def test_state_that_nobody_here_made_binds_nothing(tmp_path: Path) -> None:
     async with talk(tmp_path) as conversation:
         assert (await conversation.ask("responses", going_on("responses", "z" * 64))).status_code == 200
+        assert len(conversation.first.asked) == 1
+
+
+async def test_what_is_older_than_thirty_days_is_forgotten(tmp_path: Path) -> None:
+    old, month_ms = affinities.Made(b"old", 1, 0), 30 * 24 * 3600 * 1000
+    async with talk(tmp_path) as conversation:
+        with conversation.home.database.write() as tx:
+            affinities.add(
+                tx, [old, old._replace(digest=b"new", at_ms=conversation.home.clock.now_ms() - month_ms // 2)]
+            )
+        await conversation.begin_at_second("responses")
+        await conversation.restart()
+        with conversation.home.database.read() as tx:
+            kept = set(tx.execute(sa.select(schema.affinities.c.digest)).scalars())
+    assert len(kept) == 2
+    assert b"new" in kept
+
+
+async def test_a_pin_is_stronger(tmp_path: Path) -> None:
+    async with talk(tmp_path, pin=True) as conversation:
+        sealed = await conversation.begin_at_second("responses")
+        conversation.client.headers["x-gateway-pin"] = "first/m"
+        assert (await conversation.ask("responses", going_on("responses", sealed))).status_code == 200
         assert len(conversation.first.asked) == 1
