@@ -1,6 +1,8 @@
-"""What happened after a backup, done again as far as it took access away; what the backup cannot vouch for is stopped.
+"""What happened after a backup, done again as far as it took access away or moved money; what the backup cannot vouch
+for is stopped.
 
-One row of `STEPS` for each kind of audit entry. A denial (revoke, suspend, delete, disable) is repeated. A key that
+One row of `STEPS` for each kind of audit entry. A denial (revoke, suspend, delete, disable) is repeated, and so is
+every entry of a balance. A key that
 changed in any other way is suspended: the backup holds a secret or a policy that was replaced, and nobody can tell
 whether for a reason. Access that was given back later is not given back again. What only gave something (a new key, a
 route, a price) is lost, and listed.
@@ -10,19 +12,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from keyvault import audit
 from keyvault.audit import Entry
+from keyvault.backup import prepaid
+from keyvault.backup.outcomes import Outcome, Result
 from keyvault.clock import to_ms
+from keyvault.domain.balances import EntryKind
 from keyvault.domain.keys import Customer, GenerationState, Key, KeyState, Project
 from keyvault.domain.names import split_project
 from keyvault.domain.vault import SlotScope
 from keyvault.errors import Tampered
 from keyvault.keys import rotation
+from keyvault.metering.spending import Spending
+from keyvault.money import CURRENCY
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import customers, epochs, switch, upstreams
 from keyvault.storage import keys as key_rows
@@ -30,30 +36,7 @@ from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Transaction
 from keyvault.vault import slots
 from keyvault.vault.generations import Access
-
-
-class Result(StrEnum):
-    """What a restore did about a change that the backup does not know."""
-
-    REPEATED = "repeated"
-    """It took access away, and does so again."""
-    SUSPENDED = "suspended"
-    """The backup cannot vouch for it; somebody must look and resume it."""
-    LOST = "lost"
-    """Not in the backup, and not brought back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the changes of one thing that had the same result; action and reason are the last one's."""
-
-    scope: str
-    action: str
-    result: Result
-    why: str
-    denied: bool
-    """The thing itself gives no access any more."""
-
+from keyvault.vault.manifest import SealKeys
 
 _RESUMED: Final = "resumed later; left suspended"
 
@@ -84,10 +67,16 @@ def put_back(tx: Transaction, entries: Iterable[Entry]) -> None:
 
 def replay(tx: Transaction, entries: Iterable[Entry], access: Access) -> list[Outcome]:
     """Do again what took access away, in order, and suspend what cannot be vouched for. `access` opens everything."""
-    steps: Mapping[str, Step] = {**STEPS, "vault.slots.delete": partial(_withdraw_slot, access)}
+    entered = partial(prepaid.entered, Spending(SealKeys.of(access).spending))
+    steps: Mapping[str, Step] = {
+        **STEPS,
+        "vault.slots.delete": partial(_withdraw_slot, access),
+        **{f"balances.{kind}": partial(_entered, entered) for kind in EntryKind},
+    }
     found = [steps.get(entry.action, _OTHERS.get(_noun(entry), _lost))(tx, entry) for entry in entries]
     epochs.bump(tx, "keys")
     epochs.bump(tx, "upstreams")
+    epochs.bump(tx, "money")
     return _merged(outcome for outcome in found if outcome is not None)
 
 
@@ -231,6 +220,14 @@ def _gateway_back(tx: Transaction, entry: Entry) -> Outcome | None:
     return _told(entry, Result.SUSPENDED, _RESUMED) if switch.suspended(tx) else None
 
 
+def _entered(enter: Callable[[Transaction, Entry], str | None], tx: Transaction, entry: Entry) -> Outcome:
+    """An entry of a balance: what a customer paid is not lost, and what was taken back not given again."""
+    if (lost := enter(tx, entry)) is not None:
+        return _told(entry, Result.LOST, lost)
+    why = f"{entry.detail.get('amount')} {CURRENCY} booked again"
+    return replace(_told(entry, Result.REPEATED, why), denied=False)
+
+
 # Upstreams and the vault
 
 
@@ -276,6 +273,7 @@ STEPS: Final[Mapping[str, Step]] = {
     "upstreams.delete": _disabled_upstream,
     "upstreams.enable": _upstream_back,
     "upstreams.test": _nothing,
+    "balances.reseal": _nothing,
     "gateway.suspend": _suspended_gateway,
     "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),

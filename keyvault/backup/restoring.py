@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from keyvault import audit, files
 from keyvault.audit import Entry
-from keyvault.backup import archive
+from keyvault.backup import archive, prepaid
 from keyvault.backup.archive import Manifest
-from keyvault.backup.replay import Outcome, put_back, replay
+from keyvault.backup.outcomes import Outcome
+from keyvault.backup.replay import put_back, replay
 from keyvault.backup.staged import Staged, staged
 from keyvault.backup.verifying import opened_records
 from keyvault.domain.vault import Compartment
 from keyvault.errors import Conflict, GatewayError, Locked, RolledBack, WrongKey
 from keyvault.home import Home
 from keyvault.journal import Journal
+from keyvault.metering.remembered import Seen
 from keyvault.settings import Settings
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import snapshot
@@ -74,12 +76,19 @@ def restore(home: Home, path: Path, *, accept_rollback: bool = False, rehearsal:
             if since and not accept_rollback:
                 raise _rolled_back(path, since)
             records, unopened = _records(content)
-            outcomes = _bring_up(content, since)
+            seen: Mapping[str, Seen] = home.remembered.read()
+            spent = _spent_since(content, seen)
+            if not spent or records is not None:
+                outcomes = _bring_up(content, since, seen)
+                seen = _seen_now(content)
+            else:  # nobody here can book it: what is remembered stays, and such balances cover nothing
+                outcomes = _bring_up(content, since, {})
             aside, config = None, None
             if not rehearsal:
                 aside = _exchange(home, content, settings)
                 config = _place_config(home, content)
                 _catch_up(settings, journal)
+                home.remembered.write(seen)
     return Restored(content.manifest, aside, config, fresh, since, outcomes, records, unopened)
 
 
@@ -174,10 +183,22 @@ def _records(content: Staged) -> tuple[int | None, str | None]:
         return None, error.message
 
 
-def _bring_up(content: Staged, since: Sequence[Entry]) -> list[Outcome]:
-    """Make the staged database what it would be, had the backup been taken now; one transaction."""
+def _spent_since(content: Staged, seen: Mapping[str, Seen]) -> bool:
+    """Whether more was spent of some balance than the backup knows."""
+    with content.home.database.read() as tx:
+        return prepaid.anything_since(tx, seen)
+
+
+def _seen_now(content: Staged) -> Mapping[str, Seen]:
+    with content.home.database.read() as tx:
+        return prepaid.seen_now(tx)
+
+
+def _bring_up(content: Staged, since: Sequence[Entry], seen: Mapping[str, Seen]) -> list[Outcome]:
+    """Make the staged database what it would be, had the backup been taken now; one transaction. `seen`: what was
+    spent of balances."""
     home = content.home
-    if not since:
+    if not since and not (seen and _spent_since(content, seen)):
         with home.database.write() as tx:
             _record(tx, home, content.manifest, 0, [])
         return []
@@ -185,6 +206,7 @@ def _bring_up(content: Staged, since: Sequence[Entry]) -> list[Outcome]:
     with home.database.change() as tx:
         put_back(tx, since)
         outcomes = replay(tx, since, access)
+        outcomes += prepaid.spent_since(tx, home.clock, seen)
         _record(tx, home, content.manifest, len(since), outcomes)
     return outcomes
 

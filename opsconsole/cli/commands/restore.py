@@ -65,7 +65,7 @@ def _show(session: Session, restored: Restored) -> None:
         "records": restored.records,
         "aside": restored.aside,
     }
-    inner = [Listing("changes", outcomes, columns, key="scope")] if restored.since else []
+    inner = [Listing("changes", outcomes, columns, key="scope")] if restored.since or outcomes else []
     omit = frozenset({"aside", "denied"} if session.dry_run else {"denied"})
     session.show(Details(row, key="vault_id", inner=inner, omit=omit, absent={"aside": "nothing was here"}))
 
