@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -94,6 +95,7 @@ class Watch:
                 "open_streams": self._gateway.open_streams(),
                 "requests_total": self._metrics.requests_total,
                 "applied": dict(zip(AGGREGATES, self._tables.seen, strict=True)),
+                "targets": [asdict(target) for target in self._tables.health.told(self._tables.time.now_ms())],
                 "held": self._tables.accounts.held(),
             }
             await asyncio.to_thread(self._workers.beat, self._worker, state)

@@ -50,18 +50,19 @@ class Rules:
 
 
 USUAL: Final = Rules()
+MOST_TOLD: Final = 100
 _SLOTS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One target as it is now."""
+    """One target as it is now, fit for a heartbeat."""
 
-    target: Target
+    target: str
     state: State
-    since: float
-    """When this state began."""
-    until: float | None
+    since_ms: int | None
+    """When this state began, by the clock on the wall; None: it has never been another."""
+    until_ms: int | None
     """When it ends by itself: the next probe, the end of a cool-down."""
     why: str
     """Code and text of the last failure."""
@@ -75,8 +76,8 @@ class Told:
 class _Condition:
     """What is known against one target."""
 
-    since: float
-    """When the breaker was opened or closed last. What began before tells nothing any more."""
+    since: float = 0.0
+    """When the breaker was opened or closed last; 0: never. What began before tells nothing any more."""
     why: str = ""
     in_a_row: int = 0
     open_until: float | None = None
@@ -177,15 +178,17 @@ class Health:
         if condition.in_a_row >= rules.in_a_row or (requests >= rules.minimum and failures >= rules.share * requests):
             self._open(target, condition, now, rules.open_for)
 
-    def told(self) -> Sequence[Told]:
-        """Every target with something against it, by name."""
+    def told(self, now_ms: int) -> Sequence[Told]:
+        """The targets with something against them, those that are not closed first; not more than people read."""
         now = self._time()
-        return [self._told(target, self._known[target], now) for target in sorted(self._known)]
+        states = {target: condition.state(now) for target, condition in self._known.items()}
+        order = sorted(states, key=lambda target: (states[target] is State.CLOSED, target))[:MOST_TOLD]
+        return [self._told(target, states[target], now, now_ms) for target in order]
 
     def _remember(self, target: Target) -> _Condition:
         if len(self._known) >= self._rules.remembered:
             self._forget_one()
-        condition = self._known[target] = _Condition(since=float("-inf"))
+        condition = self._known[target] = _Condition()
         return condition
 
     def _forget_one(self) -> None:
@@ -211,12 +214,17 @@ class Health:
         opened = {target: each.why for target, each in self._known.items() if each.open_until is not None}
         self.opened = MappingProxyType(opened)
 
-    def _told(self, target: Target, condition: _Condition, now: float) -> Told:
-        state = condition.state(now)
-        since, until = condition.since, condition.open_until
+    def _told(self, target: Target, state: State, now: float, now_ms: int) -> Told:
+        condition = self._known[target]
+        since, until = condition.since if condition.since > 0 else None, condition.open_until
         if state is State.COOLING:
             since, until = condition.cooling_since, condition.cooling_until
         elif state is State.HALF_OPEN:
-            since, until = condition.open_until or since, None
+            since, until = condition.open_until, None
+
+        def on_the_wall(moment: float | None) -> int | None:
+            return None if moment is None else now_ms + round((moment - now) * 1000)
+
         requests, failures = condition.recent(now, self._rules.window)
-        return Told(target, state, since, until, condition.why, condition.in_a_row, requests, failures)
+        times = on_the_wall(since), on_the_wall(until)
+        return Told(str(target), state, *times, condition.why[:200], condition.in_a_row, requests, failures)

@@ -19,7 +19,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
@@ -27,10 +27,21 @@ from keyvault.domain.names import fold
 from keyvault.domain.routes import AS_NAMED, Choice, Route, Target, is_pattern, precision
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal
-from keyvault.routing.health import Health
 
 UNROUTED: Final = Route("", ())
 """The route of a request that no route is about: everything is as usual."""
+
+
+class Knows(Protocol):
+    """Knows how targets are."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is known against any."""
+        ...
+
+    def available(self, target: Target) -> bool:
+        """Whether a request should go there rather than elsewhere."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class Planner:
         upstreams: Sequence[Upstream],
         default_upstream: str = "",
         *,
-        health: Health | None = None,
+        health: Knows | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         """`default_upstream`: a name, or empty. `draw`: the next number from 0 to 1, for the weights."""
@@ -245,7 +256,7 @@ def _named(planned: Planned, model: str) -> Planned:
     return replace(planned, target=Target(planned.target.upstream, model))
 
 
-def _well_first(chain: tuple[Planned, ...], health: Health) -> tuple[Planned, ...]:
+def _well_first(chain: tuple[Planned, ...], health: Knows) -> tuple[Planned, ...]:
     well = [health.available(planned.target) for planned in chain]
     if all(well):
         return chain

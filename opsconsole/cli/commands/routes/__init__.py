@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from opsconsole.cli.commands.routes import files, looking, setting
+from opsconsole.cli.commands.routes import files, looking, setting, trying
 from opsconsole.cli.commands.routes.noun import routes
 
-__all__ = ["files", "looking", "setting"]
+__all__ = ["files", "looking", "setting", "trying"]
 
 app = routes.app
