@@ -21,7 +21,9 @@ from keyvault.metering.accounts import Account, Hold, Shortage
 from keyvault.metering.holds import worst_case
 from keyvault.money import CURRENCY, format_usd
 from keyvault.proxy.admission import Call
+from keyvault.proxy.ceiling import Ceiling
 from keyvault.proxy.dialects.effective import effective
+from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape, shape_of
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.terms import PPM, Terms, terms
@@ -136,6 +138,18 @@ class Allowances:
             multiplier = call.payer.multiplier_ppm
             return allowance.own_bound * PPM // multiplier if multiplier else None
         return self._found(call, planned).cost_at(allowance.cap)
+
+    def ceiling(self, call: Call, planned: Planned) -> Ceiling | None:
+        """What a stream may come to where money must hold; None where nothing says."""
+        allowance = call.allowance
+        if not call.body.stream or not allowance.hard:
+            return None
+        found = self._found(call, planned)
+        tokens = found.tokens_for(allowance.cap, self.bound(call, planned) if allowance.own_bound is not None else None)
+        if tokens is None or call.dialect not in CAP_FIELDS:
+            return None
+        asked = call.exchange.request.body if call.body.include_usage else None
+        return Ceiling(call.dialect, planned.target.model, tokens, choices=call.body.choices, asked=asked)
 
     def settled(self, call: Call, planned: Planned, row: OpenAttempt, booked: Settlement) -> None:
         """Turn what an attempt took, or may have taken, into what was spent; say what went beyond the hold."""

@@ -120,6 +120,7 @@ class Dispatch:
             max_collected=self._max_collected,
             expects_stream=expects_stream(call),
             whole=call.claim is not None and call.claim.whole,
+            ceiling=self._allowances.ceiling(call, planned),
         )
         self.relays.add(relay)
         return relay

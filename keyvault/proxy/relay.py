@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keyvault.domain.outgoing import names_credential
+from keyvault.proxy.ceiling import Ceiling
 from keyvault.proxy.dialects.errors import read_error
 from keyvault.proxy.dialects.meter import PASS, Metered, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
@@ -109,15 +110,17 @@ class Relay:
         max_collected: int,
         expects_stream: bool | None = None,
         whole: bool = False,
+        ceiling: Ceiling | None = None,
     ) -> None:
         """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times. `max_collected`: larger
         answers go on as they come. `expects_stream`: False where the client could not read one. `whole`: an
-        answer that is no stream is needed whole before any of it goes on."""
+        answer that is no stream is needed whole before any of it goes on. `ceiling`: what a stream may come to."""
         loop = asyncio.get_running_loop()
         self.ending: asyncio.Future[Ending] = loop.create_future()
         self._exchange = exchange
         self._connection = connection
-        self._new_meter = new_meter
+        self._new_meter = new_meter if ceiling is None else ceiling.over(new_meter)
+        self._ceiling = ceiling
         self._meter: StreamMeter
         self._framer: SseFramer
         self._patience = patience
@@ -259,6 +262,9 @@ class Relay:
             if not self._committed:
                 self._commit_head()
             return False
+        if verdict is Verdict.HELD:
+            self._end_at_hold(event)
+            return True
         if verdict is Verdict.BROKEN:
             self._give_up(*self._meter.metered().error or BROKEN)
             return True
@@ -268,6 +274,16 @@ class Relay:
         told = verdict is Verdict.ERROR
         self._end(self._meter.metered().error if told else None, told=told)
         return True
+
+    def _end_at_hold(self, event: bytes) -> None:
+        """The provider would go on beyond what was held: its call ends now, and the client's stream as its dialect
+        ends an answer that was cut at its length."""
+        assert self._ceiling is not None
+        self._connection.close()
+        if self._committed:
+            self._send_held()
+        self._held += (event, self._ceiling.end())
+        self._end(None, held=True)
 
     def _send_held(self) -> None:
         self._exchange.send(b"".join(self._held))
@@ -301,11 +317,13 @@ class Relay:
         length = None if self.streaming else content_length(self._headers)
         self._exchange.start(self._status, to_client(self._headers, self._secrets) + self._added, length=length)
 
-    def _end(self, failure: tuple[str, str] | None, *, stale: bool = False, told: bool = False) -> None:
+    def _end(
+        self, failure: tuple[str, str] | None, *, stale: bool = False, told: bool = False, held: bool = False
+    ) -> None:
         if not self.streaming and failure is None and (self._status or 0) < 400:
             self._content_at = self._content_at or self._time()
         ending = self._ending(failure)
-        ending.stale_connection, ending.told = stale, told
+        ending.stale_connection, ending.told, ending.held = stale, told, held
         self.ending.set_result(ending)
 
     def _ending(self, failure: tuple[str, str] | None) -> Ending:

@@ -11,6 +11,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
 from keyvault.metering.holds import Worst, worst
+from keyvault.money import UNITS_PER_PRICE
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape
 from keyvault.routing.planner import Planned
@@ -66,6 +67,15 @@ class Terms:
         assert self.worst is not None
         most = self.worst.buys(pico * PPM // self.multiplier_ppm) if self.multiplier_ppm else None
         return None if most is None else most - self.excess
+
+    def tokens_for(self, lowered: int | None, bound_pico: int | None) -> int | None:
+        """The output tokens, of all choices together, that are paid for: by the cap, or by the key's own bound at the
+        provider's price; None where neither says."""
+        if bound_pico is not None:
+            each = 0 if self.worst is None else self.worst.per_token // self.shape.choices
+            return bound_pico * UNITS_PER_PRICE // each if each else None
+        cap = self.cap(lowered)
+        return None if cap is None else cap * self.shape.choices
 
     def cap(self, lowered: int | None) -> int | None:
         """The cap that holds: the caller's, unless the gateway's is lower."""

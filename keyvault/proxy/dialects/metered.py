@@ -24,6 +24,8 @@ class Verdict(IntEnum):
     """The provider gave up: an error event, or a response that failed before its first content."""
     BROKEN = 5
     """Before any content: an event that no SDK can read, or an end that nothing came before."""
+    HELD = 6
+    """The stream has produced what was paid for: it ends here, whatever the provider would still send."""
 
 
 PASS: Final = Verdict.PASS

@@ -1,0 +1,230 @@
+"""What a customer cannot pay for does not happen: requests against balances and hard budgets, in a whole gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from keyvault.domain.budgets import Period
+from keyvault.domain.routes import Target
+from keyvault.domain.scopes import Scope, ScopeKind
+from keyvault.metering.budgets import Terms
+from tests.proxy.harness import Running, add_upstream, new_home, running
+from tests.proxy.scripted import Line, Provider, Seen, chunk, completion
+
+CUSTOMER = Scope(ScopeKind.CUSTOMER, "default")
+MICRO = 10**6
+"""Pico-dollars of a micro-dollar: a token of input costs one, of output two."""
+
+
+async def answers(_: Seen, line: Line) -> None:
+    await line.answer(200, completion())
+
+
+@contextlib.asynccontextmanager
+async def prepaid(tmp_path: Path, script: Any = answers, micro: int = 1000) -> AsyncIterator[tuple[Running, Provider]]:
+    """A gateway whose only customer has so many micro-dollars."""
+    async with Provider(script).running() as provider:
+        home = new_home(tmp_path / "home")
+        add_upstream(home, "up", provider.url)
+        if micro:
+            home.balances.top_up(CUSTOMER, micro * MICRO, "test")
+        async with running(home) as gateway:
+            yield gateway, provider
+
+
+async def post(gateway: Running, path: str, body: Mapping[str, Any], key: str | None = None) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key or gateway.key}"}
+    return await gateway.client.post(f"/v1/{path}", json=body, headers=headers)
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
+    error = answer.json()["error"]
+    return answer.status_code, error["code"], error["param"]
+
+
+TALK = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+async def test_a_cap_that_the_balance_does_not_cover_is_refused_with_the_one_it_covers(tmp_path: Path) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+        refused = await gateway.chat(max_tokens=5000)
+        assert error_of(refused) == (402, "insufficient_quota", "max_tokens")
+        covered = int(refused.json()["error"]["message"].rpartition("=")[2])
+        assert 400 < covered < 500
+        assert provider.seen == []
+        assert (await gateway.chat(max_tokens=covered + 4)).status_code == 402
+        assert (await gateway.chat(max_tokens=covered)).status_code == 200
+
+
+async def test_a_key_that_clamps_gets_the_cap_that_the_money_buys_and_is_told(tmp_path: Path) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+        key = gateway.new_key("clamping", clamp=True)
+        answer = await gateway.chat(key=key, max_tokens=5000)
+        field, _, cap = answer.headers["x-gateway-clamped"].partition("=")
+        assert field == "max_tokens"
+        assert provider.seen[0].json["max_tokens"] == int(cap) < 500
+
+
+async def test_a_missing_cap_is_set_where_money_must_hold(tmp_path: Path) -> None:
+    async with prepaid(tmp_path, micro=1_000_000) as (gateway, provider):
+        answer = await gateway.chat()
+        assert answer.headers["x-gateway-clamped"] == "max_completion_tokens=4096"
+        assert provider.seen[0].json["max_completion_tokens"] == 4096
+
+
+async def test_requests_without_a_cap_leave_money_to_each_other(tmp_path: Path) -> None:
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def waits(_: Seen, line: Line) -> None:
+        arrived.release()
+        await go_on.wait()
+        await line.answer(200, completion())
+
+    async with prepaid(tmp_path, waits, micro=50_000) as (gateway, _):
+        calls = [asyncio.create_task(gateway.chat()) for _ in range(12)]
+        for _ in calls:
+            await arrived.acquire()
+        go_on.set()
+        assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
+
+
+async def test_nothing_is_set_or_told_where_no_money_must_hold(tmp_path: Path) -> None:
+    async with prepaid(tmp_path, micro=0) as (gateway, provider):
+        gateway.home.budgets.set(CUSTOMER, Terms(MICRO, Period.DAY, hard=False))
+        answer = await gateway.chat()
+        assert answer.status_code == 200
+        assert "x-gateway-clamped" not in answer.headers
+        assert "max_completion_tokens" not in provider.seen[0].json
+
+
+async def test_a_hard_budget_refuses_as_a_balance_does(tmp_path: Path) -> None:
+    async with prepaid(tmp_path, micro=0) as (gateway, provider):
+        gateway.home.budgets.set(CUSTOMER, Terms(100 * MICRO, Period.DAY))
+        refused = await gateway.chat(max_tokens=1000)
+        assert error_of(refused)[:2] == (402, "insufficient_quota")
+        assert "the budget of customer:default" in refused.text
+        assert provider.seen == []
+
+
+URL_IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]
+UNBOUNDED = [
+    ("chat/completions", {"messages": URL_IMAGE, "max_tokens": 5}, "image_url"),
+    ("chat/completions", {**TALK, "max_tokens": 5, "web_search_options": {}}, "web_search_options"),
+    ("responses", {"input": "hi", "max_output_tokens": 20, "tools": [{"type": "web_search"}]}, "tools"),
+    ("responses", {"input": "hi", "max_output_tokens": 20, "service_tier": "priority"}, "service_tier"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field"), UNBOUNDED)
+async def test_what_has_no_bound_is_refused_unless_the_key_has_a_bound_of_its_own(
+    tmp_path: Path, path: str, body: dict[str, Any], field: str
+) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+        refused = await post(gateway, path, {"model": "m", **body})
+        assert error_of(refused) == (402, "cost_not_bounded", field)
+        assert provider.seen == []
+        bounded = gateway.new_key("bounded", bound_pico=900 * MICRO)
+        assert (await post(gateway, path, {"model": "m", **body}, bounded)).status_code == 200
+        [row] = await gateway.rows(1)
+        assert row["hold_pico"] == 900 * MICRO
+        dear = gateway.new_key("dear", bound_pico=2000 * MICRO)
+        refused = await post(gateway, path, {"model": "m", **body}, dear)
+        assert error_of(refused)[:2] == (402, "insufficient_quota")
+
+
+async def test_a_model_without_a_price_is_refused_where_money_must_hold(tmp_path: Path) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+        refused = await gateway.chat(model="unpriced", max_tokens=5)
+        assert error_of(refused) == (402, "cost_not_bounded", "model")
+        assert provider.seen == []
+
+
+async def test_the_next_target_is_held_for_anew_after_what_the_first_may_have_taken(tmp_path: Path) -> None:
+    async def breaks(_: Seen, line: Line) -> None:
+        line.cut()
+
+    async with Provider(breaks).running() as first, prepaid(tmp_path, micro=700) as (gateway, second):
+        add_upstream(gateway.home, "first", first.url)
+        gateway.home.routes.set("m", [Target("first", "m"), Target("up", "m")])
+        answer = await gateway.chat(max_tokens=100)  # at most 200 of output, and some 70 of input
+        assert answer.status_code == 200
+        rows = await gateway.rows(2)
+        assert [row["charge_pico"] for row in rows] == [0, 13 * MICRO]
+        assert rows[0]["doubt_pico"] == rows[0]["hold_pico"] > 200 * MICRO
+        answer = await gateway.chat(max_tokens=150)  # the doubt of its first attempt leaves nothing for a second
+        assert answer.status_code == 502
+        assert len(second.seen) == 1
+
+
+async def test_a_stream_that_goes_on_beyond_its_hold_is_ended_as_its_dialect_ends(tmp_path: Path) -> None:
+    async def endless(seen: Seen, line: Line) -> None:
+        await line.begin_stream()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await line.event(chunk({"content": " word" * 20}))
+                await asyncio.sleep(0)
+
+    async with prepaid(tmp_path, endless) as (gateway, provider):
+        client = openai.AsyncOpenAI(api_key=gateway.key, base_url=f"{gateway.url}/v1", max_retries=0)
+        async with client:
+            stream = await client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=200, stream=True
+            )
+            finishes = [each.choices[0].finish_reason async for each in stream if each.choices]
+        assert finishes[-1] == "length"
+        await asyncio.wait_for(provider.lines[0].left(), 5)
+        [row] = await gateway.rows(1)
+        assert (row["outcome"], row["error_code"]) == (1, "hold_reached")
+        assert row["charge_pico"] <= row["hold_pico"]
+        assert row["output"] < 2 * 200
+
+
+async def test_sdks_raise_what_they_raise_for_an_empty_account(tmp_path: Path) -> None:
+    async with prepaid(tmp_path, micro=1) as (gateway, _):
+        async with openai.AsyncOpenAI(api_key=gateway.key, base_url=f"{gateway.url}/v1", max_retries=0) as client:
+            with pytest.raises(openai.APIStatusError) as raised:
+                await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+        assert (raised.value.status_code, raised.value.code, raised.value.type) == (402, *["insufficient_quota"] * 2)
+        async with anthropic.AsyncAnthropic(api_key=gateway.key, base_url=gateway.url, max_retries=0) as claude:
+            with pytest.raises(anthropic.APIStatusError) as refused:
+                await claude.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
+        assert refused.value.status_code in (402, 404)
+
+
+async def test_what_costs_nothing_passes_whatever_is_left(tmp_path: Path) -> None:
+    async with prepaid(tmp_path, micro=1) as (gateway, _):
+        listed = await gateway.client.get("/v1/models", headers=gateway.headers())
+        assert listed.status_code == 200
+
+
+async def test_an_answer_whose_client_left_is_charged_unless_the_key_says_free(tmp_path: Path) -> None:
+    async def begins(_: Seen, line: Line) -> None:
+        await line.begin_stream()
+        await line.event(chunk({"content": "one two three four five"}))
+        await line.left()
+
+    async with prepaid(tmp_path, begins, micro=100_000) as (gateway, _):
+        for key in (gateway.key, gateway.new_key("free", free_aborts=True)):
+            headers, body = (
+                {"authorization": f"Bearer {key}"},
+                {"model": "m", "stream": True, "max_tokens": 900, **TALK},
+            )
+            async with gateway.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
+                async for _ in answer.aiter_lines():
+                    break
+        charged, free = await gateway.rows(2)
+        assert charged["charge_pico"] == charged["cost_pico"] > 0
+        assert free["charge_pico"] == 0
+        assert free["doubt_pico"] > free["cost_pico"]
+        assert 0 < charged["doubt_pico"] < charged["hold_pico"]
+        assert json.loads(json.dumps(free["error_code"])) == "client_left"
