@@ -3,14 +3,14 @@
 A response that is stored at the provider is named by its id (`previous_response_id`). Reasoning goes back and forth
 sealed: the `encrypted_content` of the responses API, the `signature` and the redacted `data` of Anthropic's thinking.
 None of it is kept here or anywhere: a digest is enough to know it again. Texts are searched as bytes; without the mark
-of such state in them, one search is all it costs. What does not look like sealed text is taken for a tool's argument of
-the same name.
+of such state in them, one search is all it costs; with it they are read from the end, where the newest is. What does
+not look like sealed text is taken for a tool's argument of the same name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -28,13 +28,13 @@ CARRYING: Final = {Dialect.RESPONSES: b'"encrypted_content"', Dialect.MESSAGES: 
 MOST_LOOKED_AT: Final = 16
 """Of the states in a conversation, the newest: all of them come from one target, as a rule."""
 
-_VALUE: Final = rb'\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
-_SEALED: Final = {
-    Dialect.RESPONSES: re.compile(rb'"encrypted_content"' + _VALUE),
-    Dialect.MESSAGES: re.compile(rb'"signature"' + _VALUE),
-}
-_REDACTED: Final = re.compile(rb'\{[^{}]*"redacted_thinking"[^{}]*\}')
-_DATA: Final = re.compile(rb'"data"' + _VALUE)
+_MOST_TRIED: Final = 64
+"""Places where some may be, from the end: also where most of them turn out to be none, it takes a bounded time."""
+
+_VALUE: Final = re.compile(rb'\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_NAMES: Final = {Dialect.RESPONSES: b'"encrypted_content"', Dialect.MESSAGES: b'"signature"'}
+_REDACTED: Final = b'"redacted_thinking"'
+_DATA: Final = b'"data"'
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.-]{32,}")
 _text = msgspec.json.Decoder(str)
 
@@ -69,15 +69,38 @@ def digest_of_reasoning(sealed: str) -> bytes | None:
 
 
 def reasoning_in(dialect: Dialect, text: bytes) -> list[bytes]:
-    """The digests of the sealed reasoning in a JSON text, in order, of a dialect that carries state."""
+    """The digests of the newest sealed reasoning in a JSON text, the newest first, of a dialect that carries state."""
     if CARRYING[dialect] not in text:
         return []
-    found = [(match.start(), match[1]) for match in _SEALED[dialect].finditer(text)]
-    if dialect is Dialect.MESSAGES and b'"redacted_thinking"' in text:
-        blocks = _REDACTED.finditer(text)
-        found += [(block.start(), data[1]) for block in blocks if (data := _DATA.search(block[0]))]
-    digests = (digest_of_reasoning(_decoded(value)) for _, value in sorted(found))
-    return [digest for digest in digests if digest is not None]
+    found = list(_sealed(text, _NAMES[dialect]))
+    if dialect is Dialect.MESSAGES and _REDACTED in text:
+        found = sorted([*found, *_redacted(text)], reverse=True)
+    digests = (digest_of_reasoning(value) for _, value in found)
+    return [digest for digest in digests if digest is not None][:MOST_LOOKED_AT]
+
+
+def _sealed(text: bytes, name: bytes) -> Iterator[tuple[int, str]]:
+    """Place and value of the texts under a name, from the end."""
+    for at in _backwards(text, name):
+        match = _VALUE.match(text, at + len(name))
+        if match is not None:
+            yield at, _decoded(match[1])
+
+
+def _redacted(text: bytes) -> Iterator[tuple[int, str]]:
+    """Place and data of the blocks of redacted thinking, from the end: plain objects without others in them."""
+    for at in _backwards(text, _REDACTED):
+        block = text[text.rfind(b"{", 0, at) + 1 : text.find(b"}", at)]
+        yield from ((at, data) for _, data in _sealed(block, _DATA))
+
+
+def _backwards(text: bytes, mark: bytes) -> Iterator[int]:
+    at = len(text)
+    for _ in range(_MOST_TRIED):
+        at = text.rfind(mark, 0, at)
+        if at < 0:
+            return
+        yield at
 
 
 def carried(dialect: Dialect, talk: bytes, previous: bytes) -> Carried:
@@ -86,8 +109,7 @@ def carried(dialect: Dialect, talk: bytes, previous: bytes) -> Carried:
     response = _decoded(previous[1:-1]) if previous.startswith(b'"') else ""
     if not reasoning and not response:
         return NOTHING
-    newest = tuple(reasoning[: -MOST_LOOKED_AT - 1 : -1])
-    return Carried(digest_of_response(response) if response else None, newest)
+    return Carried(digest_of_response(response) if response else None, tuple(reasoning))
 
 
 @dataclass(frozen=True, slots=True)

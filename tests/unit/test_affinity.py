@@ -36,23 +36,23 @@ def digests(*sealed: str) -> list[bytes]:
     return [digest for each in sealed if (digest := digest_of_reasoning(each))]
 
 
-def test_sealed_reasoning_of_the_responses_api_is_found_in_order() -> None:
+def test_sealed_reasoning_of_the_responses_api_is_found_the_newest_first() -> None:
     items = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEALED},
         {"type": "message", "role": "user", "content": 'she said: "encrypted_content": "no"'},
         {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": None},
         {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": OTHER},
     ]
-    assert found(Dialect.RESPONSES, items) == digests(SEALED, OTHER)
+    assert found(Dialect.RESPONSES, items) == digests(OTHER, SEALED)
 
 
-def test_signatures_and_redacted_thinking_are_found_in_order() -> None:
+def test_signatures_and_redacted_thinking_are_found_the_newest_first() -> None:
     content = [
         {"type": "redacted_thinking", "data": OTHER},
         {"type": "thinking", "thinking": "{hm} redacted_thinking", "signature": SEALED},
         {"type": "image", "source": {"type": "base64", "data": "A" * 64}},
     ]
-    assert found(Dialect.MESSAGES, [{"role": "assistant", "content": content}]) == digests(OTHER, SEALED)
+    assert found(Dialect.MESSAGES, [{"role": "assistant", "content": content}]) == digests(SEALED, OTHER)
 
 
 def test_what_is_written_with_escapes_is_the_same_state() -> None:
@@ -71,6 +71,20 @@ def test_a_tool_s_argument_of_the_same_name_is_no_state(value: str) -> None:
 def test_a_text_that_cannot_be_read_carries_nothing(text: bytes) -> None:
     assert carried(Dialect.RESPONSES, text, text) in (NOTHING, carried(Dialect.RESPONSES, b"", b'"thinking"'))
     assert not carried(Dialect.MESSAGES, text, b"null")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b'{"a": [' + b'"redacted_thinking",' * 400_000 + b"{",
+        b'[{"signature":"thinking"' * 400_000,
+        b'{"redacted_thinking"' + b"{" * 8_000_000,
+        b'"signature":"' + b"\\a" * 4_000_000 + b'thinking"',
+    ],
+)
+def test_a_hostile_text_takes_no_longer_than_reading_it(hostile: bytes) -> None:
+    assert reasoning_in(Dialect.MESSAGES, hostile) == []
 
 
 def test_a_request_carries_the_newest_states_of_its_conversation_first() -> None:
