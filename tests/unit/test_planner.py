@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
-from keyvault.domain.routes import Route, Target, parse_target
+from keyvault.domain.routes import Choice, Route, Target, Timeouts, parse_target
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal
-from keyvault.routing.planner import Planner
+from keyvault.routing.health import Health
+from keyvault.routing.planner import UNROUTED, Planner
 
 
 def upstream(name: str, *dialects: Dialect, disabled: bool = False) -> Upstream:
@@ -146,3 +149,130 @@ def test_a_refusal_quotes_a_hostile_model_name_harmlessly() -> None:
         Planner([route("fast", "a/x")], [upstream("a")]).plan("\x1b[31m\u202e" + "x" * 1000, Dialect.CHAT)
     assert caught.value.message.isascii()
     assert len(caught.value.message) < 250
+
+
+# Patterns
+
+
+PATTERNS = [
+    route("gpt-*", "a/gpt"),
+    route("gpt-5*", "a/gpt-5"),
+    route("gpt-5-nano", "a/nano"),
+    route("*mini", "a/mini"),
+    route("*", "a/rest"),
+    route("o?", "a/o"),
+    route("x[1]*", "a/brackets"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "target"),
+    [
+        ("gpt-5-nano", "a/nano"),
+        ("gpt-5-large", "a/gpt-5"),
+        ("gpt-4", "a/gpt"),
+        ("gpt-5-mini", "a/gpt-5"),
+        ("claude-mini", "a/mini"),
+        ("o3", "a/o"),
+        ("o3-pro", "a/rest"),
+        ("x[1]y", "a/brackets"),
+        ("x1y", "a/rest"),
+        ("line\nbreak", "a/rest"),
+    ],
+)
+def test_the_exact_alias_goes_before_the_most_specific_pattern(model: str, target: str) -> None:
+    for routes in (PATTERNS, PATTERNS[::-1]):
+        assert plan(Planner(routes, [upstream("a")]), model) == [target]
+
+
+def test_a_pattern_is_no_model_that_a_key_could_be_shown() -> None:
+    assert Planner(PATTERNS, [upstream("a")]).aliases(Policy()) == ["gpt-5-nano"]
+
+
+def test_a_target_may_take_the_name_that_the_client_wrote() -> None:
+    planner = Planner([Route("gpt-*", (Choice(Target("a", "*")),), (Choice(Target("b", "z")),))], BOTH)
+    [first, second] = planner.plan("gpt-9", Dialect.CHAT)
+    assert (first.target, second.target) == (Target("a", "gpt-9"), Target("b", "z"))
+    assert first.choice is not None
+    assert first.choice.target == Target("a", "*")
+
+
+# Weights
+
+BOTH = [upstream("a"), upstream("b"), upstream("c")]
+
+
+def weighted(a: int, b: int, c: int = 0) -> Route:
+    primary = tuple(Choice(Target(name, "m"), weight) for name, weight in zip("abc", (a, b, c), strict=True))
+    return Route("m", primary, (Choice(Target("a", "last")),))
+
+
+def test_the_primary_targets_share_the_traffic_by_weight_and_the_others_follow() -> None:
+    planner = Planner([weighted(1, 3)], BOTH, draw=random.Random(7).random)
+    plans = [plan(planner, "m") for _ in range(4_000)]
+    firsts = Counter(each[0] for each in plans)
+    assert abs(firsts["b/m"] - 3_000) < 120
+    assert {tuple(sorted(each[:2])) for each in plans} == {("a/m", "b/m")}
+    assert {each[2] for each in plans} == {"a/last"}
+
+
+def test_a_weight_of_nothing_serves_only_what_is_bound_or_pinned_to_it() -> None:
+    planner = Planner([weighted(1, 0)], BOTH)
+    assert plan(planner, "m") == ["a/m", "a/last"]
+    bound = planner.bound("m", Dialect.CHAT, Target("b", "m"))
+    [pinned] = planner.plan("m", Dialect.CHAT, Target("b", "m"))
+    assert bound == pinned
+    assert pinned.choice == Choice(Target("b", "m"), 0)
+
+
+def test_what_is_bound_to_a_target_that_cannot_serve_is_bound_no_more() -> None:
+    planner = Planner([weighted(1, 1, 1)], [upstream("a", disabled=True), upstream("b", Dialect.MESSAGES)])
+    for gone in (Target("a", "m"), Target("b", "m"), Target("c", "m"), Target("b", "unheard-of")):
+        assert planner.bound("m", Dialect.CHAT, gone) is None
+
+
+def test_a_planned_target_carries_what_its_route_says() -> None:
+    routes = [Route("m", (Choice(Target("a", "m"), 1, {"seed": 1}),), timeouts=Timeouts(total=3))]
+    planner = Planner(routes, BOTH, "b")
+    [routed] = planner.plan("m", Dialect.CHAT)
+    [pinned] = planner.plan("m", Dialect.CHAT, Target("a", "other"))
+    assert (routed.choice, routed.route) == (routes[0].primary[0], routes[0])
+    assert (pinned.choice, pinned.route) == (None, UNROUTED)
+
+
+# Health
+
+
+def unwell(*names: str) -> Health:
+    health = Health(lambda: 1.0)
+    for name in names:
+        health.failed(Target(name, "m"), 1.0, "503: no", retry_after=60)
+    return health
+
+
+def test_a_target_that_is_not_well_stands_behind_all_that_are() -> None:
+    def draw() -> float:
+        return 0.5
+
+    planner = Planner([weighted(5, 1)], BOTH, health=unwell("a"), draw=draw)
+    assert plan(planner, "m") == ["b/m", "a/last", "a/m"]
+
+
+def test_where_nobody_is_well_the_order_stays_and_nothing_is_dropped() -> None:
+    planner = Planner([route("m", "b/m", "a/m")], BOTH, health=unwell("a", "b"))
+    assert plan(planner, "m") == ["b/m", "a/m"]
+
+
+# For people
+
+
+def test_what_a_plan_leaves_out_is_told_with_its_reason() -> None:
+    upstreams = [upstream("a"), upstream("b", disabled=True), upstream("c", Dialect.MESSAGES)]
+    named = tuple(Choice(Target(name, "m")) for name in ("a", "b", "c", "gone"))
+    planner = Planner([Route("m", (*named, Choice(Target("a", "idle"), 0)))], upstreams)
+    assert [(str(left.choice.target), left.reason) for left in planner.left_out("m", Dialect.CHAT)] == [
+        ("b/m", "the upstream is switched off"),
+        ("c/m", "the upstream does not speak chat"),
+        ("gone/m", "the upstream does not exist"),
+        ("a/idle", "its weight is 0: it serves only what is bound or pinned to it"),
+    ]
