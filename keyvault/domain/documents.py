@@ -21,7 +21,7 @@ LARGEST: Final = 16 * 1024 * 1024
 Path = tuple[str | int, ...]
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
-_POSITION: Final = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+_POSITION: Final = re.compile(r"line (\d+), column (\d+)")
 _TOKEN: Final = re.compile(
     r"""
     (?P<space> [ \t\r]+ | \#[^\n]* )
@@ -40,18 +40,17 @@ def read_toml(text: str, file: str) -> tuple[dict[str, Any], Places]:
     try:
         return tomllib.loads(text), Places(text, file)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(_syntax(file, str(error))) from None
+        raise ConfigurationError(_syntax(text, file, str(error))) from None
     except (RecursionError, ValueError):  # a number of too many digits is a plain ValueError
         raise ConfigurationError(f"{file}: nested too deeply, or a number that is too long") from None
 
 
-def _syntax(file: str, said: str) -> str:
+def _syntax(text: str, file: str, said: str) -> str:
     """`routes.toml:3: expected '=' after a key in a key/value pair (column 12)`."""
-    match = _POSITION.fullmatch(said)
-    if match is None:
-        return f"{file}: {said[:1].lower()}{said[1:]}"
-    reason, line, column = match.groups()
-    return f"{file}:{line}: {reason[:1].lower()}{reason[1:]} (column {column})"
+    reason, _, where = said.removesuffix(")").rpartition(" (at ")
+    match = _POSITION.fullmatch(where)
+    line = match[1] if match is not None else len(text.rstrip().split("\n"))
+    return f"{file}:{line}: {reason[:1].lower()}{reason[1:]}{f' (column {match[2]})' if match is not None else ''}"
 
 
 @contextlib.contextmanager

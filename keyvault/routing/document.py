@@ -62,6 +62,8 @@ def read(text: str, file: str, upstreams: Collection[str]) -> tuple[Route, ...]:
     tree, places = read_toml(text, file)
     whole = _Part(tree, places, ())
     whole.check_names(("routes",), "section")
+    if "routes" not in tree:  # such as an empty text from a pipe that broke
+        raise ConfigurationError(f"{file}: no [routes]", hint="an empty [routes] is a file without routes")
     named = whole.part("routes", [])
     if len(named.values) > MOST_ROUTES:
         raise ConfigurationError(f"{file}: more than {MOST_ROUTES:,} routes")
