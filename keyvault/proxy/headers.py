@@ -124,7 +124,12 @@ TABLE: Final = (
     ),
     Rule(("cache-control", "date", "deprecation", "sunset"), S, F, "describe the answer"),
     Rule(("retry-after", "retry-after-ms", "x-should-retry"), N, F, "SDKs wait as they say"),
-    Rule(("x-ratelimit-*", "anthropic-ratelimit-*"), N, S, "the limits of the operator's account, shared by all keys"),
+    Rule(
+        ("x-ratelimit-*", "anthropic-ratelimit-*"),
+        N,
+        R,
+        "the key's own limits, where it has any; those of the operator's account stay here",
+    ),
     Rule(("location",), N, S, "redirects are never followed, nor passed on"),
     Rule(
         ("strict-transport-security", "alt-svc", "server", "x-powered-by", "report-to", "nel"),
