@@ -204,6 +204,7 @@ class Accounts:
         """The account of a balance. Of a doubted one nothing is believed that was not known before; else the ledger may
         know of more that was spent: what was lost, and what others have booked."""
         account = self._balances.get(balance.id) or Account(balance, 0)
+        account.doubted = doubted
         if doubted:
             account.limit_pico = 0
         else:

@@ -47,6 +47,8 @@ class Sight:
 def accounts(every: Iterable[Account]) -> Iterator[Sight]:
     """Budgets at their thresholds, balances that run out."""
     for account in every:
+        if account.doubted:
+            continue  # which is told as what it is
         if isinstance(account.of, Budget):
             yield from _budget(account, account.of)
         else:
