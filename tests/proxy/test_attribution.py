@@ -10,7 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from keyvault.domain.budgets import parse_budget
 from keyvault.domain.keys import Policy, PolicyChange
+from keyvault.domain.limits import LimitChange
+from keyvault.domain.scopes import parse_scope
+from keyvault.metering.budgets import Terms
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
 
@@ -92,6 +96,31 @@ async def test_the_price_is_the_one_of_whoever_pays(gw: Running) -> None:
     own, named = await gw.rows(2)
     assert own["charge_pico"] == own["cost_pico"] == named["cost_pico"] > 0
     assert named["charge_pico"] == 2 * named["cost_pico"]
+
+
+async def test_limits_budgets_and_balances_are_those_of_whoever_pays(gw: Running) -> None:
+    secret = key(gw, "customers")
+    gw.home.limits.set(parse_scope("project:acme/web"), LimitChange(rpm=1))
+    gw.home.balances.top_up(parse_scope("project:acme/app"), 1, "hardly anything")
+    gw.home.budgets.set(parse_scope("customer:own"), Terms(*parse_budget("1usd/day")))
+
+    async def outcome(project: str) -> tuple[int, str | None]:
+        headers = {"authorization": f"Bearer {secret}", "x-gateway-project": project}
+        body = {"model": "m", "max_tokens": 5, "messages": []}
+        response = await gw.client.post("/v1/chat/completions", json=body, headers=headers)
+        return response.status_code, (response.json().get("error") or {}).get("code")
+
+    assert [await outcome("acme/web") for _ in range(2)] == [(200, None), (429, "rate_limit_exceeded")]
+    assert await outcome("acme/app") == (402, "insufficient_quota")
+    assert await outcome("acme/default") == (200, None)
+    assert await outcome("own/web") == (200, None)
+    [budget] = gw.home.budgets.list()
+    own = [
+        row["charge_pico"]
+        for row in await gw.rows(3)
+        if row["project_id"] == gw.home.customers.get_project("own/web").id
+    ]
+    assert budget.spent_pico == sum(own) > 0
 
 
 async def test_a_key_for_projects_names_projects_of_its_own_customer_and_nobody_else(gw: Running) -> None:
