@@ -10,9 +10,10 @@ not look like sealed text is taken for a tool's argument of the same name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from keyvault.routing.planner import Planned, Planner
 CARRYING: Final = {Dialect.RESPONSES: b'"encrypted_content"', Dialect.MESSAGES: b'thinking"'}
 """The dialects whose conversations carry state, and the mark of sealed reasoning in their texts."""
 
-MOST_LOOKED_AT: Final = 16
+MOST_LOOKED_AT: Final = 8
 """Of the states in a conversation, the newest: all of them come from one target, as a rule."""
 
 _MOST_TRIED: Final = 64
@@ -35,7 +36,8 @@ _VALUE: Final = re.compile(rb'\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _NAMES: Final = {Dialect.RESPONSES: b'"encrypted_content"', Dialect.MESSAGES: b'"signature"'}
 _REDACTED: Final = b'"redacted_thinking"'
 _DATA: Final = b'"data"'
-_OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.-]{32,}")
+_OPAQUE: Final = re.compile(r"[A-Za-z0-9+/=_.-]{32}")
+"""How sealed text begins."""
 _text = msgspec.json.Decoder(str)
 
 
@@ -65,18 +67,18 @@ def digest_of_response(response_id: str) -> bytes:
 
 def digest_of_reasoning(sealed: str) -> bytes | None:
     """None for what does not look like sealed text."""
-    return _digest("reasoning", sealed) if _OPAQUE.fullmatch(sealed) else None
+    return _digest("reasoning", sealed) if _OPAQUE.match(sealed) else None
 
 
 def reasoning_in(dialect: Dialect, text: bytes) -> list[bytes]:
     """The digests of the newest sealed reasoning in a JSON text, the newest first, of a dialect that carries state."""
     if CARRYING[dialect] not in text:
         return []
-    found = list(_sealed(text, _NAMES[dialect]))
+    found: Iterable[tuple[int, str]] = _sealed(text, _NAMES[dialect])
     if dialect is Dialect.MESSAGES and _REDACTED in text:
         found = sorted([*found, *_redacted(text)], reverse=True)
     digests = (digest_of_reasoning(value) for _, value in found)
-    return [digest for digest in digests if digest is not None][:MOST_LOOKED_AT]
+    return list(islice((digest for digest in digests if digest is not None), MOST_LOOKED_AT))
 
 
 def _sealed(text: bytes, name: bytes) -> Iterator[tuple[int, str]]:
