@@ -17,7 +17,6 @@ from keyvault.clock import Clock
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database
 
-
 hypothesis.settings.register_profile("suite", max_examples=50, derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
 
