@@ -153,7 +153,7 @@ class Failover:
         retries, planned = course.retries, attempt.planned
         if course.tries >= retries.same_target or kind is Failure.REFUSED:
             return None
-        if course.pending and not self._health.available(planned.target):
+        if course.pending and planned.target in self._health.opened:
             return None
         wait = self._draw() * min(retries.longest_wait, retries.backoff * 2**course.tries)
         wait = max(wait, retry_after(ending.headers, self._now_ms()) or 0.0)
