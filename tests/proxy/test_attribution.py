@@ -114,13 +114,9 @@ async def test_limits_budgets_and_balances_are_those_of_whoever_pays(gw: Running
     assert await outcome("acme/app") == (402, "insufficient_quota")
     assert await outcome("acme/default") == (200, None)
     assert await outcome("own/web") == (200, None)
+    web = gw.home.customers.get_project("own/web").id
     [budget] = gw.home.budgets.list()
-    own = [
-        row["charge_pico"]
-        for row in await gw.rows(3)
-        if row["project_id"] == gw.home.customers.get_project("own/web").id
-    ]
-    assert budget.spent_pico == sum(own) > 0
+    assert budget.spent_pico == sum(row["charge_pico"] for row in await gw.rows(3) if row["project_id"] == web) > 0
 
 
 async def test_a_key_for_projects_names_projects_of_its_own_customer_and_nobody_else(gw: Running) -> None:

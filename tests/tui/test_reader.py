@@ -176,6 +176,11 @@ def test_a_name_cannot_carry_an_escape_to_the_terminal() -> None:
     assert reading.rows(live(rows=(evil,)))[0].model == "m?[31m??"
 
 
+def test_what_keys_for_tests_did_stands_in_marked_rows_of_its_own() -> None:
+    both = live(rows=(LiveRow("acme", "m", Totals(), ()), LiveRow("acme", "m", Totals(), (), test=True)))
+    assert [row.key for row in reading.rows(both)] == [("acme", "m"), ("acme (test)", "m")]
+
+
 def test_only_keys_in_use_that_end_soon_are_told(home: Home) -> None:
     key = next(key for key in home.keys.list() if key.name == "ci-nightly")
 
