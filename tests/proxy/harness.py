@@ -89,9 +89,9 @@ def _made_home() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def running(home: Home) -> AsyncIterator[Running]:
+async def running(home: Home, name: str = "tester") -> AsyncIterator[Running]:
     """Serve a home that has its upstreams; makes one key."""
-    key = home.keys.create("tester").secret.reveal()
+    key = home.keys.create(name).secret.reveal()
     async with (
         serving(home, "127.0.0.1:0", "127.0.0.1:0") as (url, admin),
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client,
