@@ -19,6 +19,7 @@ from typing import Final
 from keyvault import audit
 from keyvault.audit import Entry
 from keyvault.backup import prepaid
+from keyvault.backup.limits import limited_again
 from keyvault.backup.outcomes import Outcome, Result
 from keyvault.clock import to_ms
 from keyvault.domain.balances import EntryKind
@@ -228,6 +229,13 @@ def _entered(enter: Callable[[Transaction, Entry], str | None], tx: Transaction,
     return replace(_told(entry, Result.REPEATED, why), denied=False)
 
 
+def _limited(tx: Transaction, entry: Entry) -> Outcome:
+    """A limit takes access away; raised or deleted later, it stays as it was."""
+    if not limited_again(tx, entry):
+        return _told(entry, Result.LOST, "what limited it before does so again")
+    return replace(_told(entry, Result.REPEATED, "limited after the backup, by the lower numbers"), denied=False)
+
+
 # Upstreams and the vault
 
 
@@ -274,6 +282,8 @@ STEPS: Final[Mapping[str, Step]] = {
     "upstreams.enable": _upstream_back,
     "upstreams.test": _nothing,
     "balances.reseal": _nothing,
+    "limits.set": _limited,
+    "limits.delete": _mention("deleted after the backup; it holds again"),
     "gateway.suspend": _suspended_gateway,
     "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),

@@ -241,6 +241,29 @@ def test_a_customer_whose_price_changed_is_suspended(used: Gwctl, backup: str) -
     assert used("customers", "show", "acme", "--json").json["suspended"] is True
 
 
+def test_a_rate_limit_set_after_the_backup_holds_again_by_its_lower_numbers(used: Gwctl, tmp_path: Path) -> None:
+    used("limits", "set", "key:ci-bot", "--rpm", "60", "--tpm", "5k")
+    used("limits", "set", "customer:default", "--rpm", "100")
+    backup = str(tmp_path / "b.tar")
+    assert used("backup", backup).code == 0
+    used("limits", "set", "key:ci-bot", "--rpm", "10", "--tpm", "9k", "--parallel", "2")
+    used("limits", "set", "project:default/default", "--rpm", "7", "--model", "o3*")
+    used("limits", "delete", "customer:default")
+    done = restored(used, backup, "--accept-rollback")
+    results = {(change["scope"], change["result"]) for change in done.json["changes"]}
+    assert results == {
+        ("key:ci-bot", "repeated"),
+        ("project:default/default", "repeated"),
+        ("customer:default", "lost"),
+    }
+    rows = used("limits", "list", "--json").json["limits"]
+    assert [(row["scope"], row["model"], row["rpm"], row["tpm"], row["parallel"]) for row in rows] == [
+        ("key:ci-bot", None, 10, 5_000, 2),
+        ("customer:default", None, 100, None, None),
+        ("project:default/default", "o3*", 7, None, None),
+    ]
+
+
 def test_what_the_backup_does_not_have_is_listed_as_lost(used: Gwctl, backup: str) -> None:
     used("keys", "create", "new", "--json")
     used("customers", "create", "newer")
