@@ -41,6 +41,7 @@ PROMISED = {
     "budgets": "set list show delete",
     "customers": "create list show update",
     "projects": "create list show update",
+    "limits": "set list show delete",
     "keys": "create list show update rotate revoke suspend resume delete restore "
     "verify acknowledge adopt end-grace extend-grace export import identify scan",
     "routes": "set list show delete history init plan apply rollback diff",
