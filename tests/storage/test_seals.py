@@ -459,3 +459,13 @@ def test_errors_of_tampering_are_of_the_one_tree() -> None:
     assert issubclass(Tampered, GatewayError)
     assert issubclass(RolledBack, GatewayError)
     assert RolledBack("x").code == "rolled_back"
+
+
+def test_routes_that_nobody_vouches_for_go_into_no_new_revision(gateway: Sealed) -> None:
+    gateway.routes.set("fast", [Target("openai", "gpt-5-mini")])
+    gateway.sql("UPDATE revisions SET snapshot = '{\"routes\": []}' WHERE number = 1")
+    with pytest.raises(Tampered, match="was changed by something else"):
+        gateway.routes.rollback(1)
+    gateway.sql("UPDATE revisions SET snapshot = '{\"routes\": []}' WHERE number = 2")
+    with pytest.raises(Tampered, match="was changed by something else"):
+        gateway.routes.set("cheap", [Target("openai", "gpt-5-nano")])
