@@ -84,7 +84,5 @@ def _meant(tx: Transaction, scope: Scope, model: str | None) -> Limit:
         hint = f"gwctl limits list {ref}" if of_scope else f"gwctl limits set {ref} --rpm 60"
         raise NotFound(f"{ref} has no such limit", hint=hint)
     if len(fit) > 1:
-        raise Conflict(
-            f"{ref} has {len(fit)} limits", hint="say which: --model PATTERN, or --model '*'"
-        )
+        raise Conflict(f"{ref} has {len(fit)} limits", hint="say which: --model PATTERN, or --model '*'")
     return fit[0]
