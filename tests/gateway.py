@@ -78,6 +78,10 @@ class Gateway:
         self._check(arguments, out.getvalue() + err.getvalue())
         return out.getvalue()
 
+    def run(self, *arguments: str) -> str:
+        """What a command that changes something prints; in this process."""
+        return self._set_up(*arguments)
+
     def _check(self, arguments: Sequence[str], said: str) -> None:
         leaked = self.canaries.in_text(said.encode())
         assert not leaked, f"gwctl {' '.join(arguments)} showed {leaked}"

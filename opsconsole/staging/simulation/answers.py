@@ -21,6 +21,7 @@ _PROSE: Final = (
 )
 WORDS: Final = tuple(_PROSE.split())
 LONG: Final = 2000
+OVERRUN: Final = 500
 REASONING: Final = 7
 EPOCH: Final = 1_790_000_000
 """Answers are dated after this, by their digest: equal questions give equal answers."""
@@ -104,8 +105,8 @@ def _choice(question: Question, rng: random.Random, behaviour: str, lengths: tup
     if question.schema is not None:
         pieces = split(json.dumps(fill(question.schema, rng, question.schema)))
     else:
-        pieces = _words(rng, LONG if behaviour == "long" else rng.randint(*lengths))
-    return _capped(pieces, reasoning, question.output_cap)
+        pieces = _words(rng, {"long": LONG, "overrun": OVERRUN}.get(behaviour) or rng.randint(*lengths))
+    return _capped(pieces, reasoning, None if behaviour == "overrun" else question.output_cap)
 
 
 def _capped(pieces: tuple[str, ...], reasoning: tuple[str, ...], cap: int | None) -> Choice:

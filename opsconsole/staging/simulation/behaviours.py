@@ -23,6 +23,7 @@ BEHAVIOURS: Final = {
     "nousage": "an answer that tells no usage",
     "slow": "ten times slower than usual, and never instant",
     "long": "two thousand tokens, whatever the length drawn",
+    "overrun": "five hundred tokens, whatever the cap",
     "cached": "half of the input counted as read from a cache, where the dialect can tell",
     "reasoning": "some reasoning before the answer, counted in the output",
 }
