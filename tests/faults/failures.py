@@ -38,8 +38,8 @@ DIFFERS: Final = 7
 SHORT: Final = {
     "GWCTL_TIMEOUTS_CONNECT": "1",
     "GWCTL_TIMEOUTS_FIRST_CONTENT": "1.5",
-    "GWCTL_TIMEOUTS_IDLE": "1",
-    "GWCTL_TIMEOUTS_TOTAL": "3",
+    "GWCTL_TIMEOUTS_IDLE": "2",
+    "GWCTL_TIMEOUTS_TOTAL": "4",
 }
 RATES: Final = Rates(input=flat(DOLLAR_PER_MILLION), output=flat(2 * DOLLAR_PER_MILLION))
 CHARGED: Final = (USED[0] + 2 * USED[1]) * DOLLAR_PER_MILLION // 1_000_000
@@ -56,10 +56,12 @@ class Case:
     """What the SDK must see: the answer's text, the error it must raise, or one and then the other."""
     serves: str | None = "sound"
     dialect: str = "chat"
+    alone: bool = False
+    """There is no fallback."""
 
     @property
     def alias(self) -> str:
-        return model_of(self.fault, self.stream, self.dialect)
+        return model_of(self.fault, self.stream, f"{self.dialect}{'-alone' if self.alone else ''}")
 
     @property
     def targets(self) -> list[Target]:
@@ -68,7 +70,8 @@ class Case:
         if self.fault == NOTHING:
             return [sound]
         at = self.fault if self.fault in PLACES else "broken"
-        return [Target(upstream(at), self.alias), sound]
+        broken = Target(upstream(at), self.alias)
+        return [broken] if self.alone else [broken, sound]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Row:
     fault: str
     dialect: str
     stream: bool
+    alone: bool
+    """There was no fallback."""
     served: str | None
     """The upstream whose answer the ledger has as served."""
     saw: str
@@ -105,6 +110,16 @@ _IN_THE_MIDDLE: Final = {
 """What shows after content: in a stream an error of the dialect ends it. Whole answers are collected, so that the
 fallback can still serve."""
 _OTHER_DIALECTS: Final = ("529", "reset before content", "truncated JSON", "empty event, then death")
+_ALONE: Final = {
+    "connect refused": "InternalServerError connect_refused",
+    "black hole": "InternalServerError connect_timeout",
+    "TLS error": "InternalServerError tls_error",
+    "slow headers": "InternalServerError first_content_timeout",
+    "truncated JSON": "InternalServerError malformed_answer",
+    "429 with Retry-After": "RateLimitError said_429",
+    "503": "InternalServerError said_503",
+}
+"""What the SDK raises where there is no fallback: the provider's own error if it gave one, else the gateway's."""
 
 
 def _broken_off(fault: str, dialect: str, code: str) -> Case:
@@ -116,6 +131,7 @@ def _broken_off(fault: str, dialect: str, code: str) -> Case:
 CASES: Final = (
     *(Case(NOTHING, stream) for stream in (False, True)),
     *(Case(fault, stream) for fault, stream in product(_ALIKE, (False, True))),
+    *(Case(fault, stream, saw, None, alone=True) for (fault, saw), stream in product(_ALONE.items(), (False, True))),
     *(Case(fault, stream=False) for fault in _IN_THE_MIDDLE),
     *(_broken_off(fault, "chat", code) for fault, code in _IN_THE_MIDDLE.items()),
     *(
@@ -201,6 +217,7 @@ def _row(case: Case, saw: str, seconds: float, attempts: Sequence[Mapping[str, A
         fault=case.fault,
         dialect=case.dialect,
         stream=case.stream,
+        alone=case.alone,
         served=served[0]["upstream"] if served else None,
         saw=saw,
         seconds=seconds,
@@ -250,6 +267,7 @@ def show(found: Sequence[Row]) -> str:
     lines: list[tuple[str, ...]] = [head]
     for row in found:
         asked = ("stream" if row.stream else "whole") + ("" if row.dialect == "chat" else f", {row.dialect}")
+        asked += ", no fallback" if row.alone else ""
         money = tuple(format_usd(pico) if pico else "-" for pico in (row.charged_pico, row.doubt_pico))
         attempts, verdict = " → ".join(row.attempts), "; ".join(row.problems) or "as it should be"
         took = f"{row.seconds:.2f} s"
