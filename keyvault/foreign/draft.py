@@ -35,6 +35,16 @@ class DraftUpstream:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftTarget:
+    """A target of a route to be."""
+
+    target: Target
+    rank: int = 0
+    """Those of the lowest rank share the traffic, the others are fallbacks in the order of their ranks."""
+    weight: float = 1
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """Something that is not carried over."""
 
@@ -47,8 +57,7 @@ class Draft:
     """Filled by a reader."""
 
     upstreams: list[DraftUpstream] = field(default_factory=list)
-    routes: dict[str, list[Target]] = field(default_factory=dict)
-    """Alias → targets, the first before the others."""
+    routes: dict[str, list[DraftTarget]] = field(default_factory=dict)
     keys: list[WantedKey] = field(default_factory=list)
     tokens: dict[str, Secret] = field(default_factory=dict)
     """Key name → the token it takes over."""
@@ -76,10 +85,11 @@ class Draft:
             self.leave_out(f"{kind} name {shown(wanted)}", f"is {found} here")
         return found
 
-    def add_route(self, alias: str, target: Target) -> None:
+    def add_route(self, alias: str, target: Target, *, rank: int = 0, weight: float = 1) -> None:
+        """Have `alias` served by a target too; once it is, a second time changes nothing."""
         targets = self.routes.setdefault(alias, [])
-        if target not in targets:
-            targets.append(target)
+        if all(target != known.target for known in targets):
+            targets.append(DraftTarget(target, rank, weight))
 
     def add_key(self, name: str, values: Mapping[str, Any], token: Secret | None = None) -> None:
         """A key with fields as in `tenants.toml`; left out where any of them cannot be."""

@@ -1,7 +1,7 @@
 """A LiteLLM proxy's `config.yaml`: deployments become upstreams and routes.
 
-Several deployments of one model name become its targets in the file's order; the router's fallbacks follow them. A
-credential that is a reference (`os.environ/…`) is neither looked up nor shown.
+Several deployments of one model name share its traffic by weight, those of the lowest `order` first; the router's
+fallbacks follow them. A credential that is a reference (`os.environ/…`) is neither looked up nor shown.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ PROVIDERS: Final = {
 }  # fmt: skip
 """The word before a model's slash → preset."""
 _OPENAI_NAMES: Final = ("gpt-", "o1", "o3", "o4", "chatgpt-", "text-embedding-", "dall-e", "whisper", "tts-")
-_USED: Final = frozenset({"model", "api_base", "base_url", "api_key", "api_version", "custom_llm_provider"})
+_USED: Final = frozenset(
+    {"model", "api_base", "base_url", "api_key", "api_version", "custom_llm_provider", "weight", "order"}
+)
+_FALLBACK: Final = 1_000_000
+"""Added to the rank of a target that the router falls back to."""
 _REFERENCE: Final = "os.environ/"
 _WHY: Final = {
     "master_key": "keys here are made with gwctl keys create",
     "database_url": "this gateway has its own database",
     "rpm": "rate limits are not carried over",
     "tpm": "rate limits are not carried over",
-    "weight": "the order in the file counts",
-    "order": "the order in the file counts",
     "environment_variables": "may hold secrets; it was not read",
     "default_fallbacks": "a route names its own fallbacks",
     "context_window_fallbacks": "fallbacks follow failures, not sizes",
@@ -69,7 +71,9 @@ class _Reader:
             return
         what = f"model {shown(alias)}"
         if "*" in alias or "*" in model:
-            self.draft.leave_out(what, "patterns of model names are not routed; an upstream alone serves every model")
+            self.draft.leave_out(
+                what, "patterns of model names are not carried over; gwctl routes set '*' 'UPSTREAM/*'"
+            )
             return
         provider, name = _provider(params, model)
         if provider is None:
@@ -77,7 +81,8 @@ class _Reader:
             return
         try:
             target = Target(self._upstream(provider, params), check_model(name))
-            self.draft.add_route(check_model(alias), target)
+            rank, weight = int(_number(params.get("order"), 0)), _number(params.get("weight"), 1)
+            self.draft.add_route(check_model(alias), target, rank=rank, weight=weight)
         except (UsageError, ValueError) as error:
             self.draft.leave_out(what, error.message if isinstance(error, UsageError) else "its api_base is no URL")
             return
@@ -89,8 +94,8 @@ class _Reader:
             model = meant.get("model") if isinstance(meant, dict) else meant
             targets = self.draft.routes.get(model) if isinstance(model, str) else None
             try:
-                for target in targets or ():
-                    self.draft.add_route(check_model(str(alias)), target)
+                for each in targets or ():
+                    self.draft.add_route(check_model(str(alias)), each.target, rank=each.rank, weight=each.weight)
             except UsageError as error:
                 self.draft.leave_out(f"alias {shown(str(alias))}", error.message)
             if not targets:
@@ -99,10 +104,10 @@ class _Reader:
     def fallbacks(self, given: list[Any]) -> None:
         before = {alias: list(targets) for alias, targets in self.draft.routes.items()}
         for alias, others in (pair for entry in given for pair in _table(entry).items()):
-            for other in _list(others):
+            for number, other in enumerate(_list(others), start=1):
                 if alias in before and isinstance(other, str) and other in before:
-                    for target in before[other]:
-                        self.draft.add_route(alias, target)
+                    for each in before[other]:
+                        self.draft.add_route(alias, each.target, rank=number * _FALLBACK + each.rank)
                 else:
                     what = f"fallback {shown(str(alias))} → {shown(str(other))}"
                     self.draft.leave_out(what, "one of the two was not carried over")
@@ -165,6 +170,12 @@ def _settings(tree: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 
 def _table(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any, otherwise: float) -> float:
+    """A number from 0 to a million."""
+    right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _FALLBACK
+    return value if right else otherwise
 
 
 def _list(value: Any) -> list[Any]:

@@ -7,17 +7,18 @@ on where it stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keyvault.domain.addresses import check_base_url
 from keyvault.domain.differences import Difference
 from keyvault.domain.names import fold
 from keyvault.domain.providers import preset
-from keyvault.domain.routes import Target
+from keyvault.domain.routes import Choice, Route, Target
 from keyvault.domain.vault import Upstream
 from keyvault.errors import UsageError
-from keyvault.foreign.draft import Draft, DraftUpstream, LeftOut
+from keyvault.foreign.draft import Draft, DraftTarget, DraftUpstream, LeftOut
+from keyvault.routing import described
 from keyvault.routing.routes import Routes
 from keyvault.tenants.changes import Deliver
 from keyvault.tenants.steps import Plan, Step
@@ -26,6 +27,8 @@ from keyvault.vault.upstream_rules import check_secret
 from keyvault.vault.upstreams import Upstreams
 
 _EXISTS: Final = "an upstream of that name exists, for something else; rename one of the two"
+_PARTS: Final = 100
+"""What a weight of 1 becomes where others are fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Agreed:
 
     upstreams: tuple[tuple[DraftUpstream, bool], ...]
     """Each with whether it may be on a private network."""
-    routes: Mapping[str, tuple[Target, ...]]
+    routes: tuple[Route, ...]
     tenants: Plan
     left_out: tuple[LeftOut, ...]
     plan: Plan
@@ -67,9 +70,9 @@ class Move:
                 continue
             new.append((one, private))
             usable[one.name] = one.name
-        routes = self._plan_routes(draft, usable, left)
+        routes, route_steps = self._plan_routes(draft, usable, left)
         tenants = self._tenants.plan(draft.wanted, adopted=draft.tokens)
-        steps = (*map(_upstream_step, new), *self._route_steps(routes), *tenants.steps)
+        steps = (*map(_upstream_step, new), *route_steps, *tenants.steps)
         return Agreed(tuple(new), routes, tenants, tuple(left), Plan(steps))
 
     def carry_out(self, draft: Draft, agreed: Agreed, deliver: Deliver | None) -> None:
@@ -77,8 +80,8 @@ class Move:
             self._upstreams.create(
                 one.name, one.provider, base_url=one.base_url, secret=one.secret, allow_private=private
             )
-        for alias, targets in agreed.routes.items():
-            self._routes.set(alias, targets)
+        for route in agreed.routes:
+            self._routes.put(route)
         self._tenants.apply(draft.wanted, deliver=deliver, adopted=draft.tokens, agreed=agreed.tenants)
 
     def _check(self, one: DraftUpstream, found: Upstream | None) -> bool:
@@ -102,28 +105,37 @@ class Move:
 
     def _plan_routes(
         self, draft: Draft, usable: Mapping[str, str], left: list[LeftOut]
-    ) -> Mapping[str, tuple[Target, ...]]:
-        """The routes whose targets there will be; a target whose upstream is left out is left out too."""
-        planned: dict[str, tuple[Target, ...]] = {}
+    ) -> tuple[tuple[Route, ...], Sequence[Step]]:
+        """The routes that there will be, and how that reads; a target whose upstream is left out is left out too."""
+        current = {route.alias: route for route in self._routes.current().routes}
+        planned: list[Route] = []
+        steps: list[Step] = []
         for alias, targets in draft.routes.items():
-            kept = [Target(usable[t.upstream], t.model) for t in targets if t.upstream in usable]
-            gone = [target for target in targets if target.upstream not in usable]
+            gone = [each.target for each in targets if each.target.upstream not in usable]
             left += [LeftOut(f"target {target} of route {alias}", "its upstream is left out") for target in gone]
-            if kept:
-                planned[alias] = tuple(kept)
-        current = {route.alias: route.targets for route in self._routes.current().routes}
-        return {alias: targets for alias, targets in planned.items() if current.get(alias) != targets}
+            kept = [_renamed(each, usable) for each in targets if each.target.upstream in usable]
+            route = _route(current.get(alias, Route(alias, ())), kept) if kept else None
+            if route is not None and route != current.get(alias):
+                planned.append(route)
+                was = [current[alias]] if alias in current else []
+                steps += [Step(c.sign, c.scope, c.differences) for c in described.changes(was, [route])]
+        return tuple(planned), steps
 
-    def _route_steps(self, routes: Mapping[str, tuple[Target, ...]]) -> Sequence[Step]:
-        current = {route.alias: route.targets for route in self._routes.current().routes}
-        return [
-            Step(
-                "~" if alias in current else "+",
-                f"route:{alias}",
-                (Difference("targets", [str(t) for t in current.get(alias, ())], [str(t) for t in targets]),),
-            )
-            for alias, targets in routes.items()
-        ]
+
+def _renamed(drafted: DraftTarget, usable: Mapping[str, str]) -> DraftTarget:
+    """The target with its upstream spelled as it is here."""
+    return replace(drafted, target=Target(usable[drafted.target.upstream], drafted.target.model))
+
+
+def _route(was: Route, drafted: Sequence[DraftTarget]) -> Route:
+    """The route with these targets; what else it says stays. Weights become whole numbers, and equal where all are 0."""
+    ordered = sorted(drafted, key=lambda each: each.rank)
+    first = [each for each in ordered if each.rank == ordered[0].rank]
+    scale = 1 if all(each.weight == int(each.weight) for each in first) else _PARTS
+    weights = [round(each.weight * scale) for each in first]
+    weights = weights if any(weights) else [1] * len(first)
+    primary = tuple(Choice(each.target, weight) for each, weight in zip(first, weights, strict=True))
+    return replace(was, primary=primary, fallbacks=tuple(Choice(each.target) for each in ordered[len(first) :]))
 
 
 def _is_same(found: Upstream, one: DraftUpstream) -> bool:

@@ -97,11 +97,13 @@ def _origin(kind: int, given: Any) -> tuple[str, str | None]:
 
 
 def _routes(draft: Draft, upstream: str, row: Row) -> None:
+    """Channels of the highest priority share a model's traffic; weights of 0 mean there that all are alike."""
     mapping = table(row.get("model_mapping"))
+    rank, weight = _rank(row)[0], max(1, number(row.get("weight")) or 0)
     for alias in texts(row.get("models")):
         model = mapping.get(alias, alias)
         try:
-            draft.add_route(check_model(alias), Target(upstream, check_model(str(model))))
+            draft.add_route(check_model(alias), Target(upstream, check_model(str(model))), rank=rank, weight=weight)
         except UsageError as error:
             draft.leave_out(f"model {shown(alias)} of {upstream}", error.message)
 

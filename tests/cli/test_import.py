@@ -11,7 +11,7 @@ from tests.cli.conftest import Gwctl
 
 LITELLM = """\
 model_list:
-  - model_name: smart            # two deployments: the first serves
+  - model_name: smart            # two deployments share the traffic
     litellm_params: &azure
       model: azure/gpt-5-eu
       api_base: https://contoso.openai.azure.com/
@@ -94,6 +94,27 @@ def test_a_litellm_configuration_becomes_upstreams_and_routes(gwctl: Gwctl) -> N
     assert left["litellm_params 'rpm' (1×)"] == "rate limits are not carried over"
     assert left["general_settings.master_key"] == "keys here are made with gwctl keys create"
     assert "not read" in left["'environment_variables'"]
+
+
+SHARED = """\
+model_list:
+  - {model_name: m, litellm_params: {model: groq/a, api_key: gsk_0123456789abcdef, weight: 0.7}}
+  - {model_name: m, litellm_params: {model: groq/b, api_key: gsk_0123456789abcdef, weight: 0.3}}
+  - {model_name: m, litellm_params: {model: groq/c, api_key: gsk_0123456789abcdef, order: 2}}
+  - {model_name: n, litellm_params: {model: groq/d, api_key: gsk_0123456789abcdef}}
+  - {model_name: n, litellm_params: {model: groq/e, api_key: gsk_0123456789abcdef}}
+router_settings: {fallbacks: [{m: [n]}]}
+"""
+
+
+def test_deployments_share_the_traffic_by_weight_before_their_fallbacks(gwctl: Gwctl) -> None:
+    run(gwctl, "litellm", "config.yaml", SHARED)
+    assert gwctl("routes", "show", "m", "-o", "toml").out == (
+        "[routes.m]\n"
+        'targets = [\n  { target = "groq/a", weight = 70 },\n  { target = "groq/b", weight = 30 },\n]\n'
+        'fallbacks = ["groq/c", "groq/d", "groq/e"]\n'
+    )
+    assert gwctl("routes", "show", "n", "-o", "toml").out == '[routes.n]\ntargets = ["groq/d", "groq/e"]\n'
 
 
 def test_a_second_import_goes_on_where_the_first_one_could_not(gwctl: Gwctl) -> None:
