@@ -17,6 +17,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
 from keyvault.domain.routes import Choice, Route, Target
 from keyvault.home import Home
+from keyvault.proxy.dialects.meter import stream_meter
 from keyvault.proxy.server import serving
 from keyvault.secrets import Secret
 from keyvault.storage import affinities, schema
@@ -248,3 +249,34 @@ async def test_a_pin_is_stronger(tmp_path: Path) -> None:
         conversation.client.headers["x-gateway-pin"] = "first/m"
         assert (await conversation.ask("responses", going_on("responses", sealed))).status_code == 200
         assert len(conversation.first.asked) == 1
+
+
+def sealed_in(dialect: Dialect, *events: dict[str, Any]) -> tuple[str, ...]:
+    """What a stream's meter has seen sealed."""
+    meter = stream_meter(dialect)
+    for event in events:
+        meter.feed(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+    return meter.metered().sealed
+
+
+def test_a_response_tells_its_sealed_reasoning_item_by_item_or_at_its_end() -> None:
+    items = [{"type": "reasoning", "encrypted_content": text} for text in ("one", "two")] + [{"type": "message"}]
+    done = [{"type": "response.output_item.done", "item": item} for item in items]
+    completed = {"type": "response.completed", "response": {"id": "resp_1", "output": items}}
+    assert sealed_in(Dialect.RESPONSES, *done, completed) == ("one", "two")
+    assert sealed_in(Dialect.RESPONSES, completed) == ("one", "two")
+    assert sealed_in(Dialect.RESPONSES, done[0]) == ("one",)
+    assert sealed_in(Dialect.RESPONSES, {"type": "response.completed", "response": {"output": 7}}) == ()
+
+
+def test_a_message_tells_its_signatures_and_its_redacted_thinking() -> None:
+    def delta(**fields: str) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": 0, "delta": fields}
+
+    stop = {"type": "content_block_stop", "index": 0}
+    redacted = {"type": "content_block_start", "index": 1, "content_block": {"type": "redacted_thinking", "data": "r"}}
+    thought = [delta(type="thinking_delta", thinking=word) for word in ("let", "me")]
+    signed = delta(type="signature_delta", signature="s")
+    assert sealed_in(Dialect.MESSAGES, *thought, signed, stop, redacted, *thought, signed, stop) == ("s", "r", "s")
+    assert sealed_in(Dialect.MESSAGES, signed, stop) == ("s",), "the thinking itself may be left out"
+    assert sealed_in(Dialect.MESSAGES, *thought, delta(type="text_delta", text='a "signature": x'), stop) == ()
