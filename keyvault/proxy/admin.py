@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from keyvault.errors import Refusal
+from keyvault.proxy.exposition import Exposition
 from keyvault.proxy.http1 import Exchange
-from keyvault.proxy.metrics import Exposition
 
 Check = Callable[[], str | None]
 """Why the worker should not be sent traffic, None when it should."""

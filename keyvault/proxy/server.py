@@ -30,12 +30,13 @@ from keyvault.proxy.affinity import Affinity
 from keyvault.proxy.alerting import Alerting, Eyes
 from keyvault.proxy.catching_up import CatchingUp
 from keyvault.proxy.exclusive import only_server
+from keyvault.proxy.exposition import Exposition
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.http1 import BodyBudget, Handler, Limits, ServerConnection
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.logs import configure
-from keyvault.proxy.metrics import Exposition, Metrics
+from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.own_usage import OwnUsage
 from keyvault.proxy.prepaid import Prepaid
 from keyvault.proxy.purse import Purse
@@ -119,7 +120,8 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
         return None if ledger.healthy else "the ledger cannot be written"
 
     clients = Listener(gateway, settings, tls)
-    operators = Listener(Admin(Exposition(metrics, ledger, gateway.open_streams), not_ready), settings, None)
+    exposition = Exposition(metrics, ledger, tables, home.clock, gateway.open_streams)
+    operators = Listener(Admin(exposition, not_ready), settings, None)
     try:
         url = await clients.open(*parse_address(listen, "serve.listen"))
         admin_url = await operators.open(*loopback(admin))
