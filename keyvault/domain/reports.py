@@ -188,6 +188,8 @@ class RequestLine:
     first_content_ms: int | None
     """Since the request's first attempt began."""
     total_ms: int | None
+    failed_over: tuple[str, ...] = ()
+    """The attempts before the last: target and error code of each."""
 
 
 @dataclass(frozen=True, slots=True)

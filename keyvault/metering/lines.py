@@ -59,6 +59,7 @@ def _line(row: Any, attempts: Sequence[AttemptLine], names: Names) -> RequestLin
         outcome=last.outcome,
         error=last.error_code,
         attempts=len(attempts),
+        failed_over=tuple(f"{before.target}: {before.error_code or before.status}" for before in attempts[:-1]),
         stream=last.stream,
         input_tokens=_known(attempts, "input_tokens"),
         cached_input_tokens=_known(attempts, "cached_input_tokens"),

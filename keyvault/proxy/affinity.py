@@ -20,7 +20,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.base import identifier
 from keyvault.proxy.dialects.fields import JsonBody
-from keyvault.proxy.relay import Ending
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.tables import Tables
 from keyvault.routing import affinity
 from keyvault.routing.affinity import CARRYING, Carried

@@ -10,9 +10,9 @@ from keyvault.money import format_usd
 from keyvault.proxy import models
 from keyvault.proxy.admission import Call, family_of
 from keyvault.proxy.dialects.errors import render, scrub, stream_error
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.headers import Headers, request_id_headers, to_client
 from keyvault.proxy.http1 import Exchange
-from keyvault.proxy.relay import Ending
 
 TIMEOUTS: Final = frozenset({"connect_timeout", "first_content_timeout", "idle_timeout", "total_timeout"})
 OPERATOR_STATUSES: Final = frozenset({401, 402})

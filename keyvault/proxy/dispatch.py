@@ -14,10 +14,11 @@ from keyvault.proxy.admission import Call
 from keyvault.proxy.allowance import Allowances
 from keyvault.proxy.attempt import Attempt, message
 from keyvault.proxy.dialects.meter import stream_meter
+from keyvault.proxy.ending import WITHDRAWN, Ending
 from keyvault.proxy.failover import Course, Step
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.reading import expects_stream
-from keyvault.proxy.relay import WITHDRAWN, Ending, Relay
+from keyvault.proxy.relay import Relay
 from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
 

@@ -21,8 +21,8 @@ from typing import Final
 from keyvault.domain.routes import Failure, Retries, Route, Timeouts
 from keyvault.proxy.admission import Call
 from keyvault.proxy.attempt import Attempt
+from keyvault.proxy.ending import Ending, Patience
 from keyvault.proxy.headers import Headers
-from keyvault.proxy.relay import Ending, Patience
 from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.routing.planner import Planned
 from keyvault.settings import Settings

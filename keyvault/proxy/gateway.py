@@ -20,6 +20,7 @@ from keyvault.proxy.allowance import Allowances
 from keyvault.proxy.attempt import Attempt
 from keyvault.proxy.dispatch import Dispatch
 from keyvault.proxy.door import Door
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.failover import Course, Failover
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.http1 import Exchange
@@ -27,7 +28,6 @@ from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.own_usage import OwnUsage
 from keyvault.proxy.reading import read
-from keyvault.proxy.relay import Ending
 from keyvault.proxy.settlement import settlement
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.underway import Underway

@@ -12,8 +12,8 @@ from typing import Final
 from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.meter import Metered, read_answer
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.headers import Headers
-from keyvault.proxy.relay import Ending
 
 STREAMED: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS, Dialect.RESPONSES, Dialect.MESSAGES})
 """Dialects whose streams are events and nothing else."""

@@ -20,7 +20,7 @@ from keyvault.proxy.dialects.errors import scrub as masked
 from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.meter import Metered
 from keyvault.proxy.doubt import UNSEEN, doubt
-from keyvault.proxy.relay import Ending
+from keyvault.proxy.ending import Ending
 from keyvault.secrets import scrub
 
 NOTHING: Final = Usage(input=0, output=0)

@@ -16,8 +16,8 @@ import pytest
 from keyvault.domain.ledger import Outcome
 from keyvault.domain.routes import Failure
 from keyvault.home import Home
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.failover import failure_of, retry_after
-from keyvault.proxy.relay import Ending
 from keyvault.routing.reported import reports
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Script, Seen, chunk, completion

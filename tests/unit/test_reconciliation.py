@@ -41,7 +41,7 @@ def request(request_id: str = "r1", **changes: Any) -> RequestDetail:
         audio_output_tokens=None, images=None, price_id=1, bound_pico=None, **both,
     )  # fmt: skip
     line = RequestLine(
-        request_id=request_id, customer="acme", project="web", key="k", alias="smart", model="gpt-5", error=None,
+        request_id=request_id, customer="acme", project="web", key="k", env="live", tags={}, alias="smart",
         attempts=1, **both,
     )  # fmt: skip
     return RequestDetail(line, 1, (attempt,))

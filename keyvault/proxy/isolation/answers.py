@@ -21,11 +21,11 @@ from keyvault.proxy.admission import Call, query_for_provider
 from keyvault.proxy.dialects.base import decode_object
 from keyvault.proxy.dialects.meter import Metered, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import read_event
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.headers import to_provider
 from keyvault.proxy.isolation.claim import Claim
 from keyvault.proxy.isolation.naming import ids_at
 from keyvault.proxy.isolation.settling import FIRST_LOOK_MS, MAX_ANSWER, Settling
-from keyvault.proxy.relay import Ending
 from keyvault.proxy.tables import ServingUpstream
 from keyvault.proxy.upstream import Pool, UpstreamFailure
 from keyvault.proxy.upstream.fetching import fetch

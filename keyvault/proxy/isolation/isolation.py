@@ -8,10 +8,10 @@ from keyvault.clock import Clock
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy.admission import Call
 from keyvault.proxy.dialects.meter import StreamMeter
+from keyvault.proxy.ending import Ending
 from keyvault.proxy.isolation.answers import Answers
 from keyvault.proxy.isolation.claim import Claims
 from keyvault.proxy.isolation.settling import Settling
-from keyvault.proxy.relay import Ending
 from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.proxy.upstream import Pool
 from keyvault.routing.planner import Planned

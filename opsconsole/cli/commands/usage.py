@@ -57,6 +57,7 @@ _LINE = (
     "output_tokens",
     "cost",
     "first_content_ms",
+    "failed_over",
 )
 
 
@@ -250,6 +251,7 @@ def _line(line: RequestLine) -> dict[str, object]:
         "outcome": line.outcome,
         "error": line.error,
         "attempts": line.attempts,
+        "failed_over": list(line.failed_over),
         "stream": line.stream,
         "input_tokens": line.input_tokens,
         "cached_input_tokens": line.cached_input_tokens,
