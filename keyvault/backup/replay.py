@@ -19,6 +19,7 @@ from typing import Final
 from keyvault import audit
 from keyvault.audit import Entry
 from keyvault.backup import prepaid
+from keyvault.backup.budgets import budgeted_again
 from keyvault.backup.limits import limited_again
 from keyvault.backup.outcomes import Outcome, Result
 from keyvault.clock import to_ms
@@ -236,6 +237,13 @@ def _limited(tx: Transaction, entry: Entry) -> Outcome:
     return replace(_told(entry, Result.REPEATED, "limited after the backup, by the lower numbers"), denied=False)
 
 
+def _budgeted(tx: Transaction, entry: Entry) -> Outcome:
+    """A budget takes access away, too."""
+    if not budgeted_again(tx, entry):
+        return _lost(tx, entry)
+    return replace(_told(entry, Result.REPEATED, "set after the backup, by the lower amount"), denied=False)
+
+
 # Upstreams and the vault
 
 
@@ -284,6 +292,8 @@ STEPS: Final[Mapping[str, Step]] = {
     "balances.reseal": _nothing,
     "limits.set": _limited,
     "limits.delete": _mention("deleted after the backup; it holds again"),
+    "budgets.set": _budgeted,
+    "budgets.delete": _mention("deleted after the backup; it holds again"),
     "gateway.suspend": _suspended_gateway,
     "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),

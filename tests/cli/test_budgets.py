@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from keyvault.errors import Exit
@@ -113,3 +115,18 @@ def test_bad_budgets_are_refused_in_one_line(gwctl: Gwctl, words: list[str], cod
     assert refused.code == code
     assert said in refused.err
     assert gwctl("budgets", "list", "--json").json["budgets"] == []
+
+
+def test_a_restore_keeps_what_was_set_after_the_backup_by_the_lower_amount(gwctl: Gwctl, tmp_path: Path) -> None:
+    gwctl("customers", "create", "acme")
+    gwctl("budgets", "set", "customer:acme", "10usd/month", "--soft")
+    backup = str(tmp_path / "b.tar")
+    assert gwctl("backup", backup).code == 0
+    gwctl("budgets", "set", "customer:acme", "20usd/month", "--hard")
+    gwctl("budgets", "set", "customer:acme", "3usd/day", "--tz", "Asia/Tokyo", "--warn", "50")
+    ran = gwctl("restore", backup, "--confirm", "b.tar", "--accept-rollback", "--json")
+    assert [change["result"] for change in ran.json["changes"]] == ["repeated"]
+    month, day = gwctl("budgets", "list", "--json").json["budgets"]
+    assert (month["period"], month["amount"], month["hard"]) == ("month", "10", True)
+    assert (day["amount"], day["zone"], day["warn_at_percent"]) == ("3", "Asia/Tokyo", [50])
+    assert gwctl("doctor", "--offline").code == 0
