@@ -128,7 +128,7 @@ def _renamed(drafted: DraftTarget, usable: Mapping[str, str]) -> DraftTarget:
 
 
 def _route(was: Route, drafted: Sequence[DraftTarget]) -> Route:
-    """The route with these targets; what else it says stays. Weights become whole numbers, and equal where all are 0."""
+    """The route with these targets; what else it says stays. Weights become whole, and equal where all are 0."""
     ordered = sorted(drafted, key=lambda each: each.rank)
     first = [each for each in ordered if each.rank == ordered[0].rank]
     scale = 1 if all(each.weight == int(each.weight) for each in first) else _PARTS
