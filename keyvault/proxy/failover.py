@@ -136,6 +136,10 @@ class Failover:
             course.answer = attempt, ending
         return self._again(course, attempt, ending, kind) or self._elsewhere(course)
 
+    def after_pause(self, course: Course, step: Step) -> Step | None:
+        """The step that was waited for; another where its target is gone meanwhile."""
+        return self._elsewhere(course) if self._gone(step.planned) else step
+
     def _patience(self, route: Route) -> Patience:
         return self._usual if route.timeouts == _NO_TIMEOUTS else patience(route.timeouts, self._settings)
 

@@ -184,14 +184,14 @@ class Gateway:
     ) -> Attempt | None:
         """The attempt that is made next, after a pause where one is due; None when there is an answer."""
         step = self._failover.next(call, course, attempt, ending)
-        if step is None:
-            return None
-        try:
-            await asyncio.sleep(step.wait) if step.wait else None
-        except asyncio.CancelledError:
-            self._settle(call, attempt, booked, final=True).add_done_callback(_seen)
-            raise
-        if call.withdrawn is not None or not self._allowances.cover(call, step.planned):
+        if step is not None and step.wait:
+            try:
+                await asyncio.sleep(step.wait)
+            except asyncio.CancelledError:
+                self._settle(call, attempt, booked, final=True).add_done_callback(_seen)
+                raise
+            step = self._failover.after_pause(course, step)
+        if step is None or call.withdrawn is not None or not self._allowances.cover(call, step.planned):
             return None
         return self._dispatch.prepare(call, step, attempt)
 

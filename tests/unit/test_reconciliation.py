@@ -42,7 +42,7 @@ def request(request_id: str = "r1", **changes: Any) -> RequestDetail:
     )  # fmt: skip
     line = RequestLine(
         request_id=request_id, customer="acme", project="web", key="k", env="live", tags={}, alias="smart",
-        attempts=1, **both,
+        model="gpt-5", error=None, attempts=1, **both,
     )  # fmt: skip
     return RequestDetail(line, 1, (attempt,))
 
