@@ -11,7 +11,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Basis, Usage
 from keyvault.proxy.dialects.meter import StreamMeter, Verdict, stream_meter
 
-PASS, CONTENT, DROP, TERMINAL, ERROR, BROKEN = Verdict
+PASS, CONTENT, DROP, TERMINAL, ERROR, BROKEN, _ = Verdict
 DONE = b"data: [DONE]\n\n"
 
 
