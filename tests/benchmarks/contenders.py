@@ -20,6 +20,13 @@ from tests.gateway import Gateway, serving
 
 PATH: Final = "/v1/chat/completions"
 MODELS: Final = ("bench-whole", "bench-stream", "bench-open")
+_LIMITS: Final = ("--rpm", "100m", "--tpm", "100b", "--parallel", "100k")
+_MONEY: Final = (
+    "limits set customer:acme --rpm 100m --tpm 100b --parallel 100k",
+    "budgets set customer:acme 900000usd/month",
+    "budgets set project:acme/web 90000usd/day --model bench-*",
+    "balances top-up customer:acme 900000 --reason benchmark",
+)
 _NGINX: Final = """
 daemon off; master_process off; worker_processes 1; pid {directory}/nginx.pid; error_log /dev/null;
 events {{ worker_connections 8192; }}
@@ -79,13 +86,19 @@ def nginx(directory: Path, upstream: int) -> Iterator[Contender]:
 
 @contextlib.contextmanager
 def gateway(directory: Path, upstream: int, ca_file: Path | None = None) -> Iterator[Contender]:
-    """This gateway with everything on: key, prices, ledger durable before dispatch and before the end."""
+    """This gateway with everything on: routes, limits of each kind, budgets, a balance, prices, the ledger durable
+    before dispatch and before the end. Nothing of it is ever used up."""
     made = Gateway(directory / "home")
     scheme, options = ("https", ["--ca-file", str(ca_file)]) if ca_file else ("http", [])
     made.create_upstream("bench", "openai", f"{scheme}://localhost:{upstream}/v1", "sk-up", *options)
     for model in MODELS:
         made.set_price(f"bench/{model}")
-    key = made.create_key("bench")
+    key = made.create_key("bench", "--project", "acme/web", "--create", "--budget", "900000usd/month", *_LIMITS)
+    for command in _MONEY:
+        made.gwctl(*command.split(), "--yes")
+    routes = directory / "routes.toml"
+    routes.write_text("".join(f'[routes."{model}"]\ntargets = ["bench/{model}"]\n' for model in MODELS))
+    made.gwctl("routes", "apply", "--file", str(routes))
     with serving(made):
         name = "gateway, TLS upstream" if ca_file else "gateway"
         yield Contender(name, made.origin, made.pid, {"authorization": f"Bearer {key}"})
