@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from keyvault.domain.ledger import Basis
 from keyvault.domain.reports import LIVE, NO_TAG, Totals
-from keyvault.storage.reports import COUNTS, HISTOGRAMS, Names
+from keyvault.storage.reports import COUNTS, HISTOGRAMS, Names, ProjectNames
 
 T = TypeVar("T")
 
@@ -59,7 +59,8 @@ def values_of(ids: Mapping[str, int], names: Names) -> dict[str, Sequence[str]]:
     if "key_id" in ids:
         told |= of_key(ids["key_id"], names)
     if "project_id" in ids:
-        told |= of_payer(ids["key_id"], ids["project_id"], names)
+        payer = ids["key_id"], ids["project_id"]
+        told |= {**of_payer(*payer, names), "tag": _tags(*payer, names)}
     if "alias_id" in ids:
         told["alias"] = [names.aliases.get(ids["alias_id"], f"#{ids['alias_id']}")]
     if "target_id" in ids:
@@ -74,19 +75,28 @@ def of_key(key_id: int, names: Names) -> dict[str, Sequence[str]]:
 
 
 def of_payer(key_id: int, project_id: int, names: Names) -> dict[str, Sequence[str]]:
-    """`project_id` is 0 where the key's own project pays. The nearer tag wins: the key's, the project's, the
-    customer's."""
+    """`project_id` is 0 where the key's own project pays."""
+    payer_id, payer = _payer(key_id, project_id, names)
+    if payer is None:
+        return {"customer": [f"#{payer_id}"], "project": [f"#{payer_id}"]}
+    return {"customer": [payer.customer], "project": [f"{payer.customer}/{payer.project}"]}
+
+
+def _tags(key_id: int, project_id: int, names: Names) -> Sequence[str]:
+    """The nearer tag wins: the key's, the project's, the customer's."""
+    payer_id, payer = _payer(key_id, project_id, names)
+    if payer is None:
+        return [f"#{payer_id}"]
+    key = names.keys.get(key_id)
+    tags = {**payer.tags, **(key.tags if key else {})}
+    return [f"{name}={value}" for name, value in sorted(tags.items())] or [NO_TAG]
+
+
+def _payer(key_id: int, project_id: int, names: Names) -> tuple[int, ProjectNames | None]:
+    """With the number that stands for a payer that is not known."""
     key = names.keys.get(key_id)
     payer_id = project_id or (key.project_id if key else 0)
-    payer = names.projects.get(payer_id)
-    if payer is None:
-        return {name: [f"#{payer_id or key_id}"] for name in OF_PAYER}
-    tags = {**payer.tags, **(key.tags if key else {})}
-    return {
-        "customer": [payer.customer],
-        "project": [f"{payer.customer}/{payer.project}"],
-        "tag": [f"{name}={value}" for name, value in sorted(tags.items())] or [NO_TAG],
-    }
+    return payer_id or key_id, names.projects.get(payer_id)
 
 
 def of_target(target_id: int, names: Names) -> dict[str, Sequence[str]]:

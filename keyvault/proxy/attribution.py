@@ -17,6 +17,7 @@ from keyvault.keys.directory import Caller
 from keyvault.keys.payers import Payers
 from keyvault.proxy.admission import Call
 from keyvault.proxy.http1 import Request
+from keyvault.secrets import scrub
 
 CUSTOMER: Final = b"x-gateway-customer"
 PROJECT: Final = b"x-gateway-project"
@@ -84,6 +85,8 @@ def _tags(text: str | None) -> str | None:
         tags = check_tags({name.strip(): value.strip() for name, _, value in pairs})
     except UsageError as error:
         raise Refusal(400, "invalid_tags", error.message) from None
+    if scrub(text) != text:
+        raise Refusal(400, "invalid_tags", "a tag in x-gateway-tags looks like a secret")
     if len(tags) < len(pairs):
         raise Refusal(400, "invalid_tags", "x-gateway-tags names a tag twice")
     return json.dumps(tags, sort_keys=True)

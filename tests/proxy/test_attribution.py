@@ -154,6 +154,7 @@ async def test_from_any_other_key_every_such_header_is_refused_also_when_it_name
         ([("tags", "novalue")], (400, "invalid_tags")),
         ([("tags", "a=1,a=2")], (400, "invalid_tags")),
         ([("tags", "a b=1")], (400, "invalid_tags")),
+        ([("tags", "note=sk-proj-Ab3Cd4Ef5Gh6Ij7Kl8Mn9Op0")], (400, "invalid_tags")),
         ([("tags", ",".join(f"t{n}=1" for n in range(9)))], (400, "invalid_tags")),
     ],
 )
