@@ -132,7 +132,8 @@ class Allowances:
         allowance = call.allowance
         if not allowance.hold.accounts:
             price = self._price(planned, self._clock.now_ms())
-            body, size = call.body, len(call.exchange.request.body)
+            body = effective(call.body, planned.choice)
+            size = len(call.exchange.request.body) + body.added_bytes
             return None if price is None else worst_case(price.rates, size, body.output_cap, body.choices)
         if allowance.own_bound is not None:
             multiplier = call.payer.multiplier_ppm

@@ -9,11 +9,12 @@ from typing import Any, Final
 import pytest
 
 from keyvault.domain.endpoints import ENDPOINTS, Dialect
+from keyvault.domain.prices import Rates, flat
 from keyvault.domain.routes import Choice, Route, Target
 from keyvault.proxy.dialects.bodies import Body
 from keyvault.proxy.dialects.body import read_body
 from keyvault.proxy.dialects.effective import effective
-from tests.proxy.harness import add_upstream, new_home, running
+from tests.proxy.harness import DOLLAR_PER_MILLION, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
 
 CHAT: Final = "/chat/completions"
@@ -120,8 +121,12 @@ async def test_each_target_of_a_route_gets_its_own_parameters(tmp_path: Path) ->
                 (Choice(Target("second", "two"), overrides={"max_tokens": 9, "temperature": None}),),
             )
         )
+        home.prices.set_own("first", "one", Rates(input=flat(0), output=flat(DOLLAR_PER_MILLION)))
+        home.prices.set_own("second", "two", Rates(input=flat(0), output=flat(DOLLAR_PER_MILLION)))
         async with running(home) as gateway:
             assert (await gateway.chat(max_tokens=100)).status_code == 200
+            bounds = [row["bound_pico"] for row in await gateway.rows(2)]
+    assert bounds == [100 * DOLLAR_PER_MILLION // 10**6, 9 * DOLLAR_PER_MILLION // 10**6], "what each may cost at most"
     assert [(s.json["model"], s.json["max_tokens"], s.json.get("temperature")) for s in first.seen[:1]] == [
         ("one", 100, 0.5)
     ]
