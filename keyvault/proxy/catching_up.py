@@ -16,7 +16,7 @@ from keyvault.proxy.supervision import Supervisor, within
 from keyvault.proxy.tables import Tables
 from keyvault.storage.engine import Database
 
-EVERY_SECONDS: Final = 10.0
+EVERY_SECONDS: Final = 30.0
 
 
 class CatchingUp:

@@ -87,9 +87,14 @@ class HomeReader:
             open_streams=_open_streams(workers),
             expiring_keys=inventory.expiring,
             unpriced_models=tuple(printable(model) for model in live.unpriced_models),
-            raised=tuple(printable(alert.text) for alert in self._home.alerts.list(MOST_ALERTS)),
+            raised=self._raised(),
             last_request_at=live.last_request_at,
         )
+
+    def _raised(self) -> tuple[str, ...]:
+        """What was noticed where nobody was looking; models without a price the console sees itself."""
+        found = self._home.alerts.list(MOST_ALERTS)
+        return tuple(printable(alert.text) for alert in found if alert.kind != "price_missing")
 
     def _stock(self, now: datetime, *, ever_used: bool) -> Inventory:
         known = self._inventory

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ async def receiving(*statuses: int) -> AsyncIterator[Receiver]:
         yield receiver
 
 
-def webhook(url: str, **settings: str) -> Webhook:
+def webhook(url: str, **settings: Any) -> Webhook:
     made = Webhook.of(Settings(webhook=url, **settings), {})
     assert made is not None
     return made
