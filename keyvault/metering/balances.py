@@ -156,14 +156,18 @@ class Balances:
 
     def reseal(self, scope: Scope, reason: str, *, env: str = "live") -> Standing:
         """Say that the entries of a balance hold as they are, after somebody has looked. As spent counts the most that
-        is known: by the ledger's row where that is sound, by what was seen before, by the attempts on record.
+        is known: by the ledger's row where that is sound, by what was seen before, by the attempts on record. One that
+        was seen before and is gone is made again, empty.
 
         Raises `NotFound`, `UsageError`, and `Tampered` where an entry cannot be read.
         """
         reason = check_reason(reason)
         with self._database.change() as tx:
+            ref, seen = booking.payer_of(tx, scope), self._remembered.read()
+            if f"{ref} {env}" in seen:
+                booking.opened(tx, ref, env, self._clock.now(), self._spending())
             balance = existing(tx, scope, env)
-            resealed(tx, balance, self._spending(), self._remembered.read().get(balance.name))
+            resealed(tx, balance, self._spending(), seen.get(balance.name))
             now = existing(tx, scope, env)
             told = {"was": format_usd(balance.available_pico), "available": format_usd(now.available_pico)}
             audit.record(tx, self._clock, "balances.reseal", str(balance.scope), env=env, reason=reason, **told)

@@ -14,6 +14,7 @@ import pytest
 
 from keyvault.domain.alerts import Alert
 from keyvault.domain.scopes import parse_scope
+from keyvault.errors import Tampered
 from keyvault.home import Home
 from keyvault.proxy.prepaid import TAMPERED, Prepaid
 from keyvault.proxy.server import serving
@@ -167,6 +168,22 @@ async def test_an_older_row_put_back_while_the_gateway_is_down_covers_nothing(tm
         standing = gw.home.balances.reseal(DEFAULT, "looked into it")
         assert standing.balance.charged_pico == 2 * PICO, "the attempts on record know it"
         assert (await gw.chat(max_tokens=5)).status_code == 200
+
+
+async def test_a_balance_given_to_somebody_else_meanwhile_sets_nobody_free(tmp_path: Path) -> None:
+    async def serve(gw: Running) -> None:
+        assert (await gw.chat(max_tokens=5)).status_code == 200
+
+    def give_away() -> None:
+        write(tmp_path / "home", "UPDATE balances SET scope_id = 99")
+
+    with pytest.raises(Tampered, match="customer:default live was there before"):
+        async with twice(tmp_path, serve, give_away):
+            pass
+    home = Home({"GWCTL_HOME": str(tmp_path / "home")})
+    assert home.balances.reseal(DEFAULT, "looked into it").available_pico == -PICO, "made again, and what was spent is"
+    async with running(home, "third") as gw:
+        assert await refused(gw) == "insufficient_quota"
 
 
 async def test_what_a_killed_process_left_open_is_in_doubt_before_the_first_request(tmp_path: Path) -> None:
