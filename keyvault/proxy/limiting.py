@@ -23,6 +23,7 @@ from keyvault.proxy.reckoning import reckoned
 if TYPE_CHECKING:
     from keyvault.proxy.admission import Call
 
+_FEW: Final = 100
 _WORDS: Final[dict[Kind, str]] = {
     "requests": "requests per minute (RPM)",
     "tokens": "tokens per minute (TPM)",
@@ -78,9 +79,17 @@ class Limiter:
     def rules(self) -> Collection[Rule]:
         return self._rules.values()
 
-    def renew(self, limits: Iterable[Limit], doubted: Collection[int] = ()) -> None:
-        """Judge by these from now on; a limit that was there before goes on counting. `doubted`: ids of rows that
-        nobody vouches for; whoever such a limit is about is refused."""
+    def unlike(self, limits: Iterable[Limit]) -> Collection[int] | None:
+        """The ids of limits that are new or say something else than they did; None for many."""
+        before = {rule.limit for rule in self._rules.values()}
+        found = [limit.id for limit in limits if limit not in before]
+        return found if len(found) <= _FEW else None
+
+    def renew(
+        self, limits: Iterable[Limit], doubted: Collection[int] = (), looked: Collection[int] | None = None
+    ) -> None:
+        """Judge by these from now on; a limit that was there before goes on counting. `doubted`: of those that were
+        `looked` at (None: all), the ids that nobody vouches for; whoever such a limit is about is refused."""
         now_us = now_in_us(self._clock)
         before, self._rules = self._rules, {}
         self._of = {kind: {} for kind in ScopeKind}
@@ -89,7 +98,8 @@ class Limiter:
             if rule is None or _about(rule.limit) != _about(limit):
                 rule = Rule(limit)
             rule.follow(limit, now_us)
-            rule.doubted = limit.id in doubted
+            if looked is None or limit.id in looked:
+                rule.doubted = limit.id in doubted
             self._rules[limit.id] = rule
             self._of[limit.scope.kind].setdefault(limit.scope.id, []).append(rule)
 
