@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -74,7 +75,9 @@ def scrub(body: bytes, secrets: Sequence[str]) -> bytes:
     return body
 
 
+@lru_cache(maxsize=64)
 def _forms(secret: str) -> list[bytes]:
+    """Remembered, as it is asked at every answer: a few of the secrets that this process holds open anyway."""
     if not secret:
         return []
     raw = secret.encode()

@@ -29,6 +29,8 @@ _MARKS_IN_TALK: Final = {
     Dialect.MESSAGES: (b'"file_id', b'"container_upload"', _ESCAPES),
 }
 """What can stand in `messages` and `input`, which are large: each search of 400 kB takes a tenth of a millisecond."""
+_NESTING: Final = (b"{", b"[")
+"""A text or a number refers to nothing."""
 _TALK: Final = frozenset({"messages", "input", "system", "instructions"})
 _TOOL_ARGUMENTS: Final = "input"
 """Of Anthropic's `tool_use`: whatever a tool was called with, not a reference."""
@@ -44,14 +46,17 @@ def stored_reference(dialect: Dialect, body: Body) -> str | None:
     if dialect is Dialect.RESPONSES and bytes(body.fields.get("prompt", b"")).startswith(b"{"):
         return "prompt"
     for name, value in body.fields.items():
-        if found := _in_field(dialect, name, bytes(value)):
+        raw = bytes(value)
+        if raw.startswith(_NESTING) and (found := _in_field(dialect, name, raw)):
             return found
     return None
 
 
 def _in_field(dialect: Dialect, name: str, value: bytes) -> str | None:
-    marks = _MARKS_IN_TALK.get(dialect, _MARKS) if name in _TALK else _MARKS
-    if not any(mark in value for mark in marks):
+    for mark in _MARKS_IN_TALK.get(dialect, _MARKS) if name in _TALK else _MARKS:
+        if mark in value:
+            break
+    else:
         return None
     try:
         return _nested(json.loads(value, object_pairs_hook=every_value))
