@@ -41,6 +41,7 @@ class Webhook:
     slack: bool = False
     secret: Secret | None = None
     proxy: Proxy | None = None
+    tls: ssl.SSLContext | None = None
 
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str] = os.environ) -> Webhook | None:
@@ -49,7 +50,11 @@ class Webhook:
             return None
         proxy = _checked(settings.webhook, Proxies(environ), plain=settings.webhook_plain)
         secret = _secret_in(settings.webhook_secret_file)
-        return cls(Secret(settings.webhook), settings.webhook_format == "slack", secret, proxy)
+        # Certificates and httpx are loaded here, once: while requests are served there is no time for it.
+        import httpx  # noqa: F401
+
+        tls = None if urlsplit(settings.webhook).scheme == "http" else tls_context(None)
+        return cls(Secret(settings.webhook), settings.webhook_format == "slack", secret, proxy, tls)
 
     @property
     def shown(self) -> str:
@@ -84,7 +89,7 @@ class Webhook:
             authorization = self.proxy.authorization
             headers = {} if authorization is None else {"proxy-authorization": authorization.decode()}
             proxy = httpx.Proxy(self.proxy.url, headers=headers)
-        return httpx.AsyncClient(trust_env=False, proxy=proxy, verify=tls_context(None), timeout=TIMEOUT_SECONDS)
+        return httpx.AsyncClient(trust_env=False, proxy=proxy, verify=self.tls or False, timeout=TIMEOUT_SECONDS)
 
     def _signature(self, body: bytes, clock: Clock) -> dict[str, str]:
         if self.secret is None:

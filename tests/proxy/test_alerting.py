@@ -23,6 +23,7 @@ from keyvault.settings import Settings
 from keyvault.storage.engine import Database
 from keyvault.webhook import Webhook
 from tests.conftest import FrozenClock
+from tests.proxy.certificates import Authority
 
 TOKEN = "T0000/B0000/webhook-canary-4f2a9c"
 UNPRICED = Sight(PRICE_MISSING, "target:openai/gpt-9", "openai/gpt-9 has no price")
@@ -239,6 +240,20 @@ async def test_nothing_that_goes_wrong_shows_the_token_in_the_url(
                 await webhook(url).tell(alert, clock)
             assert TOKEN not in str(caught.value) + repr(webhook(url)) + repr(Settings(webhook=url))
             assert "http://127.0.0.1/…" in caught.value.message
+
+
+async def test_a_webhook_whose_certificate_is_not_trusted_is_told_nothing(
+    alerts: Alerts, clock: FrozenClock, tmp_path: Path
+) -> None:
+    alerts.raise_alert("price_missing", "target:openai/gpt-9", "no price")
+    receiver = Receiver()
+    tls = Authority(tmp_path).server("127.0.0.1")
+    async with await asyncio.start_server(receiver, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        for scheme in ("https", "HTTPS"):
+            with pytest.raises(Unavailable, match="certificate is not trusted"):
+                await webhook(f"{scheme}://127.0.0.1:{port}/{TOKEN}").tell(alerts.list()[0], clock)
+    assert receiver.bodies == []
 
 
 @pytest.mark.parametrize(
