@@ -12,7 +12,7 @@ from keyvault.domain.routes import Choice, Retries, Route
 
 Description = dict[str, Any]
 
-_FIELDS: Final = ("targets", "fallbacks", "timeouts", "retries", "affinity")
+ROUTE_FIELDS: Final = ("targets", "fallbacks", "timeouts", "retries", "affinity")
 
 
 def describe(route: Route) -> Description:
@@ -44,7 +44,7 @@ def _change(alias: str, old: Description | None, new: Description | None) -> Cha
     if new is None:
         return Change("-", f"route:{alias}")
     was = old or {}
-    fields = ((name, was.get(name), new.get(name)) for name in _FIELDS)
+    fields = ((name, was.get(name), new.get(name)) for name in ROUTE_FIELDS)
     differing = tuple(Difference(*field) for field in fields if field[1] != field[2])
     return Change("+" if old is None else "~", f"route:{alias}", differing) if differing else None
 

@@ -35,8 +35,8 @@ from keyvault.domain.routes import (
     parse_target,
 )
 from keyvault.errors import ConfigurationError, UsageError
+from keyvault.routing.described import ROUTE_FIELDS
 
-ROUTE_FIELDS: Final = ("targets", "fallbacks", "timeouts", "retries", "affinity")
 CHOICE_FIELDS: Final = ("target", "weight", "defaults", "overrides", "remove")
 TIMEOUT_FIELDS: Final = tuple(field.name for field in fields(Timeouts))
 RETRY_FIELDS: Final = tuple(field.name for field in fields(Retries))
