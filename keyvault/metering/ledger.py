@@ -28,6 +28,7 @@ from keyvault.metering.entries import bounded
 from keyvault.metering.interning import OTHER, Interned, clean
 from keyvault.metering.spending import Spending
 from keyvault.metering.writer import WATCH_SECONDS, AttemptKey, Entry, Writer
+from keyvault.storage.affinities import Made
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore, known_names
 
@@ -88,6 +89,10 @@ class Ledger:
 
     def target_id(self, target: Target) -> int:
         return self._targets.id_of((target.upstream, target.model))
+
+    def note(self, digest: bytes, target: Target) -> None:
+        """Put on record who made some conversation state: with the settlement that follows, so as durable as that."""
+        self._writer.note(Made(digest, self.target_id(target), self._clock.now_ms()))
 
     def open(self, attempt: OpenAttempt) -> asyncio.Future[None]:
         """Put an attempt on record; it may leave when the future is done, and must not if it fails."""

@@ -26,9 +26,10 @@ from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
 from keyvault.metering.entries import MINUTE_MS, Sums, open_row, settled_row
 from keyvault.metering.spending import Spending
+from keyvault.storage.affinities import Made
 from keyvault.storage.balances import Taken
 from keyvault.storage.engine import Database
-from keyvault.storage.ledger import BadEntry, LedgerStore
+from keyvault.storage.ledger import BadEntry, LedgerStore, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +91,12 @@ class Writer:
         self._store = store
         self._spending = spending
         self._entries: deque[Entry] = deque()
-        self._names: deque[tuple[str | Target, int]] = deque()
+        self._beside: deque[tuple[str | Target, int] | Made] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._owed: list[Entry] = []
         self._withdrawn: list[AttemptKey] = []
-        self._unwritten: list[tuple[str | Target, int]] = []
+        self._unwritten: list[tuple[str | Target, int] | Made] = []
         self._house_kept = clock.monotonic()
         self.ended = False
         self.written = 0
@@ -117,7 +118,11 @@ class Writer:
 
     def name(self, name: str | Target, number: int) -> None:
         """Store a new name with the next transaction."""
-        self._names.append((name, number))
+        self._beside.append((name, number))
+
+    def note(self, made: Made) -> None:
+        """Store who made some conversation state, with the next transaction."""
+        self._beside.append(made)
 
     def ring(self) -> None:
         """Wake the writer."""
@@ -181,8 +186,8 @@ class Writer:
 
     def _commit(self, batch: list[Entry]) -> None:
         """Write a batch and answer its futures. Never raises what concerns only the entries."""
-        while self._names:
-            self._unwritten.append(self._names.popleft())
+        while self._beside:
+            self._unwritten.append(self._beside.popleft())
         try:
             self._write(self._owed + batch)
         except (BadEntry, NotTheSpender, _Known):
@@ -237,7 +242,7 @@ class Writer:
                 gone += [(attempt.request_id, number) for number in range(1, attempt.number + 1)]
         with self._store.transaction() as tx:
             if self._unwritten:
-                tx.add_names(*_name_rows(self._unwritten))
+                _write_beside(tx, self._unwritten)
             if hard and not self._database.is_sqlite and not tx.has_purse(self._worker):
                 raise NotTheSpender("another worker spends from hard budgets and balances now")
             tx.open(opened)
@@ -294,7 +299,11 @@ def _undelivered(settlement: Settlement) -> Settlement:
     return replace(settlement, outcome=Outcome.FAILED, charge_pico=0, doubt_pico=doubt, error_code="not_delivered")
 
 
-def _name_rows(names: Sequence[tuple[str | Target, int]]) -> tuple[list[Any], list[Any]]:
+def _write_beside(tx: Transaction, beside: Sequence[tuple[str | Target, int] | Made]) -> None:
+    """What does not wait for an answer: new names, and who made which conversation state."""
+    names = [each for each in beside if not isinstance(each, Made)]
     aliases = [(number, name) for name, number in names if isinstance(name, str)]
     targets = [(number, name.upstream, name.model) for name, number in names if isinstance(name, Target)]
-    return aliases, targets
+    tx.add_names(aliases, targets)
+    made = {each.digest: each for each in beside if isinstance(each, Made)}
+    tx.note_makers(list(made.values()))

@@ -1,13 +1,14 @@
 """Sends conversation state back to the target that made it, and notes who made what.
 
-What is noted is in memory at once and on record within a second, off the path of requests; a killed worker forgets that
-second. What is not on record (older than 30 days, made before there were routes, or not made here) binds nothing.
+What is noted is in memory at once, and on record with the settlement of the attempt that made it: before the client has
+the end of the answer, whatever becomes of the worker then. What is not on record (older than 30 days, made before there
+were routes, or not made here) binds nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypedDict
 
@@ -26,17 +27,14 @@ from keyvault.routing import affinity
 from keyvault.routing.affinity import CARRYING, Carried
 from keyvault.routing.planner import UNROUTED, Planned
 from keyvault.storage import affinities
-from keyvault.storage.affinities import Made
 from keyvault.storage.engine import Database
 
 KEPT_MS: Final = 30 * 24 * 3600 * 1000
 """How long it is on record who made something; as long as providers keep a response."""
 MOST_KNOWN: Final = 20_000
 """Digests in memory."""
-MOST_UNWRITTEN: Final = 100_000
-"""Digests that wait while the database is away; beyond it the oldest are given up."""
-PRUNE_EVERY_MS: Final = 60_000
-PRUNED_AT_ONCE: Final = 1_000
+FORGET_EVERY_MS: Final = 60_000
+FORGOTTEN_AT_ONCE: Final = 1_000
 CARRIES_STATE: Final = frozenset(CARRYING)
 """The dialects to ask `place` and `note` for."""
 _TALK: Final = {Dialect.RESPONSES: "input", Dialect.MESSAGES: "messages"}
@@ -53,16 +51,13 @@ _answer: Final = msgspec.json.Decoder(_Answer)
 
 
 class Affinity:
-    """What one worker knows of state and its makers. For the event loop, but for `write`."""
+    """What one worker knows of state and its makers. For the event loop."""
 
-    def __init__(self, database: Database, clock: Clock, tables: Tables, ledger: Ledger) -> None:
+    def __init__(self, database: Database, tables: Tables, ledger: Ledger) -> None:
         self._database = database
-        self._clock = clock
         self._tables = tables
         self._ledger = ledger
         self._known: OrderedDict[bytes, Target] = OrderedDict()
-        self._unwritten: deque[Made] = deque(maxlen=MOST_UNWRITTEN)
-        self._pruned_ms = 0
 
     async def place(self, call: Call, plan: tuple[Planned, ...]) -> tuple[Planned, ...]:
         """The plan as it must be for what a request carries; for a dialect that can carry state. Raises `Refusal`."""
@@ -77,30 +72,12 @@ class Affinity:
         return placed if at is None or placed[0].upstream.name == at else plan
 
     def note(self, call: Call, planned: Planned, ending: Ending) -> None:
-        """Remember who made what an answer carries; for a dialect that can carry state."""
+        """Remember who made what an answer carries; for a dialect that can carry state, before it is settled."""
         if planned.route is UNROUTED or not planned.route.affinity or ending.refused:
             return
-        target_id, now_ms = self._ledger.target_id(planned.target), self._clock.now_ms()
         for digest in _made(call, ending):
             self._remember(digest, planned.target)
-            self._unwritten.append(Made(digest, target_id, now_ms))
-
-    def write(self) -> None:
-        """Put on record what is not yet, and forget what is old. A chore, for a thread of its own."""
-        made = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
-        now_ms = self._clock.now_ms()
-        prune = now_ms - self._pruned_ms >= PRUNE_EVERY_MS
-        if not made and not prune:
-            return
-        try:
-            with self._database.write() as tx:
-                affinities.add(tx, made)
-                more = prune and affinities.forget(tx, now_ms - KEPT_MS, PRUNED_AT_ONCE) == PRUNED_AT_ONCE
-        except BaseException:
-            self._unwritten.extendleft(reversed(made))
-            raise
-        if prune and not more:
-            self._pruned_ms = now_ms
+            self._ledger.note(digest, planned.target)
 
     async def _makers(self, asked: Carried) -> Mapping[bytes, Target]:
         """Who made what: from memory where that knows the newest, else from the database."""
@@ -123,6 +100,24 @@ class Affinity:
         self._known.move_to_end(digest)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
+
+
+class Forgetting:
+    """Drops from the record what is too old. A chore, for a thread of its own."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._done_ms = 0
+
+    def __call__(self) -> None:
+        now_ms = self._clock.now_ms()
+        if now_ms - self._done_ms < FORGET_EVERY_MS:
+            return
+        with self._database.write() as tx:
+            forgotten = affinities.forget(tx, now_ms - KEPT_MS, FORGOTTEN_AT_ONCE)
+        if forgotten < FORGOTTEN_AT_ONCE:
+            self._done_ms = now_ms
 
 
 def _carried(call: Call, plan: tuple[Planned, ...]) -> Carried:

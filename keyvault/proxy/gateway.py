@@ -147,6 +147,8 @@ class Gateway:
             ending = await self._answer(call, attempt, course)  # 6. On record, 7. Out, 8. Through
             booked = self._book(call, attempt, ending)
             following = await self._following(call, attempt, course, ending, booked)
+            if following is None and call.dialect in CARRIES_STATE:
+                self._affinity.note(call, attempt.planned, ending)
             settled = self._settle(call, attempt, booked, final=following is None)
             if following is None:
                 break
@@ -156,8 +158,6 @@ class Gateway:
         of, ending = course.best(attempt, ending)
         if call.claim is not None:
             ending = await self._isolation.answered(call, of.planned, of.upstream, ending)
-        if call.dialect in CARRIES_STATE:
-            self._affinity.note(call, of.planned, ending)
         answers.deliver(call, of.planned.target, attempt.row.number, ending, of.upstream.secrets)
 
     def _plan(self, call: Call) -> tuple[Planned, ...]:

@@ -26,7 +26,7 @@ from keyvault.errors import ConfigurationError, GatewayError, Unavailable
 from keyvault.home import Home
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy.admin import Admin
-from keyvault.proxy.affinity import Affinity
+from keyvault.proxy.affinity import Affinity, Forgetting
 from keyvault.proxy.alerting import Alerting, Eyes
 from keyvault.proxy.catching_up import CatchingUp
 from keyvault.proxy.exclusive import only_server
@@ -108,7 +108,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     pool = Pool(connect_timeout=settings.connect_timeout, environ=home.environ)
     metrics = Metrics()
     isolation = Isolation(home.database, home.clock, tables, ledger, pool, worker)
-    affinity = Affinity(home.database, home.clock, tables, ledger)
+    affinity = Affinity(home.database, tables, ledger)
     own_usage = OwnUsage(home.database, home.clock, tables)
     gateway = Gateway(tables, ledger, pool, settings, home.clock, metrics, isolation, affinity, own_usage)
     prepaid = Prepaid(home, tables.examiner, tables.distrust)
@@ -137,7 +137,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
             chores={
                 "uses": tables.directory.flush,
                 "time": remembering(home, tables.time),
-                "affinity": affinity.write,
+                "affinity": Forgetting(home.database, home.clock),
                 "vouching": Vouching(home, tables.guard, tables.distrust),
                 "balances": prepaid,
                 "purse": purse,
@@ -163,7 +163,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
     finally:
         await operators.drain(0)
         pool.close()
-        await asyncio.to_thread(_close_books, home, worker, tables, ledger, prepaid, affinity)
+        await asyncio.to_thread(_close_books, home, worker, tables, ledger, prepaid)
 
 
 def _address(url: str) -> str:
@@ -230,12 +230,11 @@ async def _sweep(clients: Listener, operators: Listener, pool: Pool, gateway: Ga
             relay.check(now)
 
 
-def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger, prepaid: Prepaid, affinity: Affinity) -> None:
+def _close_books(home: Home, worker: str, tables: Tables, ledger: Ledger, prepaid: Prepaid) -> None:
     ledger.stop()
     try:
         prepaid.look()
         tables.directory.flush()
-        affinity.write()
         remember(home, tables.time)
         home.workers.leave(worker)
     except GatewayError as error:

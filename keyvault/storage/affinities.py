@@ -1,8 +1,8 @@
-"""The affinities table: which target made a piece of conversation state, by the state's digest."""
+"""The affinities table: who made a piece of conversation state, by the state's digest. The ledger writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from keyvault.domain.routes import Target
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import affinities, targets
-from keyvault.storage.statements import insert_into
 
 
 class Made(NamedTuple):
@@ -29,16 +28,6 @@ def find(tx: Transaction, digests: Collection[bytes]) -> Mapping[bytes, Target]:
         .where(affinities.c.digest.in_(digests))
     )
     return {bytes(row.digest): Target(row.upstream, row.model) for row in tx.execute(query)}
-
-
-def add(tx: Transaction, made: Iterable[Made]) -> None:
-    """Put on record who made what; the newest word counts."""
-    rows = [each._asdict() for each in {each.digest: each for each in made}.values()]
-    if not rows:
-        return
-    insert = insert_into(affinities, is_sqlite=tx.dialect.name == "sqlite")
-    changes = {name: insert.excluded[name] for name in ("target_id", "at_ms")}
-    tx.execute(insert.on_conflict_do_update(index_elements=["digest"], set_=changes), rows)
 
 
 def forget(tx: Transaction, before_ms: int, at_most: int) -> int:

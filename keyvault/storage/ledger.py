@@ -20,10 +20,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from keyvault.errors import GatewayError, Unavailable
+from keyvault.storage.affinities import Made
 from keyvault.storage.balances import Taken
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import (
     SUMS,
+    affinities,
     aliases,
     attempts,
     balance_spending,
@@ -74,6 +76,10 @@ class Transaction:
         """(id, name) and (id, upstream, model); those that exist are left alone."""
         self._statements.insert_alias.run(self._cursor, alias_rows)
         self._statements.insert_target.run(self._cursor, target_rows)
+
+    def note_makers(self, made: Sequence[Made]) -> None:
+        """Who made which conversation state, no digest twice; the newest word counts."""
+        self._statements.upsert_affinity.run(self._cursor, made)
 
     def open(self, rows: Sequence[Row]) -> None:
         """Rows in the order of `open_attempts`' columns, with `NO_NUMBER` for NULL."""
@@ -228,6 +234,9 @@ class _Statements:
         insert = partial(insert_into, is_sqlite=is_sqlite)
         self.insert_alias = Statement(insert(aliases).on_conflict_do_nothing(), dialect)
         self.insert_target = Statement(insert(targets).on_conflict_do_nothing(), dialect)
+        made = insert(affinities).values({c.name: sa.bindparam(c.name) for c in affinities.c})
+        newer = {name: made.excluded[name] for name in ("target_id", "at_ms")}
+        self.upsert_affinity = Statement(made.on_conflict_do_update(index_elements=["digest"], set_=newer), dialect)
         self.insert_open = Statement(insert(open_attempts).values(_values(open_attempts)), dialect)
         settled = insert(attempts).values(_values(attempts)).on_conflict_do_nothing()
         self.insert_attempt = Statement(settled, dialect)

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
@@ -19,8 +18,9 @@ from keyvault.domain.routes import Choice, Route, Target
 from keyvault.home import Home
 from keyvault.proxy.dialects.meter import stream_meter
 from keyvault.proxy.server import serving
+from keyvault.routing.affinity import digest_of_reasoning
 from keyvault.secrets import Secret
-from keyvault.storage import affinities, schema
+from keyvault.storage import affinities
 from tests.proxy.harness import UPSTREAM_SECRET, new_home
 from tests.proxy.scripted import Line, Provider, Seen
 
@@ -228,19 +228,12 @@ async def test_state_that_nobody_here_made_binds_nothing(tmp_path: Path) -> None
         assert len(conversation.first.asked) == 1
 
 
-async def test_what_is_older_than_thirty_days_is_forgotten(tmp_path: Path) -> None:
-    old, month_ms = affinities.Made(b"old", 1, 0), 30 * 24 * 3600 * 1000
+async def test_who_made_something_is_on_record_before_the_answer_ends(tmp_path: Path) -> None:
     async with talk(tmp_path) as conversation:
-        with conversation.home.database.write() as tx:
-            affinities.add(
-                tx, [old, old._replace(digest=b"new", at_ms=conversation.home.clock.now_ms() - month_ms // 2)]
-            )
-        await conversation.begin_at_second("responses")
-        await conversation.restart()
+        sealed = await conversation.begin_at_second("responses")
+        digest = digest_of_reasoning(sealed)
         with conversation.home.database.read() as tx:
-            kept = set(tx.execute(sa.select(schema.affinities.c.digest)).scalars())
-    assert len(kept) == 2
-    assert b"new" in kept
+            assert affinities.find(tx, [digest or b""]) == {digest: SECOND}
 
 
 async def test_a_pin_is_stronger(tmp_path: Path) -> None:
