@@ -63,17 +63,15 @@ class Ceiling:
 class _CappedMeter:
     """A meter that looks how far a stream has come."""
 
-    __slots__ = ("_bytes", "_inner", "_item", "_left", "_model", "_tokens", "counted", "first", "item_at", "last")
+    __slots__ = ("_inner", "_item", "_left", "_model", "_step", "_tokens", "counted", "first", "item_at", "last")
 
     def __init__(self, inner: StreamMeter, model: str, tokens: int, item: bytes) -> None:
         self._inner = inner
         self._model = model
         self._tokens = tokens
         self._item = item
-        self._left = max(LEAST_BYTES, tokens * USUAL_BYTES)
-        """Bytes of events until the next look."""
-        self._bytes = self._left
-        """Bytes of events from the first to that look."""
+        self._left = self._step = max(LEAST_BYTES, tokens * USUAL_BYTES)
+        """Bytes of events until the next look; how many there were when it was set."""
         self.counted = 0
         self.first = self.last = b""
         self.item_at = 0
@@ -98,13 +96,14 @@ class _CappedMeter:
 
     def _look(self, event: bytes, verdict: Verdict) -> Verdict:
         metered = self._inner.metered()
+        before = self.counted
         self.counted, basis = count_text(metered.produced, self._model)
         most, of = HIGH[basis]
         left = self._tokens * most // of + FEW - self.counted
         if left < 0 and not metered.complete:
             self.last = event
             return Verdict.HELD
-        each = self._bytes // max(1, self.counted)
-        self._left = max(LEAST_BYTES, max(0, left) * each // 2)
-        self._bytes += self._left
+        new = self.counted - before
+        each = self._step // new if new >= FEW else USUAL_BYTES  # the stream's head says nothing of its pace
+        self._left = self._step = max(LEAST_BYTES, max(0, left) * each // 2)
         return verdict

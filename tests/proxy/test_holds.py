@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,62 @@ async def test_a_stream_that_goes_on_beyond_its_hold_is_ended_as_its_dialect_end
         assert (row["outcome"], row["error_code"]) == (1, "hold_reached")
         assert row["charge_pico"] <= row["hold_pico"]
         assert row["output"] < 2 * 200
+
+
+async def test_responses_and_messages_end_at_their_hold_as_their_sdks_expect(tmp_path: Path) -> None:
+    async def endless(seen: Seen, line: Line) -> None:
+        await line.begin_stream()
+        typed = RESPONSE_EVENTS if seen.path.endswith("responses") else MESSAGE_EVENTS
+        with contextlib.suppress(ConnectionError):
+            for event in itertools.chain(typed, itertools.repeat(typed[-1])):
+                await line.piece(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+                await asyncio.sleep(0)
+
+    async with prepaid(tmp_path, endless, micro=100_000) as (gateway, provider):
+        add_upstream(gateway.home, "any", provider.url, "custom")
+        gateway.home.routes.set("m", [Target("any", "m")])
+        async with (
+            openai.AsyncOpenAI(api_key=gateway.key, base_url=f"{gateway.url}/v1", max_retries=0) as client,
+            client.responses.stream(model="m", input="hi", max_output_tokens=100) as events,
+        ):
+            last = [event async for event in events][-1]
+        assert last.type == "response.incomplete"
+        response = last.response
+        assert response.incomplete_details is not None
+        assert response.incomplete_details.reason == "max_output_tokens"
+        assert response.output_text.startswith(" word word")
+        async with anthropic.AsyncAnthropic(api_key=gateway.key, base_url=gateway.url, max_retries=0) as claude:
+            asked: Any = {"model": "m", "max_tokens": 100, **TALK}
+            async with claude.messages.stream(**asked) as stream:
+                message = await stream.get_final_message()
+        assert message.stop_reason == "max_tokens"
+        assert 100 <= message.usage.output_tokens < 200
+        rows = await gateway.rows(2)
+        assert [row["error_code"] for row in rows] == ["hold_reached"] * 2
+        assert [100 <= row["output"] < 200 for row in rows] == [True, True]
+
+
+WORDS = " word" * 10
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1", "object": "response", "created_at": 1, "model": "m", "output": [], "parallel_tool_calls": True,
+    "tool_choice": "auto", "tools": [], "status": "in_progress",
+}  # fmt: skip
+PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+ITEM = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+RESPONSE_EVENTS: list[dict[str, Any]] = [
+    {"type": "response.created", "sequence_number": 0, "response": RESPONSE},
+    {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": ITEM},
+    {"type": "response.content_part.added", "sequence_number": 2, **PLACE,
+     "part": {"type": "output_text", "text": "", "annotations": []}},
+    {"type": "response.output_text.delta", "sequence_number": 3, **PLACE, "delta": WORDS, "logprobs": []},
+]  # fmt: skip
+MESSAGE_EVENTS: list[dict[str, Any]] = [
+    {"type": "message_start", "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None,
+        "usage": {"input_tokens": 5, "output_tokens": 1}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": WORDS}},
+]  # fmt: skip
 
 
 async def test_sdks_raise_what_they_raise_for_an_empty_account(tmp_path: Path) -> None:
