@@ -66,12 +66,14 @@ class Gcra:
 
     def remaining(self, now_us: int) -> int:
         """How many units may come now."""
-        self._run_off(now_us)
+        if now_us > self._now_us:
+            self._run_off(now_us)
         return max(0, self.rate - -(-(self._entered - self._gone) // PERIOD_US))
 
     def empty_in_us(self, now_us: int) -> int:
         """The microseconds until everything has run off."""
-        self._run_off(now_us)
+        if now_us > self._now_us:
+            self._run_off(now_us)
         return -(-(self._entered - self._gone) // self.rate)
 
     def _run_off(self, now_us: int) -> None:

@@ -114,7 +114,7 @@ class Dispatch:
             connection,
             new_meter if call.claim is None else self._isolation.watched(call, planned, attempt.upstream, new_meter),
             course.patience,
-            added=answers.added_headers(call, planned.target, attempt.row.number),
+            added=partial(answers.added_headers, call, planned.target, attempt.row.number),
             began=attempt.began,
             deadline=course.deadline,
             secrets=attempt.upstream.secrets,

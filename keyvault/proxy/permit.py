@@ -23,15 +23,20 @@ Kind = Literal["requests", "tokens", "parallel"]
 PARALLEL_WAIT_US: Final = 1_000_000
 """Nobody knows when a request under way will end; this is when to ask again."""
 
+_Names = tuple[bytes, bytes, bytes]
+
+
+def _names(pattern: bytes) -> tuple[_Names, _Names]:
+    def of(kind: bytes) -> _Names:
+        limit, remaining, reset = (pattern.replace(b"KIND", kind) % what for what in (b"limit", b"remaining", b"reset"))
+        return limit, remaining, reset
+
+    return of(b"requests"), of(b"tokens")
+
+
 _NAMES: Final = {
-    Family.OPENAI: tuple(
-        tuple(b"x-ratelimit-%b-%b" % (what, kind) for what in (b"limit", b"remaining", b"reset"))
-        for kind in (b"requests", b"tokens")
-    ),
-    Family.ANTHROPIC: tuple(
-        tuple(b"anthropic-ratelimit-%b-%b" % (kind, what) for what in (b"limit", b"remaining", b"reset"))
-        for kind in (b"requests", b"tokens")
-    ),
+    Family.OPENAI: _names(b"x-ratelimit-%b-KIND"),
+    Family.ANTHROPIC: _names(b"anthropic-ratelimit-KIND-%b"),
 }
 """Headers for requests and for tokens: as many as may come in a minute, as may come now, and until when all may."""
 
@@ -145,17 +150,23 @@ class Permit:
     def headers(self, family: Family) -> Headers:
         """How much of the nearest limit on requests, and of that on tokens, is left, as the API of `family` says it."""
         now_us = now_in_us(self._clock)
-        requests = [count.requests for count in self._counts if count.requests is not None]
-        tokens = [count.tokens for count in self._counts if count.tokens is not None]
-        found: Headers = []
-        for names, buckets in zip(_NAMES[family], (requests, tokens), strict=True):
-            if buckets:
-                nearest = min(buckets, key=lambda b: b.remaining(now_us)) if len(buckets) > 1 else buckets[0]
-                empty_in_us = nearest.empty_in_us(now_us)
-                until = span(empty_in_us) if family is Family.OPENAI else self._moment(empty_in_us)
-                values = (b"%d" % nearest.rate, b"%d" % nearest.remaining(now_us), until.encode())
-                found += zip(names, values, strict=True)
-        return found
+        requests, tokens = _NAMES[family]
+        found = self._told(requests, [count.requests for count in self._counts], now_us, family)
+        return found + self._told(tokens, [count.tokens for count in self._counts], now_us, family)
+
+    def _told(self, names: _Names, buckets: Sequence[Gcra | None], now_us: int, family: Family) -> Headers:
+        nearest, least = None, 0
+        for bucket in buckets:
+            if bucket is not None:
+                left = bucket.remaining(now_us)
+                if nearest is None or left < least:
+                    nearest, least = bucket, left
+        if nearest is None:
+            return []
+        empty_in_us = nearest.empty_in_us(now_us)
+        until = span(empty_in_us) if family is Family.OPENAI else self._moment(empty_in_us)
+        limit, remaining, reset = names
+        return [(limit, b"%d" % nearest.rate), (remaining, b"%d" % least), (reset, until.encode())]
 
     def _moment(self, later_us: int) -> str:
         return rfc3339(from_ms(self._clock.now_ms() + -(-later_us // 1000))) or ""

@@ -47,7 +47,7 @@ class Relay:
         new_meter: Callable[[], StreamMeter],
         patience: Patience,
         *,
-        added: Headers,
+        added: Callable[[], Headers],
         began: float,
         deadline: float,
         secrets: Sequence[str],
@@ -259,7 +259,7 @@ class Relay:
         self._exchange.flow = self
         assert self._status is not None
         length = None if self.streaming else content_length(self._headers)
-        self._exchange.start(self._status, to_client(self._headers, self._secrets) + self._added, length=length)
+        self._exchange.start(self._status, to_client(self._headers, self._secrets) + self._added(), length=length)
 
     def _end(
         self, failure: tuple[str, str] | None, *, stale: bool = False, told: bool = False, held: bool = False
