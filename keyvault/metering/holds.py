@@ -14,7 +14,7 @@ from keyvault.domain.prices import Rate, Rates
 from keyvault.money import UNITS_PER_PRICE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worst:
     """The most that a call can cost, as a line over its cap on output."""
 

@@ -51,6 +51,8 @@ class Allowance:
         self.cap: int | None = None
         """The cap that the money sets, per choice; None: the caller's holds."""
         self.own_bound = own_bound
+        self.hard = any(account.hard for account in accounts)
+        """Whether something must not be overspent."""
         balances = (account.of.id for account in accounts if isinstance(account.of, Balance))
         self.balance_id: int | None = next(balances, None)
 
@@ -58,11 +60,6 @@ class Allowance:
     def pico(self) -> int | None:
         """What is held, at the customer's price; None where no account applies."""
         return self.hold.pico if self.hold.accounts else None
-
-    @property
-    def hard(self) -> bool:
-        """Whether something must not be overspent."""
-        return any(account.hard for account in self.hold.accounts)
 
     def written(self, target: Target) -> Mapping[str, int]:
         """The fields of the body that the gateway sets for a target, which is told in `x-gateway-clamped`."""

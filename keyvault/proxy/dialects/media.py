@@ -13,20 +13,14 @@ from typing import Any, Final
 from msgspec import Raw
 
 from keyvault.errors import Refusal
+from keyvault.proxy.dialects.marks import Marks
 from keyvault.proxy.dialects.references import every_value, texts
 
-MEDIA_MARKS: Final = (
-    b'image"',
-    b'_url"',
-    b'file"',
-    b"file_id",
-    b'document"',
-    b'_reference"',
-    b'video"',
-    b'_call"',
-    b"\\u00",
+MEDIA_MARKS: Final = Marks(
+    begins=(b"file_id",),
+    ends=(b"image", b"_url", b"file", b"file_id", b"document", b"_reference", b"video", b"_call"),
 )
-"""One of these stands in every body with media: the end of a part's type, or a letter written as an escape."""
+"""One of these stands in every body with media: mostly the end of a part's type."""
 
 _TALK: Final = ("messages", "input", "system", "instructions", "prompt")
 _REFERS: Final = frozenset(
@@ -52,12 +46,15 @@ class Media:
     """What is referred to and not in the body."""
 
 
+NO_MEDIA: Final = Media()
+
+
 def media_in(fields: Mapping[str, Raw], raw: bytes) -> Media:
     """The media of a body's messages or input. Raises `Refusal` 400 where it is nested too deeply."""
     found = Media()
     try:
         for name in _TALK:
-            if name in fields and any(mark in (value := bytes(fields[name])) for mark in MEDIA_MARKS):
+            if name in fields and MEDIA_MARKS.stand_in(value := bytes(fields[name])):
                 _look(json.loads(value, object_pairs_hook=every_value), found)
     except RecursionError:
         raise Refusal(400, "invalid_json", "could not read the request body: it is nested too deeply") from None
