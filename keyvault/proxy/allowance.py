@@ -58,8 +58,8 @@ class Allowance:
 
     @property
     def pico(self) -> int | None:
-        """What is held, at the customer's price; None where no account applies."""
-        return self.hold.pico if self.hold.accounts else None
+        """What is held, at the customer's price, and the most that is charged; None where nothing must be held to it."""
+        return self.hold.pico if self.hard else None
 
     def written(self, target: Target) -> Mapping[str, int]:
         """The fields of the body that the gateway sets for a target, which is told in `x-gateway-clamped`."""

@@ -91,3 +91,18 @@ async def test_what_requests_under_way_hold_is_seen_from_outside(tmp_path: Path)
         await request
         await until(lambda: gw.home.budgets.show(TESTER).held_pico == 0)
         assert gw.home.budgets.show(TESTER).spent_pico > 0
+
+
+async def test_a_soft_budget_leaves_every_charge_as_it_is(tmp_path: Path) -> None:
+    """Whether or not what the request may cost has a bound: nothing is held to a hold that only warns."""
+    image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]
+    async with gateway(tmp_path, answer_well) as (gw, _):
+        gw.home.budgets.set(TESTER, Terms(USD, Period.MONTH, hard=False))
+        await gw.chat()
+        await gw.chat(max_tokens=1)  # and the provider takes more
+        await gw.chat(messages=image)
+        rows = await gw.rows(3)
+    assert [(row["charge_pico"], row["doubt_pico"], row["hold_pico"]) for row in rows] == [
+        (row["cost_pico"], 0, None) for row in rows
+    ]
+    assert all(row["cost_pico"] for row in rows)
