@@ -27,6 +27,7 @@ from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.listening import Listener, client_tls, loopback, parse_address
 from keyvault.proxy.logs import configure
 from keyvault.proxy.supervision import Job, Supervisor, within
+from keyvault.proxy.worker import Worker
 from keyvault.vault.hygiene import harden_process
 from keyvault.webhook import Webhook
 

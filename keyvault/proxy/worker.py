@@ -32,7 +32,7 @@ from keyvault.proxy.timekeeper import remember, remembering
 from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
 from keyvault.proxy.vouching import Vouching, refusals_told
-from keyvault.proxy.watch import Watch
+from keyvault.proxy.watch import Chore, Watch
 from keyvault.webhook import Webhook
 
 log = structlog.get_logger()
@@ -109,7 +109,7 @@ class Worker:
 
     def _watch(self) -> Watch:
         home, tables = self._home, self._tables
-        chores = {
+        chores: dict[str, Chore] = {
             "uses": tables.directory.flush,
             "time": remembering(home, tables.time),
             "affinity": Forgetting(home.database, home.clock),
