@@ -80,7 +80,7 @@ async def serving(home: Home, listen: str, admin: str, *, accept_clock: bool = F
         url = await clients.open(*parse_address(listen, "serve.listen"))
         admin_url = await operators.open(*loopback(admin))
         await asyncio.to_thread(home.workers.bound, worker.id, _address(url), _address(admin_url))
-        jobs = {"timeouts": partial(_sweep, clients, operators, worker), **worker.jobs(webhook)}
+        jobs: dict[str, Job] = {"timeouts": partial(_sweep, clients, operators, worker), **worker.jobs(webhook)}
         async with _beside(worker.supervisor, jobs):
             try:
                 yield url, admin_url
