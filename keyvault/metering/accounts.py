@@ -5,13 +5,14 @@ charged when it is settled, and given back when the request has ended. Started a
 (budgets) and from what the ledger booked (balances); holds end with the process. All of it is for the event loop's
 thread.
 
-A request belongs to the periods in which it began, and draws on the budgets that there were. What others have booked,
-and what requests took that a new budget found under way, is learned from the ledger a little later (`catch_up`).
+A request belongs to the periods in which it began, and draws on the budgets that there were; a budget whose zone has
+changed, or that was deleted and set again, goes on with what requests hold on it. What others have booked, and what
+requests took that a new budget found under way, is learned from the ledger a little later (`catch_up`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keyvault.domain.balances import Balance
@@ -116,6 +117,8 @@ class Accounts:
     def __init__(self) -> None:
         self._rules: dict[tuple[ScopeKind, int], _Rules] = {}
         self._budgets: dict[int, Account] = {}
+        self._dropped: list[Account] = []
+        """Of budgets that were deleted, those that requests still hold something on."""
         self._balances: dict[int, Account] = {}
         self._applying: dict[tuple[int, int, int, str, str], _Applying] = {}
 
@@ -139,9 +142,7 @@ class Accounts:
         bad = doubted or {}
         rules: dict[tuple[ScopeKind, int], _Rules] = {}
         known = [self._believed(budget, bad.get("budgets", ())) for budget in budgets.every(tx)]
-        fresh = [budget for budget in known if not self._goes_on(budget, now_ms)]
-        spent = spent_in(tx, fresh, now_ms)
-        self._budgets = {budget.id: self._account(budget, spent, now_ms) for budget in known}
+        self._renew_budgets(tx, known, now_ms)
         for budget in known:
             _rules_of(rules, budget.scope).budgets.append(budget)
             if budget.id in bad.get("budgets", ()):
@@ -217,23 +218,55 @@ class Accounts:
         account = self._budgets.get(budget.id) if budget.id in doubted else None
         return account.of if account is not None and isinstance(account.of, Budget) else budget
 
+    def _renew_budgets(self, tx: Transaction, known: Sequence[Budget], now_ms: int) -> None:
+        before = {_place(account.of): account for account in (*self._dropped, *self._budgets.values())}
+        fresh = [budget for budget in known if not self._goes_on(budget, now_ms)]
+        spent = spent_in(tx, fresh, now_ms)
+        unwritten = _unwritten(tx, [before[place] for place in map(_place, fresh) if place in before], now_ms)
+        accounts = {budget.id: self._budgets[budget.id] for budget in known if budget.id not in spent}
+        for budget in fresh:
+            place = _place(budget)
+            pico = spent[budget.id] + unwritten.get(place, 0)
+            accounts[budget.id] = _begun(budget, before.get(place), pico, now_ms)
+        for budget in known:
+            account = accounts[budget.id]
+            account.of, account.limit_pico, account.doubted = budget, budget.amount_pico, False
+        ended = before.keys() - map(_place, known)
+        self._budgets, self._dropped = accounts, [before[place] for place in ended if before[place].held_pico]
+
     def _goes_on(self, budget: Budget, now_ms: int) -> bool:
+        """Whether memory knows what is spent of it in its present period."""
         account = self._budgets.get(budget.id)
         if account is None or not isinstance(account.of, Budget):
             return False
-        same = (account.of.period, account.of.zone, account.of.model) == (budget.period, budget.zone, budget.model)
+        same = (_place(account.of), account.of.zone) == (_place(budget), budget.zone)
         return same and (account.until_ms is None or now_ms < account.until_ms)
-
-    def _account(self, budget: Budget, spent: Mapping[int, int], now_ms: int) -> Account:
-        if budget.id in spent:
-            return _opened(budget, spent[budget.id], now_ms)
-        account = self._budgets[budget.id]
-        account.of, account.limit_pico, account.doubted = budget, budget.amount_pico, False
-        return account
 
 
 def _rules_of(rules: dict[tuple[ScopeKind, int], _Rules], scope: ScopeRef) -> _Rules:
     return rules.setdefault((scope.kind, scope.id), _Rules())
+
+
+def _place(of: Budget | Balance) -> Hashable:
+    """What makes a budget the same one, though it was deleted and set again."""
+    return of.scope.kind, of.scope.id, of.env, *((of.model, of.period) if isinstance(of, Budget) else ())
+
+
+def _unwritten(tx: Transaction, accounts: Iterable[Account], now_ms: int) -> Mapping[Hashable, int]:
+    """What was spent that the ledger is still to write, by place."""
+    rules = {a.of.id: (a.of, a) for a in accounts if isinstance(a.of, Budget) and _within(a, now_ms)}
+    written = spent_in(tx, [budget for budget, _ in rules.values()], now_ms)
+    return {_place(budget): max(0, account.spent_pico - written[i]) for i, (budget, account) in rules.items()}
+
+
+def _begun(budget: Budget, before: Account | None, spent_pico: int, now_ms: int) -> Account:
+    """The account of a budget in a window that is new to it. Requests that may belong to that window too hold on: they
+    have the account that there was."""
+    account = _opened(budget, spent_pico, now_ms)
+    if before is None or (before.until_ms is not None and before.until_ms <= account.from_ms):
+        return account
+    before.spent_pico, before.from_ms, before.until_ms = spent_pico, account.from_ms, account.until_ms
+    return before
 
 
 def _opened(budget: Budget, spent_pico: int, now_ms: int) -> Account:

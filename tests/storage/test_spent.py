@@ -16,7 +16,7 @@ from keyvault.domain.ledger import Outcome
 from keyvault.domain.scopes import Payer, Scope, ScopeKind, parse_scope
 from keyvault.keys.customers import Customers
 from keyvault.keys.lifecycle import Keys
-from keyvault.metering.accounts import Accounts, Hold
+from keyvault.metering.accounts import Accounts, Hold, Shortage
 from keyvault.metering.budgets import Budgets, Terms
 from keyvault.metering.ledger import Ledger
 from keyvault.metering.spent import spent_in, spent_of_all
@@ -188,6 +188,66 @@ async def test_catching_up_never_lessens_nor_mixes_periods(worker: Worker) -> No
     assert account.spent_pico == 50
     worker.accounts.catch_up({number: 80}, before)
     assert account.spent_pico == 80
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("Europe/Berlin",),
+        ("Europe/Berlin", "Asia/Tokyo", "UTC"),
+        ("delete UTC",),
+        ("delete UTC", "Europe/Berlin", "delete Asia/Tokyo"),
+        ("delete later UTC",),
+    ],
+)
+async def test_what_requests_under_way_hold_goes_on_in_a_budget_that_begins_elsewhere_or_anew(
+    worker: Worker, changes: tuple[str, ...]
+) -> None:
+    worker.clock.ms = to_ms(datetime(2026, 10, 24, 12, tzinfo=UTC))
+    worker.set("key:one", 1000, Period.DAY)
+    worker.renew()
+    worker.ledger.start(asyncio.get_running_loop())
+    await worker.begin(worker.keys[0])(100 * USD)
+    unwritten = worker.begin(worker.keys[0])
+    key = worker.keys[0]
+
+    def holding(usd: int) -> Hold:
+        hold = Hold(worker.accounts.applying(worker.payer(key), key.id, "live", "gpt-5", worker.clock.ms))
+        hold.grow_to(usd * USD)
+        return hold
+
+    begun = [holding(300)]
+    unwritten(200 * USD)
+    for change in changes:
+        if change.startswith("delete"):
+            worker.budgets.delete(Scope(ScopeKind.KEY, "one"))
+        if "later" in change:
+            worker.renew()
+        number = worker.set("key:one", 1000, Period.DAY, zone=change.split()[-1])
+        worker.renew()
+        begun.append(holding(10))
+    account = next(each for each in worker.accounts.every if each.of.id == number)
+    held = 300 + 10 * len(changes)
+    with pytest.raises(Shortage):
+        holding(1000 - 300 - held + 1)
+    assert account.held_pico == held * USD
+    for hold in begun:
+        hold.spend(hold.pico)
+        hold.release()
+    assert (account.spent_pico, account.held_pico) == ((300 + held) * USD, 0)
+    worker.ledger.stop()
+
+
+async def test_what_is_held_in_a_period_that_is_over_does_not_go_on_in_the_next(worker: Worker) -> None:
+    worker.set("key:one", 10, Period.HOUR)
+    worker.renew()
+    Hold(
+        worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms)
+    ).grow_to(5)
+    worker.clock.advance(seconds=3600)
+    worker.set("key:one", 20, Period.HOUR)
+    worker.renew()
+    assert [(each.held_pico, each.available_pico) for each in worker.accounts.every] == [(0, 20 * USD)]
 
 
 async def test_a_budget_that_was_deleted_applies_no_more(worker: Worker) -> None:
