@@ -34,6 +34,8 @@ class Account:
     limit_pico: int
     spent_pico: int = 0
     """Charged and in doubt."""
+    doubt_pico: int = 0
+    """Of a balance: how much of that is, or was, in doubt."""
     held_pico: int = 0
     from_ms: int = 0
     until_ms: int | None = None
@@ -48,6 +50,11 @@ class Account:
     @property
     def available_pico(self) -> int:
         return self.limit_pico - self.spent_pico - self.held_pico
+
+    @property
+    def in_doubt_pico(self) -> int:
+        """Of a balance: what is in doubt and was not given back."""
+        return max(0, self.doubt_pico - self.of.released_pico) if isinstance(self.of, Balance) else 0
 
 
 _Applying = tuple[tuple[Account, ...], int]
@@ -86,10 +93,20 @@ class Hold:
         least = min((account.available_pico for account in self.accounts if account.hard), default=None)
         return None if least is None else least + self.pico
 
-    def spend(self, pico: int) -> None:
-        """Turn part of the hold into what was spent; what goes beyond the hold is spent all the same."""
+    def doubt(self, charged_pico: int, pico: int) -> int:
+        """How much of a doubt counts, beside what is charged. A provider may say that it took any amount: from a
+        balance, where nothing but a person gives it back, goes no more than what is held and what is available."""
+        for account in self.accounts:
+            if isinstance(account.of, Balance):
+                pico = min(pico, max(0, self.pico + max(0, account.available_pico) - charged_pico))
+        return pico
+
+    def spend(self, pico: int, doubt_pico: int = 0) -> None:
+        """Turn part of the hold into what was spent, some of it in doubt; what goes beyond the hold is spent all the
+        same."""
         for account in self.accounts:
             account.spent_pico += pico
+            account.doubt_pico += doubt_pico
         self._add(-min(pico, self.pico))
 
     def release(self) -> None:
@@ -211,6 +228,7 @@ class Accounts:
         else:
             account.of, account.limit_pico = balance, balance.funded_pico
             account.spent_pico = max(account.spent_pico, balance.charged_pico + balance.doubt_pico)
+            account.doubt_pico = max(account.doubt_pico, balance.doubt_pico)
         return account
 
     def _believed(self, budget: Budget, doubted: Collection[int]) -> Budget:

@@ -67,8 +67,10 @@ class Allowance:
         return {} if found is None or self.cap is None else found.written(self.cap)
 
     def settled(self, booked: Settlement) -> None:
-        """Turn what an attempt took, or may have taken, into what was spent."""
-        self.hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0))
+        """Turn what an attempt took, or may have taken, into what was spent; of a balance no more than there is."""
+        if booked.doubt_pico:
+            booked.doubt_pico = self.hold.doubt(booked.charge_pico or 0, booked.doubt_pico)
+        self.hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0), booked.doubt_pico or 0)
 
     def close(self) -> None:
         self.hold.release()

@@ -109,6 +109,7 @@ def _use(used: Used, *, with_cost: bool) -> dict[str, Any]:
         "output_tokens": sums.output_tokens,
         "charge": None if sums.cost_pico is None else format_usd(sums.charge_pico),
         "unknown_charges": sums.unknown_cost_attempts,
+        "in_doubt": format_usd(sums.doubt_pico),
     }
     return told | ({"cost": _amount(sums.cost_pico)} if with_cost else {})
 
@@ -141,6 +142,7 @@ def _budget(account: Account, budget: Budget) -> dict[str, Any]:
 def _balance(account: Account) -> dict[str, Any]:
     return {
         "scope": str(account.of.scope),
+        "in_doubt": format_usd(account.in_doubt_pico),
         "held": format_usd(account.held_pico),
         "available": format_usd(account.available_pico),
     }

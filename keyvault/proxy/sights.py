@@ -20,10 +20,22 @@ from keyvault.money import format_usd
 BUDGET_THRESHOLD: Final = "budget_threshold"
 BALANCE_LOW: Final = "balance_low"
 BALANCE_EMPTY: Final = "balance_empty"
+BALANCE_IN_DOUBT: Final = "balance_in_doubt"
 UPSTREAM_FAILING: Final = "upstream_failing"
 PRICE_MISSING: Final = "price_missing"
 WRITER_STALLED: Final = "writer_stalled"
-KINDS: Final = (BUDGET_THRESHOLD, BALANCE_LOW, BALANCE_EMPTY, UPSTREAM_FAILING, PRICE_MISSING, WRITER_STALLED)
+KINDS: Final = (
+    BUDGET_THRESHOLD,
+    BALANCE_LOW,
+    BALANCE_EMPTY,
+    BALANCE_IN_DOUBT,
+    UPSTREAM_FAILING,
+    PRICE_MISSING,
+    WRITER_STALLED,
+)
+
+MUCH_DOUBT: Final = 10
+"""One part in so many of what was paid in."""
 
 STALLED_LOOKS: Final = 3
 """So often in a row must a look find that the ledger does not get on; they are a second apart."""
@@ -116,6 +128,11 @@ def _balance(account: Account, balance: Balance) -> Iterator[Sight]:
     if balance.low_pico is not None and left <= balance.low_pico:
         text = f"{named(balance)} has {format_usd(left)} USD left, its low mark is {format_usd(balance.low_pico)}"
         yield Sight(BALANCE_LOW, named(balance), text)
+    paid = balance.funded_pico - balance.released_pico
+    if account.in_doubt_pico * MUCH_DOUBT > paid:
+        amounts = f"{format_usd(account.in_doubt_pico)} of {format_usd(paid)} USD"
+        text = f"{named(balance)} cannot spend what is in doubt, {amounts}: gwctl balances release, if it was not taken"
+        yield Sight(BALANCE_IN_DOUBT, named(balance), text)
 
 
 def named(of: Budget | Balance) -> str:

@@ -34,6 +34,7 @@ SUMS = {
     "reasoning_tokens",
     "cost",
     "charge",
+    "in_doubt",
     "unknown_cost_attempts",
     "basis",
 }

@@ -186,6 +186,25 @@ async def test_a_balance_given_to_somebody_else_meanwhile_sets_nobody_free(tmp_p
         assert await refused(gw) == "insufficient_quota"
 
 
+async def test_a_provider_that_says_it_took_more_than_there_is_leaves_nothing_but_never_less(tmp_path: Path) -> None:
+    async def absurd(seen: Seen, line: Line) -> None:
+        await line.answer(200, completion(model=seen.json["model"], output=1_000_000))
+
+    async with Provider(absurd).running() as provider, running(paid_home(tmp_path, provider)) as gw:
+        assert (await gw.chat(max_tokens=5)).status_code == 200
+        [row] = await gw.rows(1)
+        balance = gw.home.balances.show(DEFAULT).balance
+        assert (balance.available_pico, balance.in_doubt_pico) == (0, DOLLAR - row["charge_pico"])
+        assert row["cost_pico"] > DOLLAR > row["hold_pico"] == row["charge_pico"] > 0
+        assert await refused(gw) == "insufficient_quota"
+        await until(
+            lambda: ("balance_in_doubt", "customer:default") in [(a.kind, a.scope) for a in gw.home.alerts.list()]
+        )
+        gw.home.balances.release(DEFAULT, "the provider was mistaken")
+        await until(lambda: "balance_in_doubt" not in [alert.kind for alert in gw.home.alerts.list()])
+        assert [v for v in gw.home.balances.verify() if v.tampered or v.differs] == []
+
+
 async def test_what_a_killed_process_left_open_is_in_doubt_before_the_first_request(tmp_path: Path) -> None:
     left: list[int] = []
 

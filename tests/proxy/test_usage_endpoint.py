@@ -99,7 +99,7 @@ async def test_limits_budgets_and_the_balance_that_its_requests_draw_on_are_show
     assert [monthly[name] for name in told] == ["key:app", None, "month", True, "2", "0.000013", "0", "1.999987"]
     assert [total[name] for name in told] == ["customer:acme", "gpt-*", "total", False, "1", "0", "0", "1"]
     assert (total["since"], total["until"]) == (None, None)
-    assert seen["balance"] == {"scope": "customer:acme", "held": "0", "available": "0.999987"}
+    assert seen["balance"] == {"scope": "customer:acme", "in_doubt": "0", "held": "0", "available": "0.999987"}
 
 
 async def test_a_key_that_may_name_payers_sees_what_it_used_for_one_and_what_that_one_has_left(gw: Running) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from keyvault.clock import from_ms, to_ms
+from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.metering.accounts import Account, Hold, Shortage
@@ -100,6 +101,29 @@ def test_what_goes_beyond_a_hold_is_spent_all_the_same_and_takes_no_more_than_wa
     hold.grow_to(100)
     hold.spend(130)
     assert (each.spent_pico, each.held_pico, hold.pico) == (130, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "others_hold", "held", "charged", "doubt", "counts"),
+    [
+        (1_000, 0, 100, 100, 1_990, 900),  # beyond all there is
+        (1_000, 300, 100, 100, 1_990, 600),  # what others hold stays theirs
+        (1_000, 0, 100, 0, 100, 100),
+        (0, 0, 0, 0, 50, 0),
+    ],
+)
+def test_no_doubt_takes_more_from_a_balance_than_there_is(
+    limit: int, others_hold: int, held: int, charged: int, doubt: int, counts: int
+) -> None:
+    scope = ScopeRef(ScopeKind.CUSTOMER, 1, "acme")
+    prepaid = Account(Balance(1, scope, "live", limit, 0, 0, None, from_ms(0)), limit)
+    Hold((prepaid,)).grow_to(others_hold)
+    hold = Hold((account(amount=200), prepaid))
+    hold.grow_to(held)
+    assert hold.doubt(charged, doubt) == counts
+    hold.spend(charged + counts)
+    assert prepaid.available_pico >= 0
+    assert Hold((account(),)).doubt(0, doubt) == doubt, "a budget's doubt ends with its period"
 
 
 def test_a_soft_budget_bounds_nothing() -> None:

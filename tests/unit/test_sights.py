@@ -68,6 +68,13 @@ def test_a_balance_is_low_at_its_mark_and_empty_at_nothing_whatever_is_held() ->
     ]
 
 
+@pytest.mark.parametrize(("doubt", "is_seen"), [(1, False), (1.01, True)])
+def test_a_balance_of_which_more_than_a_tenth_is_in_doubt_is_seen(doubt: float, is_seen: bool) -> None:
+    prepaid = balance(5)
+    prepaid.doubt_pico = int(doubt * USD)
+    assert seen(prepaid) == ([("balance_in_doubt", "customer:acme")] if is_seen else [])
+
+
 def test_an_upstream_that_fails_is_one_thing_however_many_of_its_targets_fail() -> None:
     opened = {
         Target("openai", "gpt-5"): "http_500",

@@ -45,6 +45,7 @@ _TITLES = {
     "cached_input_tokens": "CACHED",
     "output_tokens": "OUT",
     "first_content_ms": "FIRST MS",
+    "in_doubt": "IN DOUBT",
 }
 _LINE = (
     "at",
@@ -92,7 +93,8 @@ def show(
     start, end = moment(since, now, past=True), now if until is None else moment(until, now, past=True)
     report = session.home.reports.usage(start, end, asked, tz, _of_env(env))
     rows = [{**dict(zip(report.by, row.group, strict=True)), **_sums(row.totals)} for row in report.rows]
-    columns = [Column(name) for name in report.by] + [Column(name, _TITLES.get(name, "")) for name in _SUMS]
+    sums = (*_SUMS, "in_doubt") if report.total.doubt_pico else _SUMS
+    columns = [Column(name) for name in report.by] + [Column(name, _TITLES.get(name, "")) for name in sums]
     session.show(
         Listing(
             "rows",
@@ -229,6 +231,7 @@ def _sums(totals: Totals) -> dict[str, object]:
         "reasoning_tokens": totals.reasoning_tokens,
         "cost": amount(totals.cost_pico, at_least=totals.unknown_cost_attempts > 0),
         "charge": amount(totals.charge_pico),
+        "in_doubt": amount(totals.doubt_pico),
         "unknown_cost_attempts": totals.unknown_cost_attempts,
         "basis": totals.basis,
     }
