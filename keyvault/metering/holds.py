@@ -1,12 +1,14 @@
 """The most a request can cost, before it is sent.
 
 No tokenizer is an upper bound for every vendor, but a token never takes less than a byte of the text; so the text's
-bytes at the dearest rate of input, in whatever tier, and the cap on output at the dearest rate of output for each
-choice, bound the cost. What a body's images count for, and what has no bound at all, is told by its shape.
+bytes at the dearest rate of input, and the cap on output at the dearest rate of output for each choice, bound the cost.
+Tiers that begin above the bytes count for nothing, nor do writes to a cache that the body does not ask for. What a
+body's images count for, and what has no bound at all, is told by its shape.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,15 +39,17 @@ class Worst:
         return None if left >= 0 else -1
 
 
-def worst(rates: Rates, input_tokens: int, choices: int) -> Worst | None:
-    """None where a rate that is needed is missing."""
-    entered, left, per_choice = _dearest_of_each(rates)
-    per_call = (rates.per_call or 0) * UNITS_PER_PRICE
-    if entered is None and left is None and per_choice is None:
-        return None if rates.per_call is None else Worst(per_call, 0)
-    if entered is None:
+def worst(rates: Rates, input_tokens: int, choices: int, *, writes_cache: bool = True) -> Worst | None:
+    """None where a rate that is needed is missing: a price by the call or the image needs no other."""
+    if rates.input is None and rates.images is None and rates.per_call is None:
         return None
-    return Worst(per_call + input_tokens * entered + choices * (per_choice or 0), choices * (left or 0))
+    steps = _steps(rates, writes_cache)
+    step = steps[0]
+    for above in steps:
+        if input_tokens > above.threshold:
+            step = above
+    per_call = (rates.per_call or 0) * UNITS_PER_PRICE
+    return Worst(per_call + input_tokens * step.input + choices * step.image, choices * step.output)
 
 
 def worst_case(rates: Rates, body_bytes: int, output_cap: int | None, choices: int) -> int | None:
@@ -54,13 +58,27 @@ def worst_case(rates: Rates, body_bytes: int, output_cap: int | None, choices: i
     return None if found is None else found.at(output_cap)
 
 
+@dataclass(slots=True)
+class _Step:
+    """The dearest rates that an input of more than `threshold` tokens may meet, in its tier or a lower one."""
+
+    threshold: int
+    input: int
+    output: int
+    image: int
+
+
 @lru_cache(maxsize=1024)
-def _dearest_of_each(rates: Rates) -> tuple[int | None, int | None, int | None]:
-    """The dearest rate of input, of output and of an image."""
-    entered = _dearest(rates.input, rates.cached_input, rates.cache_write, rates.cache_write_1h, rates.audio_input)
-    return entered, _dearest(rates.output, rates.reasoning, rates.audio_output), _dearest(rates.images)
+def _steps(rates: Rates, writes_cache: bool) -> tuple[_Step, ...]:
+    """From the lowest threshold up; most prices have one step."""
+    entering = [rates.input, rates.cached_input, rates.audio_input]
+    if writes_cache:
+        entering += [rates.cache_write, rates.cache_write_1h]
+    kinds = (entering, [rates.output, rates.reasoning, rates.audio_output], [rates.images])
+    thresholds = {0} | {threshold for kind in kinds for rate in kind for threshold, _ in rate or ()}
+    return tuple([_Step(each, *[_dearest(kind, each) for kind in kinds]) for each in sorted(thresholds)])
 
 
-def _dearest(*rates: Rate | None) -> int | None:
-    """The highest value in any tier; None where no rate is given."""
-    return max((value for rate in rates if rate is not None for _, value in rate), default=None)
+def _dearest(rates: Iterable[Rate | None], threshold: int) -> int:
+    """The highest value in any tier up to this one; 0 where no rate is given."""
+    return max((value for rate in rates for above, value in rate or () if above <= threshold), default=0)

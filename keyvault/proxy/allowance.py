@@ -1,9 +1,9 @@
 """What a request may cost, held before it leaves: the worst case over its plan, on every account that applies.
 
 A request that draws on no budget and no balance has the null allowance, which costs nothing. Where money must not be
-overspent, a request whose cost has no bound is refused, unless its key has a bound of its own; a cap that the money
-does not cover is refused too, unless the key has it lowered; a missing cap is set. Each further attempt is held anew,
-after what the one before may have taken.
+overspent, a request whose cost has no bound is refused, unless its key has a bound of its own: this is held then, or
+what is known of the cost where that is more. A cap that the money does not cover is refused too, unless the key has it
+lowered; a missing cap is set. Each further attempt is held anew, after what the one before may have taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.domain.balances import Balance
-from keyvault.domain.ledger import OpenAttempt, Settlement
+from keyvault.domain.ledger import Basis, OpenAttempt, Settlement
 from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
 from keyvault.errors import Refusal
@@ -26,11 +26,9 @@ from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape, shape_of
 from keyvault.proxy.tables import Tables
-from keyvault.proxy.terms import PPM, Terms, terms
+from keyvault.proxy.terms import FEWEST, Terms, terms
 from keyvault.routing.planner import Planned
 
-FEWEST: Final = 16
-"""A cap of fewer tokens is no answer: where the caller set none, the request is refused instead."""
 MODEST: Final = 1_024
 PART: Final = 8
 """A missing cap is set to a part of what the money buys, one in so many, but not below `MODEST`: so that requests at
@@ -44,13 +42,11 @@ _MOST_TARGETS: Final = 1_000
 class Allowance:
     """What one request has of its accounts. `close` it when the request has ended."""
 
-    def __init__(self, accounts: Sequence[Account], own_bound: int | None = None) -> None:
-        """`own_bound`: what the key says its requests cost at most, where nothing else bounds them."""
+    def __init__(self, accounts: Sequence[Account]) -> None:
         self.hold = Hold(accounts)
-        self.terms: Mapping[Target, Terms] = {}
+        self.terms: dict[Target, Terms] = {}
         self.cap: int | None = None
         """The cap that the money sets, per choice; None: the caller's holds."""
-        self.own_bound = own_bound
         self.hard = any(account.hard for account in accounts)
         """Whether something must not be overspent."""
         balances = (account.of.id for account in accounts if isinstance(account.of, Balance))
@@ -58,7 +54,7 @@ class Allowance:
 
     @property
     def pico(self) -> int | None:
-        """What is held, at the customer's price, and the most that is charged; None where nothing must be held to it."""
+        """What is held, at the customer's price, and the most that is charged; None where nothing is kept to it."""
         return self.hold.pico if self.hard else None
 
     def written(self, target: Target) -> Mapping[str, int]:
@@ -107,16 +103,17 @@ class Allowances:
                 raise _not_bounded("background" if call.body.background else "path")
             return NONE
         plain = shape_of(call.dialect, call.body, call.exchange.request.body)
-        allowance.terms = {each.target: self._terms(call, each, now_ms, plain) for each in plan}
+        allowance.terms = {each.target: self._terms(call, each, now_ms, _shape(call, each, plain)) for each in plan}
         self._hold(call, allowance)
         return allowance
 
     def cover(self, call: Call, planned: Planned) -> bool:
         """Hold the most that the next attempt can cost, if the money is there."""
         allowance = call.allowance
-        if not allowance.hold.accounts or allowance.own_bound is not None:
+        if not allowance.hold.accounts:
             return True
-        found = self._found(call, planned)
+        found = self._found(call, planned)  # of its shape; its price may have become another since
+        found = allowance.terms[planned.target] = self._terms(call, planned, self._clock.now_ms(), found.shape)
         pico = found.charge_at(allowance.cap)
         if pico is None:
             return not allowance.hard
@@ -134,9 +131,6 @@ class Allowances:
             body = effective(call.body, planned.choice)
             size = len(call.exchange.request.body) + body.added_bytes
             return None if price is None else worst_case(price.rates, size, body.output_cap, body.choices)
-        if allowance.own_bound is not None:
-            multiplier = call.payer.multiplier_ppm
-            return allowance.own_bound * PPM // multiplier if multiplier else None
         return self._found(call, planned).cost_at(allowance.cap)
 
     def ceiling(self, call: Call, planned: Planned) -> Ceiling | None:
@@ -145,11 +139,11 @@ class Allowances:
         if not call.body.stream or not allowance.hard:
             return None
         found = self._found(call, planned)
-        tokens = found.tokens_for(allowance.cap, self.bound(call, planned) if allowance.own_bound is not None else None)
+        tokens = found.tokens_for(allowance.cap)
         if tokens is None or call.dialect not in CAP_FIELDS:
             return None
         asked = call.exchange.request.body if call.body.include_usage else None
-        return Ceiling(call.dialect, planned.target.model, tokens, choices=call.body.choices, asked=asked)
+        return Ceiling(call.dialect, planned.target.model, tokens, choices=found.shape.choices, asked=asked)
 
     def settled(self, call: Call, planned: Planned, row: OpenAttempt, booked: Settlement) -> None:
         """Turn what an attempt took, or may have taken, into what was spent; say what went beyond the hold."""
@@ -164,20 +158,29 @@ class Allowances:
             self._tables.noticed.note("cost_beyond_hold", f"key:{call.caller.key_name}", text)
 
     def _learn(self, call: Call, planned: Planned, booked: Settlement) -> None:
-        """Hold more for a target from now on, if it did not keep its cap."""
+        """Hold more for a target from now on, at most its cap once more, if it says itself that it did not keep it; and
+        half as much after each answer that kept it."""
         found = call.allowance.terms.get(planned.target)
-        if found is None or not found.shape.settable or booked.usage.output is None:
+        if found is None or not found.shape.settable or not booked.usage.output or booked.basis is not Basis.PROVIDER:
             return
         cap = found.cap(call.allowance.cap)
-        beyond = 0 if cap is None else -(-booked.usage.output // found.shape.choices) - cap
-        if beyond > max(HEEDED, found.excess) and len(self._excess) < _MOST_TARGETS:
-            self._excess[planned.target] = beyond
+        if cap is None:
+            return
+        target, beyond = planned.target, -(-booked.usage.output // found.shape.choices) - cap
+        known = self._excess.get(target, 0)
+        if beyond > HEEDED and (known or len(self._excess) < _MOST_TARGETS):
+            self._excess[target] = max(known, min(beyond, cap))
+        elif beyond <= 0 and known:
+            if known // 2 > HEEDED:
+                self._excess[target] = known // 2
+            else:
+                del self._excess[target]
 
     def _hold(self, call: Call, allowance: Allowance) -> None:
         unbounded = next((each.unbounded for each in allowance.terms.values() if each.unbounded), None)
         if unbounded is not None:
             if allowance.hard:
-                self._hold_own_bound(call, allowance, unbounded)
+                raise _not_bounded(unbounded)
             return
         most = _most(allowance.terms.values(), None)
         try:
@@ -188,31 +191,24 @@ class Allowances:
         except Shortage as shortage:
             self._lower_cap(call, allowance, shortage.account)
 
-    def _hold_own_bound(self, call: Call, allowance: Allowance, unbounded: str) -> None:
-        allowance.own_bound = call.caller.policy.bound_pico
-        if allowance.own_bound is None:
-            raise _not_bounded(unbounded)
-        try:
-            allowance.hold.grow_to(allowance.own_bound)
-        except Shortage as shortage:
-            raise _insufficient(shortage.account) from None
-
     def _set_cap(self, allowance: Allowance) -> None:
         """Set a cap where the caller set none. Raises `Refusal`."""
         every = allowance.terms.values()
         affordable = _buys(allowance)
-        if affordable < max(FEWEST, *(each.shape.least for each in every)):
+        least, usual = _least(allowance), min(each.usual_cap for each in every)
+        if affordable is None:
+            allowance.cap = max(least, usual)
+        elif affordable < least:
             raise _insufficient(_shortest(allowance))
-        usual = min(each.usual_cap for each in every)
-        least = max(each.shape.least for each in every)
-        allowance.cap = min(affordable, max(least, min(usual, max(MODEST, affordable // PART))))
+        else:
+            allowance.cap = min(affordable, max(least, min(usual, max(MODEST, affordable // PART))))
         allowance.hold.grow_to(_most(every, allowance.cap) or 0)
 
     def _lower_cap(self, call: Call, allowance: Allowance, short: Account) -> None:
         """Lower the caller's cap to what the money buys, if its key says so. Raises `Refusal`."""
         every = allowance.terms.values()
         affordable = _buys(allowance)
-        if affordable < max(FEWEST, *(each.shape.least for each in every)) or not all(e.shape.settable for e in every):
+        if affordable is None or affordable < _least(allowance) or not all(each.shape.settable for each in every):
             raise _insufficient(short)
         if not call.caller.policy.clamp:
             raise _insufficient(short, next(iter(every)).shape, affordable)
@@ -223,15 +219,14 @@ class Allowances:
         found = call.allowance.terms.get(planned.target)
         if found is None:
             plain = shape_of(call.dialect, call.body, call.exchange.request.body)
-            found = self._terms(call, planned, self._clock.now_ms(), plain)
+            found = self._terms(call, planned, self._clock.now_ms(), _shape(call, planned, plain))
         return found
 
-    def _terms(self, call: Call, planned: Planned, now_ms: int, plain: Shape) -> Terms:
-        """`plain`: the shape of the body as the client sent it; a route may make another of it for a target."""
-        body = effective(call.body, planned.choice)
-        shape = plain if body is call.body else shape_of(call.dialect, body, body.rewritten(None))
+    def _terms(self, call: Call, planned: Planned, now_ms: int, shape: Shape) -> Terms:
+        """`shape`: of the body as this target gets it."""
         price, excess = self._price(planned, now_ms), self._excess.get(planned.target, 0)
-        return terms(planned, call.dialect, shape, price, call.payer.multiplier_ppm, excess)
+        bound_pico = call.caller.policy.bound_pico
+        return terms(planned, call.dialect, shape, price, call.payer.multiplier_ppm, excess, bound_pico)
 
     def _price(self, planned: Planned, now_ms: int) -> Price | None:
         upstream = planned.upstream
@@ -245,11 +240,22 @@ def _most(every: Iterable[Terms], cap: int | None) -> int | None:
     return max(known) if len(known) == len(found) else None
 
 
-def _buys(allowance: Allowance) -> int:
-    """The highest cap that is covered with every target, negative where none is."""
+def _shape(call: Call, planned: Planned, plain: Shape) -> Shape:
+    """The shape of the body for a target. `plain`: of what the client sent; a route may make another of it."""
+    body = effective(call.body, planned.choice)
+    return plain if body is call.body else shape_of(call.dialect, body, body.rewritten(None))
+
+
+def _least(allowance: Allowance) -> int:
+    """The lowest cap that is still an answer with every target."""
+    return max(FEWEST, *(each.shape.least for each in allowance.terms.values()))
+
+
+def _buys(allowance: Allowance) -> int | None:
+    """The highest cap that is covered with every target, negative where none is; None: any."""
     available = allowance.hold.available_pico() or 0
     found = (each.buys(available) for each in allowance.terms.values())
-    return min((cap for cap in found if cap is not None), default=-1)
+    return min((cap for cap in found if cap is not None), default=None)
 
 
 def _shortest(allowance: Allowance) -> Account:

@@ -207,6 +207,7 @@ class Gateway:
             began=attempt.began,
             now=self._time(),
             left=left,
+            choice=attempt.planned.choice,
             secrets=attempt.upstream.secrets,
         )
         call.cost_pico = booked.cost_pico

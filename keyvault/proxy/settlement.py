@@ -14,8 +14,10 @@ from typing import Final
 
 from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usage
 from keyvault.domain.prices import Price, charge, cost
+from keyvault.domain.routes import Choice
 from keyvault.metering.usage import count_text, estimate_input
 from keyvault.proxy.admission import Call
+from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.dialects.errors import scrub as masked
 from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.meter import Metered
@@ -36,11 +38,13 @@ def settlement(
     now: float,
     began: float,
     left: bool = False,
+    choice: Choice | None = None,
     secrets: tuple[str, ...] = (),
 ) -> Settlement:
     """What to book.
 
-    `model`: the target's, whose tokenizer counts. `left`: the client has gone. `now`, `began`: loop times in seconds.
+    `model`: the target's, whose tokenizer counts. `choice`: what the route sets for it. `left`: the client has gone.
+    `now`, `began`: loop times in seconds.
     """
     metered = ending.metered or ending.read
     error = ending.failure or (metered and metered.error)
@@ -74,7 +78,7 @@ def settlement(
             price=price,
             told_input=metered is not None and metered.usage.input is not None,
             body_bytes=len(call.exchange.request.body),
-            unseen=0 if metered is None or metered.complete else UNSEEN * call.body.choices,
+            unseen=0 if metered is None or metered.complete else UNSEEN * effective(call.body, choice).choices,
         ),
         error_code="client_left" if left and code is None else "hold_reached" if ending.held else code,
         error_text=scrub(text, secrets) if text else text,

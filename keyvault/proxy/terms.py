@@ -12,24 +12,27 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
 from keyvault.metering.holds import Worst, worst
-from keyvault.money import UNITS_PER_PRICE
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape
 from keyvault.routing.planner import Planned
 
 PPM: Final = 1_000_000
 
+FEWEST: Final = 16
+"""A cap of fewer tokens is no answer: where the caller set none, the request is refused instead."""
 USUAL_CAP: Final = 4_096
 """The highest cap that is set where the caller set none: one that every model takes."""
 LONG_CAP: Final = 16_384
 """The same for models that think before they answer, or are made for long answers."""
 _LONG: Final = re.compile(r"\bo[134](-|$)|gpt-5|gpt-4\.1|claude-(opus|sonnet|haiku)-[4-9]|gemini-(2\.5|[3-9])")
+_CACHES_WHAT_IS_MARKED: Final = frozenset({"anthropic"})
+"""Providers that write nothing to a cache but what a body marks; in Anthropic's dialect that holds of every one."""
 _CAP_FIELD: Final = {preset.name: preset.output_cap for preset in presets()}
 
 
 @dataclass(slots=True)
 class Terms:
-    """One target's terms. Never changed; not frozen, as that takes three times as long to make."""
+    """One target's terms. Not changed once made; not frozen, as that takes three times as long to make."""
 
     shape: Shape
     worst: Worst | None
@@ -40,10 +43,15 @@ class Terms:
     """Where a cap is written that the caller did not set."""
     excess: int = 0
     """Tokens by which each choice of the target's answers went beyond their cap."""
+    own_bound: int | None = None
+    """What the key says that a request without a bound costs at most, at the provider's price; None where the request
+    has a bound, or the key says nothing."""
 
     @property
     def unbounded(self) -> str | None:
         """The field that has no bound, `model` where it is the price that is missing; None where there is a bound."""
+        if self.own_bound is not None:
+            return None
         if self.shape.unbounded is not None:
             return self.shape.unbounded
         if self.worst is None:
@@ -57,24 +65,30 @@ class Terms:
         return None if cost is None else -(-cost * self.multiplier_ppm // PPM)
 
     def cost_at(self, cap: int | None) -> int | None:
-        """The most it comes to at the provider's price, where a cap of the gateway's own may lower the caller's."""
-        if self.worst is None or self.shape.unbounded is not None:
+        """The most it comes to at the provider's price, where a cap of the gateway's own may lower the caller's. The
+        key's own bound stands for what nobody knows; it never stands for less than what is known."""
+        if self.own_bound is None and (self.worst is None or self.shape.unbounded is not None):
             return None
         holds = self.cap(cap)
-        return self.worst.at(None if holds is None else holds + self.excess)
+        known = None if self.worst is None else self.worst.at(None if holds is None else holds + self.excess)
+        if self.own_bound is None:
+            return known
+        if known is None:
+            return None if self.worst is not None and self.shape.settable else self.own_bound
+        return max(known, self.own_bound)
 
     def buys(self, pico: int) -> int | None:
         """The highest cap that so much of the customer's money covers; None: any."""
-        assert self.worst is not None
-        most = self.worst.buys(pico * PPM // self.multiplier_ppm) if self.multiplier_ppm else None
+        if not self.multiplier_ppm:
+            return None
+        at_provider = pico * PPM // self.multiplier_ppm
+        if self.own_bound is not None and self.own_bound > at_provider:
+            return -1
+        most = None if self.worst is None else self.worst.buys(at_provider)
         return None if most is None else most - self.excess
 
-    def tokens_for(self, lowered: int | None, bound_pico: int | None) -> int | None:
-        """The output tokens, of all choices together, that are paid for: by the cap, or by the key's own bound at the
-        provider's price; None where neither says."""
-        if bound_pico is not None:
-            each = 0 if self.worst is None else self.worst.per_token // self.shape.choices
-            return bound_pico * UNITS_PER_PRICE // each if each else None
+    def tokens_for(self, lowered: int | None) -> int | None:
+        """The output tokens, of all choices together, that are paid for; None where no cap says."""
         cap = self.cap(lowered)
         return None if cap is None else cap * self.shape.choices
 
@@ -94,18 +108,28 @@ class Terms:
 
 
 def terms(
-    planned: Planned, dialect: Dialect, shape: Shape, price: Price | None, multiplier_ppm: int, excess: int = 0
+    planned: Planned,
+    dialect: Dialect,
+    shape: Shape,
+    price: Price | None,
+    multiplier_ppm: int,
+    excess: int = 0,
+    bound_pico: int | None = None,
 ) -> Terms:
-    """The terms of a target for a request of this shape."""
-    model = planned.target.model
-    return Terms(
-        shape,
-        None if price is None else worst(price.rates, shape.input_tokens(model), shape.choices),
-        multiplier_ppm,
-        _usual_cap(model),
-        _field(dialect, planned.upstream.provider),
-        excess,
-    )
+    """The terms of a target for a request of this shape. `bound_pico`: what the key says that requests without a bound
+    cost its customer; one who pays nothing has it at the provider's price."""
+    model, provider = planned.target.model, planned.upstream.provider
+    writes_cache = shape.marked or not (dialect is Dialect.MESSAGES or provider in _CACHES_WHAT_IS_MARKED)
+    line = None
+    if price is not None:
+        line = worst(price.rates, shape.input_tokens(model), shape.choices, writes_cache=writes_cache)
+    found = Terms(shape, line, multiplier_ppm, _usual_cap(model), _field(dialect, provider), excess)
+    if bound_pico is not None and found.unbounded is not None:
+        found.own_bound = bound_pico * PPM // multiplier_ppm if multiplier_ppm else bound_pico
+        most = None if line is None else line.buys(found.own_bound)
+        if most is not None:  # a cap that is set is one that the bound buys
+            found.usual_cap = min(found.usual_cap, max(FEWEST, most))
+    return found
 
 
 @lru_cache(maxsize=1024)

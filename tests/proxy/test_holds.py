@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import openai
 import pytest
 
 from keyvault.domain.budgets import Period
+from keyvault.domain.prices import Rates, flat
 from keyvault.domain.routes import Target
 from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.metering.budgets import Terms
@@ -141,6 +143,59 @@ async def test_what_has_no_bound_is_refused_unless_the_key_has_a_bound_of_its_ow
         dear = gateway.new_key("dear", bound_pico=2000 * MICRO)
         refused = await post(gateway, path, {"model": "m", **body}, dear)
         assert error_of(refused)[:2] == (402, "insufficient_quota")
+
+
+async def test_a_bound_of_the_keys_own_never_replaces_what_is_known(tmp_path: Path) -> None:
+    image = {"model": "m", "messages": URL_IMAGE}
+    async with prepaid(tmp_path) as (gateway, provider):
+        key = gateway.new_key("bounded", bound_pico=400 * MICRO)
+        refused = await post(gateway, "chat/completions", {**image, "max_tokens": 5000}, key)
+        assert error_of(refused)[:2] == (402, "insufficient_quota")
+        assert provider.seen == []
+        dearer = await post(gateway, "chat/completions", {**image, "max_tokens": 300}, key)
+        assert dearer.status_code == 200
+        [row] = await gateway.rows(1)
+        assert row["hold_pico"] > 600 * MICRO, "the cap is dearer than the bound"
+        assert (await post(gateway, "chat/completions", image, key)).status_code == 200
+        size = len(json.dumps(image, separators=(",", ":")))
+        assert abs(provider.seen[1].json["max_completion_tokens"] - (400 - size) // 2) <= 1, "what the bound buys"
+
+
+async def test_a_bound_of_the_keys_own_is_held_anew_for_the_next_target(tmp_path: Path) -> None:
+    async def breaks(_: Seen, line: Line) -> None:
+        line.cut()
+
+    async with Provider(breaks).running() as first, prepaid(tmp_path) as (gateway, second):
+        add_upstream(gateway.home, "first", first.url)
+        gateway.home.routes.set("m", [Target("first", "m"), Target("up", "m")])
+        key = gateway.new_key("bounded", bound_pico=900 * MICRO)
+        answer = await post(gateway, "chat/completions", {"model": "m", "messages": URL_IMAGE, "max_tokens": 5}, key)
+        assert answer.status_code == 502
+        assert second.seen == [], "900 of 1000 are in doubt"
+
+
+async def test_a_fallback_is_held_at_the_price_that_it_has_by_then(tmp_path: Path) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+
+        async def breaks(_: Seen, line: Line) -> None:
+            dear = Rates(input=flat(50 * 10**12), output=flat(50 * 10**12))
+            gateway.home.prices.set_own("up", "m", dear)
+            await gateway.client.get("/v1/models", headers=gateway.headers())  # has the gateway look
+            line.cut()
+
+        async with Provider(breaks).running() as first:
+            add_upstream(gateway.home, "first", first.url)
+            gateway.home.routes.set("m", [Target("first", "m"), Target("up", "m")])
+            assert (await gateway.chat(max_tokens=20)).status_code == 502
+            assert provider.seen == []
+
+
+async def test_a_customer_who_pays_nothing_needs_no_cap(tmp_path: Path) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+        gateway.home.customers.update("default", multiplier=Decimal(0))
+        answer = await gateway.chat()
+        assert answer.status_code == 200
+        assert provider.seen[0].json["max_completion_tokens"] == 4096
 
 
 async def test_a_model_without_a_price_is_refused_where_money_must_hold(tmp_path: Path) -> None:

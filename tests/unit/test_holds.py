@@ -79,6 +79,20 @@ def test_a_line_says_where_there_is_no_bound() -> None:
     assert line.buys(-1) == -1
 
 
+def test_a_price_by_the_call_or_image_alone_says_the_worst_case_too() -> None:
+    assert worst(Rates(images=flat(7 * 10**6)), 10, 2) == Worst(14 * 10**6, 0)
+    by_call = worst(Rates(per_call=5, output=flat(3)), 10, 2)
+    assert by_call == Worst(5 * 10**6, 6)
+
+
+def test_only_rates_that_a_body_can_meet_count() -> None:
+    claude = Rates(((0, 3), (200_000, 6)), cache_write=flat(4), cache_write_1h=((0, 6), (200_000, 12)), output=flat(15))
+    assert worst(claude, 1000, 1, writes_cache=False) == Worst(3000, 15)
+    assert worst(claude, 1000, 1) == Worst(6000, 15)
+    assert worst(claude, 200_000, 1, writes_cache=False) == Worst(600_000, 15)
+    assert worst(claude, 200_001, 1) == Worst(12 * 200_001, 15)
+
+
 def test_a_lowered_cap_is_written_where_the_caller_wrote_his_or_where_the_provider_reads_one() -> None:
     line = Worst(0, 1)
     assert terms(line).written(5) == {"max_tokens": 5}

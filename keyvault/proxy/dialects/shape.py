@@ -18,6 +18,7 @@ import msgspec
 from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.bodies import Body
 from keyvault.proxy.dialects.fields import CAP_FIELDS, JsonBody
+from keyvault.proxy.dialects.marks import Marks
 from keyvault.proxy.dialects.media import MEDIA_MARKS, NO_MEDIA, media_in
 from keyvault.proxy.dialects.multipart import FormBody, weighed
 
@@ -56,6 +57,7 @@ _CLIENT_TOOLS: Final = ("bash_", "text_editor_", "memory_")
 """Tools that Anthropic describes and the client carries out."""
 
 _tools = msgspec.json.Decoder(list[dict[str, Any]])
+CACHE_MARKS: Final = Marks(begins=(b"cache_control",))
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -78,6 +80,8 @@ class Shape:
     """No lower cap is taken."""
     unbounded: str | None = None
     """The field that makes the cost unbounded."""
+    marked: bool = True
+    """Parts of it may be marked for the provider's cache."""
 
     def input_tokens(self, model: str) -> int:
         """The most that a model may read out of the body."""
@@ -96,15 +100,17 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
         return Shape(len(raw), 0, 1, None, unbounded="path")
     if isinstance(body, FormBody):
         text, files = weighed(body)
-        unbounded = None if dialect is Dialect.IMAGES else "file"  # nobody knows how long a recording is
-        return Shape(text, files, body.choices, IMAGE_OUTPUT, unbounded=unbounded)
+        if dialect is not Dialect.IMAGES:
+            return Shape(text, 0, 1, None, unbounded="file")  # nobody knows how long a recording is
+        return Shape(text, files, body.choices, IMAGE_OUTPUT)
     if not isinstance(body, JsonBody):
         return Shape(len(raw), 0, 1, None, unbounded="body")
     media = media_in(body.fields, raw) if MEDIA_MARKS.stand_in(raw) else NO_MEDIA
     unbounded = media.unbounded or _named(dialect, body)
     prompt, tools = _tool_prompt(dialect, body)
     tokens = len(raw) - media.size + prompt
-    return Shape(tokens, media.images, body.choices, *_output(dialect, body), unbounded=unbounded or tools)
+    output, marked = _output(dialect, body), CACHE_MARKS.stand_in(raw)
+    return Shape(tokens, media.images, body.choices, *output, unbounded=unbounded or tools, marked=marked)
 
 
 def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:
