@@ -107,7 +107,7 @@ class Dispatch:
                 self.relays.discard(relay)
 
     def _relay(self, call: Call, attempt: Attempt, course: Course, connection: UpstreamConnection) -> Relay:
-        planned = attempt.planned
+        planned, health = attempt.planned, self._tables.health
         new_meter = partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(planned.upstream))
         relay = Relay(
             call.exchange,
@@ -122,6 +122,7 @@ class Dispatch:
             expects_stream=expects_stream(call),
             whole=call.claim is not None and call.claim.whole,
             ceiling=self._allowances.ceiling(call, planned),
+            on_content=partial(health.answering, planned.target, attempt.began) if health else None,
         )
         self.relays.add(relay)
         return relay

@@ -111,7 +111,8 @@ class Failover:
         """Tell what an attempt's ending says of its target."""
         health, target = self._health, attempt.planned.target
         kind = failure_of(ending)
-        if kind is None and not ending.cut and not ending.cancelled:
+        left_midway = ending.cancelled and ending.first_content_at is not None
+        if left_midway or (kind is None and not ending.cut and not ending.cancelled):
             if health:
                 health.succeeded(target, attempt.began)
         elif kind is not None and speaks_of_target(ending):

@@ -26,7 +26,7 @@ HOLD_BACK_SECONDS: Final = 10.0
 """How long heads and pings of a stream wait for content before the answer is committed all the same."""
 
 HOLD_BACK_BYTES: Final = 256 * 1024
-"""How much of them is held; beyond it the client takes them, at its own pace."""
+"""How much of them, as whole events, is held; beyond it the client takes them, at its own pace."""
 
 BROKEN: Final = ("malformed_answer", "the provider's stream is none")
 
@@ -55,16 +55,19 @@ class Relay:
         expects_stream: bool | None = None,
         whole: bool = False,
         ceiling: Ceiling | None = None,
+        on_content: Callable[[], None] | None = None,
     ) -> None:
         """`added`: the gateway's own headers of the answer. `began`, `deadline`: loop times. `max_collected`: larger
         answers go on as they come. `expects_stream`: False where the client could not read one. `whole`: an
-        answer that is no stream is needed whole before any of it goes on. `ceiling`: what a stream may come to."""
+        answer that is no stream is needed whole before any of it goes on. `ceiling`: what a stream may come to.
+        `on_content`: called once, when the first content of an answer that goes on as it comes is there."""
         loop = asyncio.get_running_loop()
         self.ending: asyncio.Future[Ending] = loop.create_future()
         self._exchange = exchange
         self._connection = connection
         self._new_meter = new_meter if ceiling is None else ceiling.over(new_meter)
         self._ceiling = ceiling
+        self._on_content = on_content
         self._meter: StreamMeter
         self._framer: SseFramer
         self._patience = patience
@@ -126,7 +129,6 @@ class Relay:
         if self._committed and len(events) == 1:
             self._on_event(events[0])
         else:
-            self._held_bytes += len(data)
             self._on_events(events)
 
     def on_end(self) -> None:
@@ -188,6 +190,7 @@ class Relay:
             verdict = self._meter.feed(event)
             if verdict is PASS:
                 held.append(event)
+                self._held_bytes += len(event)
             elif self._ends_with(event, verdict):
                 return
         if self._committed:
@@ -202,7 +205,7 @@ class Relay:
         if verdict is Verdict.CONTENT:
             self._held.append(event)
             if self._content_at is None:
-                self._content_at = self._time()
+                self._note_content()
             if not self._committed:
                 self._commit_head()
             return False
@@ -243,12 +246,17 @@ class Relay:
             return
         held = b"".join(self._held)
         if not self._committed:
-            self._content_at = self._time()
+            self._note_content()
             self._commit_head()
         self._exchange.send(held[:-TAIL_BYTES])
         self._held = [held[-TAIL_BYTES:]]
         self._held_bytes = TAIL_BYTES
         self._collect_bytes = 4 * TAIL_BYTES
+
+    def _note_content(self) -> None:
+        self._content_at = self._time()
+        if self._on_content is not None and (self._status or 0) < 300:
+            self._on_content()
 
     def _commit(self) -> None:
         self._commit_head()

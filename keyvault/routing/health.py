@@ -2,8 +2,8 @@
 
 A breaker is *closed* while a target works. Too many failures in a row, or too large a share of failures among recent
 requests, *open* it: other targets are preferred. After a while it is *half-open*: one request at a time goes there as a
-probe; a success closes the breaker, a failure opens it again, for twice as long. A target that names a time by
-`Retry-After` is *cooling* until then.
+probe; its first content closes the breaker, a failure, also one after that, opens it again, for twice as long. A target
+that names a time by `Retry-After` is *cooling* until then.
 
 Pure but for the time that is injected; nothing here decides what a failure is. Only targets with something against them
 are remembered, and at most `Rules.remembered` of them, since clients name models freely. For one thread; `opened` may
@@ -83,6 +83,9 @@ class _Condition:
     open_until: float | None = None
     """None while the breaker is closed."""
     open_for: float = 0.0
+    """How long it was open last; 0 once an answer was complete since."""
+    answered: float = 0.0
+    """When the first content of an answer closed it; 0: never."""
     cooling_since: float = 0.0
     cooling_until: float = 0.0
     probed: bool = False
@@ -142,6 +145,14 @@ class Health:
         if condition is not None:
             condition.probed = False
 
+    def answering(self, target: Target, began: float) -> None:
+        """The first content has come for a request that began then. An open breaker need not wait for the end, which
+        can be far; what was counted stays until an answer is complete, so that one more failure opens it again."""
+        condition = self._known.get(target)
+        if condition is not None and condition.open_until is not None and began >= condition.since:
+            condition.open_until, condition.probed, condition.answered = None, False, self._time()
+            self._publish()
+
     def succeeded(self, target: Target, began: float) -> None:
         """The target did what was asked, for a request that began then."""
         condition = self._known.get(target)
@@ -152,7 +163,7 @@ class Health:
         if condition.open_until is not None:
             self._close(target, condition, now)
             return
-        condition.in_a_row = 0
+        condition.in_a_row, condition.open_for = 0, 0.0
         condition.count(now, self._rules.window / _SLOTS, failed=False)
         if not condition.recent(now, self._rules.window)[1] and condition.cooling_until <= now:
             del self._known[target]
@@ -172,11 +183,12 @@ class Health:
         condition.count(now, rules.window / _SLOTS, failed=True)
         if condition.open_until is not None:
             if now >= condition.open_until:
-                self._open(target, condition, now, min(2 * condition.open_for, rules.longest_open))
+                self._open(condition, now)
             return
         requests, failures = condition.recent(now, rules.window)
-        if condition.in_a_row >= rules.in_a_row or (requests >= rules.minimum and failures >= rules.share * requests):
-            self._open(target, condition, now, rules.open_for)
+        too_many = condition.in_a_row >= rules.in_a_row
+        if condition.open_for or too_many or (requests >= rules.minimum and failures >= rules.share * requests):
+            self._open(condition, now)
 
     def told(self, now_ms: int) -> Sequence[Told]:
         """The targets with something against them, those that are not closed first; not more than people read."""
@@ -198,13 +210,15 @@ class Health:
         del self._known[oldest]
         self._publish()
 
-    def _open(self, target: Target, condition: _Condition, now: float, seconds: float) -> None:
+    def _open(self, condition: _Condition, now: float) -> None:
+        """For twice as long as before, where no answer was complete since."""
+        seconds = min(2 * condition.open_for, self._rules.longest_open) or self._rules.open_for
         condition.since, condition.open_until, condition.open_for = now, now + seconds, seconds
         self._publish()
 
     def _close(self, target: Target, condition: _Condition, now: float) -> None:
         if now < condition.cooling_until:
-            condition.since, condition.open_until, condition.in_a_row = now, None, 0
+            condition.since, condition.open_until, condition.in_a_row, condition.open_for = now, None, 0, 0.0
             condition.slots.clear()
         else:
             del self._known[target]
@@ -216,7 +230,7 @@ class Health:
 
     def _told(self, target: Target, state: State, now: float, now_ms: int) -> Told:
         condition = self._known[target]
-        since, until = condition.since if condition.since > 0 else None, condition.open_until
+        since, until = max(condition.since, condition.answered) or None, condition.open_until
         if state is State.COOLING:
             since, until = condition.cooling_since, condition.cooling_until
         elif state is State.HALF_OPEN:

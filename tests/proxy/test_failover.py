@@ -217,6 +217,46 @@ async def test_a_target_that_fails_again_and_again_is_asked_last_until_a_probe_s
     assert (report.state, report.in_a_row, report.why) == ("open", 5, "said_500: no")
 
 
+@pytest.mark.parametrize("client_leaves", [False, True])
+async def test_a_stream_that_has_begun_lets_others_follow_before_it_ends(tmp_path: Path, client_leaves: bool) -> None:
+    down = True
+
+    async def recover(seen: Seen, line: Line) -> None:
+        if down:
+            await refuses(500)(seen, line)
+        elif not seen.json.get("stream"):
+            await answer(seen, line, "well")
+        else:
+            await line.begin_stream()
+            await line.event(chunk({"content": "begun"}))
+            await line.left()
+
+    async with gateway(tmp_path, routed("down"), {"down": recover}) as (gw, _):
+        for _ in range(5):
+            await gw.chat(model="down")
+        down = False
+        pinned = gw.new_key("pinning", pin=True, expose=True)  # asks a target whose breaker is open all the same
+        headers = {"authorization": f"Bearer {pinned}", "x-gateway-pin": "p/down"}
+        body = {"model": "down", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+        async with gw.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as stream:
+            assert b"begun" in await anext(stream.aiter_raw())
+            if not client_leaves:
+                assert text_of(await gw.chat(model="down")) == "well"
+        await no_open_rows(gw.home)
+        assert text_of(await gw.chat(model="down")) == "well"
+
+
+async def test_a_first_event_that_is_large_commits_nothing_before_it_is_complete(tmp_path: Path) -> None:
+    async def cut_short(seen: Seen, line: Line) -> None:
+        await line.begin_stream()
+        await line.piece(b'data: {"choices": [{"delta": {"content": "' + b"x" * 400_000)
+        line.cut()
+
+    async with gateway(tmp_path, routed("large"), {"large": cut_short}) as (gw, asked):
+        assert text_of(await gw.chat(model="large", stream=True)) == "sound"
+        assert asked == {"large": 1, "sound": 1}
+
+
 async def told(home: Home) -> Any:
     """What the worker tells of its targets, once it has told anything."""
     for _ in range(500):

@@ -117,6 +117,28 @@ def test_each_probe_that_fails_opens_it_for_twice_as_long_up_to_a_bound(health: 
     assert waits == [10, 20, 40, 80, 120, 120]
 
 
+def test_the_first_content_of_a_probe_closes_it_and_an_error_after_that_opens_it_for_longer(
+    health: Health, time: Time
+) -> None:
+    fail(health, time, USUAL.in_a_row)
+    time.now += USUAL.open_for
+    began = time.now
+    health.begin(A)
+    health.answering(A, began)
+    assert health.available(A)
+    assert not health.opened
+    health.failed(A, began, WHY)
+    assert state(health) is State.OPEN
+    time.now += USUAL.open_for
+    assert not health.available(A), "twice as long"
+    time.now += USUAL.open_for
+    health.begin(A)
+    health.answering(A, time.now)
+    health.succeeded(A, time.now)
+    fail(health, time)
+    assert state(health) is State.CLOSED, "an answer was complete since"
+
+
 def test_a_request_from_before_the_breaker_opened_tells_nothing_of_how_it_is_now(health: Health, time: Time) -> None:
     before = time.now
     time.now += 1
