@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyvault.domain.documents import read_toml
-from keyvault.domain.routes import Choice, Failure, Retries, Route, Target, Timeouts, overlap
+from keyvault.domain.routes import Choice, Failure, Retries, Route, Target, Timeouts, clashing, overlap
 from keyvault.errors import ConfigurationError
 from keyvault.routing import described, document
 from keyvault.routing.example import example
@@ -196,6 +196,20 @@ OVERLAPS: Final = [
 def test_two_patterns_overlap_where_a_name_matches_both(one: str, other: str, expected: bool) -> None:
     assert overlap(one, other) is expected
     assert overlap(other, one) is expected
+
+
+@pytest.mark.parametrize("name", ["m{:04}-*", "*-{:04}", "m{:04}?", "x*{:04}"])
+def test_thousands_of_patterns_that_differ_are_told_apart_at_once(name: str) -> None:
+    patterns = [name.format(number) for number in range(10_000)]
+    assert clashing(patterns) is None
+    assert clashing([*patterns, name.format(77)]) == (name.format(77), name.format(77))
+
+
+def test_the_patterns_that_clash_are_named_in_their_order() -> None:
+    assert clashing(["z", "gpt-*", "a*", "*-5-m"]) == ("gpt-*", "*-5-m")
+    assert clashing(["*-5-m", "gpt-*"]) == ("*-5-m", "gpt-*")
+    assert clashing(["ab*x", "a*cx"]) == ("ab*x", "a*cx")
+    assert clashing(["ab*x", "b*cx", "a*cy"]) is None
 
 
 def test_the_place_of_everything_in_a_file_is_known() -> None:
