@@ -81,10 +81,17 @@ def append(
 def paid_before(
     tx: Transaction, balance: Balance, kind: EntryKind, amount_pico: int, payment: str | None
 ) -> Entry | None:
-    """The entry that a payment has already. Raises `Conflict` where it says something else."""
+    """The entry that a payment has already. Raises `Conflict` where it says something else, or was paid into another
+    balance."""
     if payment is None:
         return None
-    found = rows.by_payment(tx, balance.id, payment)
+    booked = dict(rows.by_payment(tx, payment))
+    found = booked.pop(balance.id, None)
+    if found is None and booked:
+        other = next((each for each in rows.every(tx) if each.id in booked), None)
+        name = "a balance that is gone" if other is None else other.name
+        hint = "gwctl balances list" if other is None else f"gwctl balances history {other.scope} --env {other.env}"
+        raise Conflict(f"payment {shown(payment)} was booked on another balance already: {name}", hint=hint)
     if found is not None and (found.kind, found.amount_pico) != (kind, amount_pico):
         raise Conflict(
             f"payment {shown(payment)} is entry {found.number} of {balance.scope} already, of another amount: "

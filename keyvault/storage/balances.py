@@ -124,10 +124,10 @@ def page(tx: Transaction, balance_id: int, before: int | None, limit: int) -> li
     return [_entry(row) for row in tx.execute(query.order_by(balance_entries.c.number.desc()).limit(limit))]
 
 
-def by_payment(tx: Transaction, balance_id: int, payment: str) -> Entry | None:
-    this = (balance_entries.c.balance_id == balance_id) & (balance_entries.c.payment == payment)
-    row = tx.execute(sa.select(balance_entries).where(this)).first()
-    return None if row is None else _entry(row)
+def by_payment(tx: Transaction, payment: str) -> list[tuple[int, Entry]]:
+    """The entries of a payment, each with the id of its balance, whichever that is."""
+    query = sa.select(balance_entries).where(balance_entries.c.payment == payment)
+    return [(row.balance_id, _entry(row)) for row in tx.execute(query.order_by(balance_entries.c.balance_id))]
 
 
 def count(tx: Transaction, balance_id: int) -> int:

@@ -63,6 +63,16 @@ def test_a_cron_that_tries_again_pays_once(acme: Gwctl) -> None:
     assert "ch_1" in other.err
 
 
+def test_a_payment_is_of_one_balance(acme: Gwctl) -> None:
+    acme("customers", "create", "other")
+    assert top_up(acme, "5", "--id", "ch_1").code == 0
+    for scope, *more in (("customer:other",), ("customer:acme", "--env", "test")):
+        told = acme("balances", "top-up", scope, "5", "--reason", "invoice 1", "--id", "ch_1", *more)
+        assert told.code == Exit.CONFLICT
+        assert "customer:acme live" in told.err
+    assert len(acme("balances", "list", "--json").json["balances"]) == 1, "none was made for it"
+
+
 @pytest.mark.parametrize("words", [("-2.00", "--yes"), ("--yes", "-2.00"), ("--yes", "--", "-2.00")])
 def test_a_number_below_zero_is_no_option_wherever_it_stands(acme: Gwctl, words: tuple[str, ...]) -> None:
     options, numbers = ("--reason", "booked twice", "--json"), words
