@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,6 +16,8 @@ from keyvault.errors import UsageError
 from keyvault.secrets import Secret
 from opsconsole.cli.completion import names_of
 from opsconsole.cli.io import IO
+
+_PLAIN: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.", autocompletion=names_of("keys"))]
 UpstreamName = Annotated[
@@ -78,10 +81,9 @@ def suspended(suspend: bool, resume: bool) -> bool | None:
 
 def number(text: str) -> Decimal:
     """A plain decimal such as `1.15`; raises `UsageError`."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise UsageError(f"not a number: {text[:40]!a}", hint="write it like 1.15") from None
+    if not _PLAIN.fullmatch(text.strip()):
+        raise UsageError(f"not a plain number: {text[:40]!a}", hint="write it like 1.15")
+    return Decimal(text.strip())
 
 
 def moment(text: str, now: datetime, *, past: bool) -> datetime:

@@ -19,6 +19,7 @@ from opsconsole.cli.shared import SHARED
 _BELOW_ZERO: Final = re.compile(r"-[$.0-9]")
 _MINUS: Final = "\N{MINUS SIGN}"
 """What stands for a number's hyphen while options are looked for."""
+_TAKEN_FOR_BELOW_ZERO: Final = re.compile(f"{_MINUS}(?=[$.0-9])")
 
 
 class AsTyped:
@@ -28,7 +29,7 @@ class AsTyped:
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
-        return f"-{value[1:]}" if (param.metavar or "").startswith("±") and value[:1] == _MINUS else value
+        return with_hyphen(value) if isinstance(value, str) else value
 
 
 class Number:
@@ -43,10 +44,10 @@ class Number:
         if value is None:
             return None
         try:
-            number = self._kind(value)
+            number = self._kind(with_hyphen(str(value)))
         except ValueError:
             what = "whole number" if self._kind is int else "number"
-            raise typer.BadParameter(f"not a {what}: {str(value)[:40]!a}", ctx=ctx, param=param) from None
+            raise typer.BadParameter(f"not a {what}: {with_hyphen(str(value))[:40]!a}", ctx=ctx, param=param) from None
         if self._least is not None and not number >= self._least:
             raise typer.BadParameter(f"must be at least {self._least}", ctx=ctx, param=param)
         if self._most is not None and not number <= self._most:
@@ -82,8 +83,8 @@ class Verb(Ours, TyperCommand):
     """A command whose help begins with what it does and examples. Its examples travel as the epilog.
 
     An option whose metavar stands in brackets, as `--wait [SECONDS]`, takes the number that follows it, or is given
-    bare and then has the value `""`. Where an argument's metavar begins with `±`, a number below zero is its value and
-    no option; it may be written in any place.
+    bare and then has the value `""`. Where an argument is a number or an amount of USD, one below zero is its value and
+    no option, so that what is said of it is about the amount; it may be written in any place.
     """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -98,7 +99,7 @@ class Verb(Ours, TyperCommand):
         may_be_bare = {
             name for p in self.params if (p.metavar or "").startswith("[") for name in p.opts if name.startswith("-")
         }
-        if any((p.metavar or "").startswith("±") for p in self.params):
+        if any(map(_is_number, self.params)):
             args = [_MINUS + word[1:] if _BELOW_ZERO.match(word) else word for word in args]
         try:
             return super().parse_args(ctx, with_bare_options(args, may_be_bare) if may_be_bare else args)
@@ -165,6 +166,16 @@ def with_bare_options(args: list[str], names: Collection[str]) -> list[str]:
         if word in names and not follows.replace(".", "", 1).isdecimal():
             written[place] = f"{word}="
     return written
+
+
+def with_hyphen(value: str) -> str:
+    """A number below zero as it was typed."""
+    return _TAKEN_FOR_BELOW_ZERO.sub("-", value, count=1) if value[:1] == _MINUS else value
+
+
+def _is_number(param: Any) -> bool:
+    argument = param.param_type_name == "argument"
+    return argument and ("USD" in (param.metavar or "") or isinstance(getattr(param, "_runtime_param", None), Number))
 
 
 def unknown_command(path: str, typed: str, known: list[str]) -> UsageError:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -93,6 +93,13 @@ class Details:
 
 
 Document = Listing | Details
+
+
+def rehearsed(document: Document) -> Document:
+    """The same, telling programs that nothing was changed."""
+    if isinstance(document, Listing):
+        return replace(document, extra={**document.extra, "dry_run": True})
+    return replace(document, row={**document.row, "dry_run": True}, omit=document.omit | {"dry_run"})
 
 
 def render(document: Document, form: Format, look: Look = PIPE) -> str:

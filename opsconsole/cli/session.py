@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from keyvault.errors import GatewayError, NotFound, UsageError
 from opsconsole.cli.io import IO, Streams
-from opsconsole.cli.output import Details, Document, Format, Look, Row, json_line, render
+from opsconsole.cli.output import Document, Format, Look, Row, json_line, rehearsed, render
 
 if TYPE_CHECKING:
     from keyvault.clock import Clock
@@ -141,8 +141,8 @@ class Session:
 
     def show(self, document: Document) -> None:
         """Print a document in the form asked for; it is delivered when this returns."""
-        if self.dry_run and isinstance(document, Details):
-            document = replace(document, row={**document.row, "dry_run": True}, omit=document.omit | {"dry_run"})
+        if self.dry_run:
+            document = rehearsed(document)
         self.io.data(render(document, self.options.format, self._look()))
 
     def show_row(self, row: Row) -> None:

@@ -40,7 +40,10 @@ def test_a_budget_is_set_listed_shown_and_deleted_with_exact_money(gwctl: Gwctl)
         "since": "2026-09-30T22:00:00.000Z",
         "until": "2026-10-31T23:00:00.000Z",
     }
-    assert gwctl("budgets", "delete", "customer:acme").code == 0
+    unnamed = gwctl("budgets", "delete", "customer:acme")
+    assert (unnamed.code, len(gwctl("budgets", "list", "--json").json["budgets"])) == (Exit.CONFLICT, 1)
+    assert "hint: gwctl budgets delete customer:acme month --model 'gpt-5*'" in unnamed.err
+    assert gwctl("budgets", "delete", "customer:acme", "--model", "gpt-5*").code == 0
     assert gwctl("budgets", "list", "--json").json["budgets"] == []
     assert "budgets.delete" in gwctl("audit", "list").out
 
@@ -49,10 +52,14 @@ def test_setting_again_changes_what_is_given_and_leaves_the_rest(gwctl: Gwctl) -
     gwctl("customers", "create", "acme")
     gwctl("budgets", "set", "customer:acme", "10usd/day", "--soft", "--warn", "50,90%", "--tz", "Asia/Tokyo")
     changed = gwctl("budgets", "set", "customer:acme", "20usd/day")
-    assert "is 20 USD a day, only to warn, nothing of it spent yet" in changed.err
+    assert "is 20 USD a day, only to warn (was 10 USD), nothing of it spent yet" in changed.err
     now = row(gwctl, "customer:acme")
     assert (now["amount"], now["hard"], now["warn_at_percent"], now["zone"]) == ("20", False, [50, 90], "Asia/Tokyo")
-    gwctl("budgets", "set", "customer:acme", "20usd/day", "--hard", "--warn", "none")
+    changed = gwctl("budgets", "set", "customer:acme", "20usd/day", "--hard", "--warn", "none")
+    assert "is 20 USD a day (was only to warn), nothing" in changed.err
+    assert "(was" not in gwctl("budgets", "set", "customer:acme", "20usd/day").err
+    softened = gwctl("budgets", "set", "customer:acme", "30usd/day", "--soft", "--dry-run")
+    assert "is 30 USD a day, only to warn (was 20 USD, hard), nothing" in softened.err
     now = row(gwctl, "customer:acme")
     assert (now["hard"], now["warn_at_percent"]) == (True, [])
 

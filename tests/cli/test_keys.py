@@ -243,6 +243,9 @@ def test_customers_and_projects(gwctl: Gwctl) -> None:
     assert gwctl("customers", "show", "ACME", "--json").json["projects"] == [{"name": "acme/web"}]
     assert gwctl("customers", "update", "acme", "--suspend", "--json").json["suspended"] is True
     assert gwctl("customers", "update", "acme", "--resume", "--json").json["multiplier"] == "1.15"
+    free = gwctl("customers", "update", "acme", "--multiplier", "0", "--json")
+    assert (free.json["multiplier"], "acme is charged nothing" in free.err) == ("0", True)
+    assert "charged nothing" not in gwctl("customers", "update", "acme", "--resume").err
     assert gwctl("customers", "list", "--json").json["customers"][0]["name"] == "acme"
 
 

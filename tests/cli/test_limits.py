@@ -25,7 +25,10 @@ def test_a_limit_is_set_listed_shown_changed_and_deleted(gwctl: Gwctl) -> None:
     ran = gwctl("limits", "set", "key:ci-bot", "--tpm", "none")
     assert "key:ci-bot is limited to 60 rpm, 4 parallel" in ran.err
     assert gwctl("limits", "list", "key:ci-bot", "--json").json["limits"][0]["tpm"] is None
-    ran = gwctl("limits", "delete", "customer:default")
+    unnamed = gwctl("limits", "delete", "customer:default")
+    assert (unnamed.code, len(listed(gwctl))) == (Exit.CONFLICT, 2)
+    assert "hint: gwctl limits delete customer:default --model 'gpt-5*'" in unnamed.err
+    ran = gwctl("limits", "delete", "customer:default", "--model", "gpt-5*")
     assert "customer:default for gpt-5* is no longer limited to 1,500,000 tpm" in ran.err
     assert listed(gwctl) == [("key:ci-bot", None, 60, None, 4)]
     assert "limits.delete" in gwctl("audit", "list").out

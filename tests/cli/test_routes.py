@@ -63,7 +63,7 @@ def test_a_plan_shows_what_would_change_and_changes_nothing(routed: Gwctl, file:
 
 def test_a_file_is_applied_once(routed: Gwctl, file: Path) -> None:
     rehearsed = routed("routes", "apply", "-f", str(file), "--dry-run", "--json").json
-    assert (rehearsed["revision"], rehearsed["changed"]) == (1, False)
+    assert (rehearsed["revision"], rehearsed["changed"], rehearsed["dry_run"]) == (1, False, True)
     assert routed("routes", "list", "-o", "name").out == ""
     applied = routed("routes", "apply", "-f", str(file), "--json").json
     assert (applied["revision"], applied["changed"], len(applied["changes"])) == (1, True, 2)

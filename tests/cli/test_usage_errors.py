@@ -32,6 +32,15 @@ WRONG = {
     "keys create bot --project acme": "not a project: 'acme'|write it as CUSTOMER/PROJECT",
     "keys create bot --expires 2020-01-01": "already past|--expires 90d",
     "keys rotate bot --grace 5y": "not a duration: '5y'|write it like",
+    "keys update a --budget none": "a key's budgets are changed by gwctl budgets|gwctl budgets delete key:a",
+    "keys update a --soft-budget 1usd/day": "a key's budgets are changed by|gwctl budgets set key:a 10usd/month",
+    "keys create a --budget 10eur/month --json": "not an amount in dollars: '10eur'|write it like 10usd/month",
+    "budgets set key:a 5000000usd/day": "too large an amount|write it like 10usd/month, up to 4,000,000 dollars",
+    "balances top-up customer:a -5 --reason x": "a top-up is a positive amount|to take money out: gwctl balances adj",
+    "balances release customer:a -5 --reason x": "not an amount in dollars: '-5'|write it like 2.50",
+    "routes rollback -1": "invalid value for '[N]': must be at least 0|gwctl routes rollback --help",
+    "routes diff 1 -2x": "invalid value for '[B]': not a whole number: '-2x'|gwctl routes diff --help",
+    "customers create a --multiplier 1e9": "not a plain number: '1e9'|write it like 1.15",
     "--nonsense": "no such option: --nonsense|gwctl --help",
 }
 

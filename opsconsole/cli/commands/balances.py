@@ -9,7 +9,7 @@ import typer
 from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.names import counted
 from keyvault.domain.scopes import parse_scope
-from keyvault.errors import CheckFailed
+from keyvault.errors import CheckFailed, UsageError
 from keyvault.money import CURRENCY, parse_signed_usd, parse_usd
 from opsconsole.cli.arguments import Confirm, Limit
 from opsconsole.cli.completion import names_in
@@ -82,7 +82,11 @@ def top_up(
 
     With `--id` the same payment told twice, as by a cron that tries again, is booked once.
     """
-    booked = session.home.balances.top_up(parse_scope(scope), parse_usd(usd), reason, env=env, payment=payment)
+    wanted = parse_scope(scope)
+    if usd.startswith("-"):
+        hint = f"to take money out: gwctl balances adjust {wanted} {usd[:40]} --reason TEXT"
+        raise UsageError("a top-up is a positive amount", hint=hint)
+    booked = session.home.balances.top_up(wanted, parse_usd(usd), reason, env=env, payment=payment)
     _show_booked(session, booked, "put in")
 
 

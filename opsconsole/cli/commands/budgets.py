@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyvault.domain.budgets import Period, parse_budget
+from keyvault.domain.budgets import MAX_AMOUNT_USD, Period, parse_budget
 from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.scopes import parse_scope
-from keyvault.errors import UsageError
+from keyvault.errors import Conflict, UsageError
 from keyvault.money import CURRENCY
 from opsconsole.cli.arguments import parts
 from opsconsole.cli.completion import names_in
@@ -80,11 +80,12 @@ def set_(
 ) -> None:
     """Make a budget, or change it; what is not given stays. What was spent before counts."""
     named, terms = parse_scope(scope), terms_of(wanted, soft=soft, model=model, env=env, tz=tz, warn=warn)
+    before = {known.budget.id: known.budget for known in session.home.budgets.list(named)}
     standing = session.home.budgets.set(named, terms)
     budget = standing.budget
     gone = standing.spent_pico
     spent = f"{Amount(gone).rounded()} of it spent already" if gone else "nothing of it spent yet"
-    session.changed(f"{_named(budget)} is {_of(budget)}, {spent}")
+    session.changed(f"{_named(budget)} is {_of(budget)}{_was(before.get(budget.id), budget)}, {spent}")
     _show(session, standing)
 
 
@@ -107,10 +108,19 @@ def show(session: Session, scope: PayingScope, period: OfPeriod = None, model: M
     _show(session, session.home.budgets.show(parse_scope(scope), _period(period), model=model, env=env))
 
 
-@budgets.verb("delete", changes=True, examples="gwctl budgets delete key:ci-bot\ngwctl budgets delete key:ci-bot day")
+@budgets.verb(
+    "delete",
+    changes=True,
+    examples="gwctl budgets delete key:ci-bot\ngwctl budgets delete customer:acme day --model 'gpt-5*'",
+)
 def delete(session: Session, scope: PayingScope, period: OfPeriod = None, model: Model = None, env: Env = None) -> None:
-    """Take a budget away: nothing caps any more what it capped."""
-    budget = session.home.budgets.delete(parse_scope(scope), _period(period), model=model, env=env)
+    """Take a budget away: nothing caps any more what it capped. One for some models only must be named by --model."""
+    named, of_period = parse_scope(scope), _period(period)
+    meant = session.home.budgets.show(named, of_period, model=model, env=env).budget
+    if meant.model and model is None:
+        hint = f"gwctl budgets delete {meant.scope} {meant.period} --model '{meant.model}'"
+        raise Conflict(f"the only such budget of {meant.scope} is for {meant.model}", hint=hint)
+    budget = session.home.budgets.delete(named, meant.period, model=meant.model, env=meant.env)
     session.changed(f"deleted {_named(budget)}, which was {_of(budget)}")
     session.show(Details({**_terms_row(budget), "deleted": True}, key="scope"))
 
@@ -127,9 +137,18 @@ def terms_of(
     """What the options ask for. Raises `UsageError`."""
     from keyvault.metering.budgets import Terms
 
-    pico, period = parse_budget(wanted)
+    pico, period = _parsed(wanted)
     hard = None if soft is None else not soft
     return Terms(pico, period, model or "", env, hard, tz, None if warn is None else _percents(warn)).checked()
+
+
+def _parsed(wanted: str) -> tuple[int, Period]:
+    """The amount and the period; whichever is wrong, the hint shows both."""
+    try:
+        return parse_budget(wanted)
+    except UsageError as error:
+        hint = f"write it like 10usd/month, up to {MAX_AMOUNT_USD:,} dollars; periods: {', '.join(Period)}"
+        raise UsageError(error.message, hint=hint) from None
 
 
 def _percents(text: str) -> tuple[int, ...]:
@@ -155,6 +174,16 @@ def _named(budget: Budget) -> str:
 
 def _of(budget: Budget) -> str:
     return f"{Amount(budget.amount_pico)} {CURRENCY} {_PER[budget.period]}{'' if budget.hard else ', only to warn'}"
+
+
+def _was(before: Budget | None, now: Budget) -> str:
+    """What a change took away or loosened, so that nobody finds it out later."""
+    if before is None:
+        return ""
+    amount_was = f"{Amount(before.amount_pico)} {CURRENCY}" if before.amount_pico != now.amount_pico else ""
+    kind_was = ("hard" if before.hard else "only to warn") if before.hard != now.hard else ""
+    was = ", ".join(filter(None, (amount_was, kind_was)))
+    return f" (was {was})" if was else ""
 
 
 _PER = {period: "in total" if period is Period.TOTAL else f"a {period}" for period in Period} | {Period.HOUR: "an hour"}

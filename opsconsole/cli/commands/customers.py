@@ -24,8 +24,10 @@ Multiplier = Annotated[
 @customers.verb("create", changes=True, examples="gwctl customers create acme --multiplier 1.15")
 def create(session: Session, name: NewName, multiplier: Multiplier = None, tag: Tags = None) -> None:
     """Create a customer."""
-    customer = session.home.customers.create(name, multiplier=number(multiplier or "1"), tags=tags(tag))
+    factor = number(multiplier or "1")
+    customer = session.home.customers.create(name, multiplier=factor, tags=tags(tag))
     session.changed(f"created customer {customer.name}")
+    _warn_of_nothing(session, customer)
     session.show(Details(_row(customer)))
 
 
@@ -75,7 +77,14 @@ def update(
         suspended=suspended(suspend, resume),
     )
     session.changed(f"updated customer {customer.name}")
+    if multiplier is not None:
+        _warn_of_nothing(session, customer)
     session.show(Details(_row(customer)))
+
+
+def _warn_of_nothing(session: Session, customer: Customer) -> None:
+    if customer.multiplier_ppm == 0:
+        session.io.note(f"{customer.name} is charged nothing: its budgets and balances will never be used up")
 
 
 def _row(customer: Customer) -> Row:

@@ -8,6 +8,7 @@ import typer
 
 from keyvault.domain.limits import KINDS, parse_change
 from keyvault.domain.scopes import parse_scope
+from keyvault.errors import Conflict
 from opsconsole.cli.arguments import something
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.scopes import AnyPayingScope, PayingScope
@@ -74,10 +75,19 @@ def show(session: Session, scope: PayingScope, model: Model = None) -> None:
     session.show(Details(_row(limit), key="scope", absent=_ABSENT))
 
 
-@limits.verb("delete", changes=True, examples="gwctl limits delete key:ci-bot")
+@limits.verb(
+    "delete",
+    changes=True,
+    examples="gwctl limits delete key:ci-bot\ngwctl limits delete customer:acme --model 'gpt-5*'",
+)
 def delete(session: Session, scope: PayingScope, model: Model = None) -> None:
-    """Take a limit away."""
-    limit = session.home.limits.delete(parse_scope(scope), model=model)
+    """Take a limit away. One for some models only must be named by --model."""
+    named = parse_scope(scope)
+    meant = session.home.limits.show(named, model=model)
+    if meant.model and model is None:
+        hint = f"gwctl limits delete {meant.scope} --model '{meant.model}'"
+        raise Conflict(f"the only limit of {meant.scope} is for {meant.model}", hint=hint)
+    limit = session.home.limits.delete(named, model=meant.model)
     session.changed(f"{_named(limit)} is no longer {_told(limit)}")
     session.show(Details({**_row(limit), "deleted": True}, key="scope", absent=_ABSENT))
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keyvault.domain.keys import DEFAULT_PROJECT, ENVIRONMENTS, PolicyChange, Unchanged
-from keyvault.domain.limits import parse_change
 from keyvault.errors import UsageError
 from opsconsole.cli.arguments import KeyName, NewName, Tags, something, tags
+from opsconsole.cli.commands.keys.caps import Budget, NoBudget, SoftBudget, budgets_of, limits_of, no_budget
 from opsconsole.cli.commands.keys.noun import key_row, keys, show_key, shown_to_programs
 from opsconsole.cli.commands.keys.policy import (
     Abort,
@@ -33,7 +33,6 @@ from opsconsole.cli.output import Column, Listing
 from opsconsole.cli.session import Session
 
 if TYPE_CHECKING:
-    from keyvault.keys.lifecycle import KeyRule
     from keyvault.keys.making import NewKey
 
 Project = Annotated[
@@ -48,12 +47,6 @@ Env = Annotated[
     typer.Option("--env", metavar="live|test", help="Part of the secret.", autocompletion=names_in(ENVIRONMENTS)),
 ]
 Expose = Annotated[bool, typer.Option("--expose", help="Answers tell target, attempts and cost.")]
-Budget = Annotated[
-    str | None, typer.Option("--budget", metavar="USD/PERIOD", help="Refuse what goes beyond, such as 10usd/month.")
-]
-SoftBudget = Annotated[
-    str | None, typer.Option("--soft-budget", metavar="USD/PERIOD", help="Raise alerts instead of refusing.")
-]
 Pin = Annotated[bool, typer.Option("--pin", help="May choose a target by x-gateway-pin.")]
 
 
@@ -125,7 +118,7 @@ def create(
     )
     now = session.unopened_home.clock.now()
     check_wanted(name, project, new.env, new.policy, new.expires_at, new.tags, now)
-    rules = [*_budgets(session, budget, soft_budget), *_limits(session, rpm, tpm, parallel)]
+    rules = [*budgets_of(session, budget, soft_budget), *limits_of(session, rpm, tpm, parallel)]
     check_deliverable(session)
     minted = session.home.keys.create(
         name,
@@ -144,24 +137,6 @@ def create(
     except OSError:
         session.io.note(f"the secret could not be delivered; for another: gwctl keys rotate {minted.key.name}")
         raise
-
-
-def _budgets(session: Session, hard: str | None, soft: str | None) -> Sequence[KeyRule]:
-    """What makes the budgets that were asked for, with the key."""
-    if hard is soft is None:
-        return ()
-    from opsconsole.cli.commands.budgets import terms_of
-
-    wanted = [terms_of(text, soft=is_soft) for text, is_soft in ((hard, False), (soft, True)) if text is not None]
-    if len({terms.period for terms in wanted}) < len(wanted):
-        raise UsageError("--budget and --soft-budget are for the same period", hint="give each a period of its own")
-    return [session.home.budgets.of_new_key(terms) for terms in wanted]
-
-
-def _limits(session: Session, rpm: str | None, tpm: str | None, parallel: str | None) -> Sequence[KeyRule]:
-    """What sets the limits that were asked for, with the key."""
-    change = parse_change(rpm, tpm, parallel)
-    return [session.home.limits.of_key(change)] if change else ()
 
 
 @keys.verb("list", examples="gwctl keys list\ngwctl keys list --project acme/web -o name")
@@ -240,12 +215,14 @@ def update(
     rpm: Rpm = None,
     tpm: Tpm = None,
     parallel: Parallel = None,
+    budget: NoBudget = None,
 ) -> None:
     """Change what a key may do; what is not given stays.
 
     `--models '*'`, `--addresses any`, `--expires never`, `--rotate-every never` and `--rpm none` take a restriction
     away.
     """
+    no_budget(name, budget)
     flags = (None if flag is None else True for flag in (expose, pin))
     something(
         *(models, endpoints, addresses, expires, rotate_every, isolation, attribute),
@@ -269,7 +246,7 @@ def update(
         policy=change,
         expires_at=expiry(expires, session.home.clock.now()),
         tags=None if tag is None else tags(tag),
-        rules=_limits(session, rpm, tpm, parallel),
+        rules=limits_of(session, rpm, tpm, parallel),
     )
     session.changed(f"updated key {key.name}")
     show_key(session, key)

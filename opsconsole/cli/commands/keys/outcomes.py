@@ -158,8 +158,7 @@ class Batch:
         counts = {state: states.count(state) for state in ("rotated", "unchanged", "failed")}
         rows = [outcome.row_among_others(secret=not self._session.dry_run) for outcome in self._outcomes]
         columns = [Column("name"), Column("result"), Column("generation"), Column("delivered_to"), Column("reason")]
-        extra = {**counts, "dry_run": True} if self._session.dry_run else counts
-        return Listing("results", rows, columns, extra=extra)
+        return Listing("results", rows, columns, extra=counts)
 
     def _acknowledge(self, place: int, steps: Steps) -> None:
         try:
