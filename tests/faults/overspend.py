@@ -1,9 +1,11 @@
 """`python -m tests.faults.overspend --rounds 50`: 200 calls at once on money that pays for 20.
 
-Each round has a customer of its own, with a balance or a hard budget. Clients ask in three dialects, streaming and not,
-some leave, some meet a provider that fails, breaks off, tells no usage or ignores caps, and in some rounds the gateway
-is killed and started again in the middle. Afterwards the provider's own count at its price, times the customer's
-multiplier, must not exceed the money; nor may the charges; nothing may be held any more, and nothing be charged twice.
+Each round has a customer of its own, with a balance or a hard budget, and a key that clamps, has a bound of its own, or
+neither. Clients ask in three dialects, streaming and not, some leave, some meet a provider that fails, breaks off or
+tells no usage, and in some rounds the gateway is killed and started again in the middle. Afterwards the provider's own
+count at its prices, times the customer's multiplier, must not exceed the money; nor may the charges; nothing may stay
+held, and nothing be charged twice. With `--overrun` some ask a model that ignores caps: then the provider may have
+taken what it counted above the caps of that model on top, and nothing else.
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ PAID_FOR: Final = 10
 """One call in so many."""
 BODY_BYTES: Final = 150
 """About what a question takes."""
-INPUT_PICO: Final = 10**6
-OUTPUT_PICO: Final = 2 * 10**6
-"""A token, at 1 and 2 dollars per million."""
+PRICES: Final = {"sim": (1, 2), "spare": (2, 3), "sim-overrun": (1, 2)}
+"""Dollars per million tokens of input and of output, by model; so pico-dollars of a token are a million times that."""
+DEAREST: Final = PRICES["spare"]
+PICO: Final = 10**6
+KEYS: Final = ((), ("--clamp", "on"), ("--bound", "0.0005"))
 MULTIPLIERS: Final = ("1", "1.15")
 PROFILE: Final = Profile(models=("sim", "spare"), pace=Pace(first_content_ms=15, tokens_per_second=500))
 SECONDS: Final = 60.0
@@ -60,9 +64,11 @@ class Round:
     took: int = 0
     """What the provider took by its own count, at the customer's price."""
     charged: int = 0
+    served: int = 0
+    """Answers that were charged."""
     doubt: int = 0
     beyond: int = 0
-    """What providers that do not keep caps took beyond their holds: the operator's."""
+    """What a provider that ignores caps took above them, by its own count: the operator's."""
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -75,36 +81,48 @@ class Round:
 
 
 def run_rounds(
-    rounds: int, seed: int, directory: Path, *, calls: int, database: str = "sqlite", say: Callable[[str], None]
+    rounds: int,
+    seed: int,
+    directory: Path,
+    *,
+    calls: int,
+    database: str = "sqlite",
+    overrun: bool = False,
+    say: Callable[[str], None],
 ) -> list[Round]:
     """So many rounds on one gateway; money pays for a tenth of the calls."""
     rng = random.Random(seed)
     found = []
     with running(PROFILE) as [simulator], _prepared(directory, simulator, database) as gateway:
         for number in range(1, rounds + 1):
-            found.append(one := _round(number, rng, gateway, simulator, calls))
+            found.append(one := _round(number, rng, gateway, simulator, calls, overrun=overrun))
             say(str(one))
     return found
 
 
-def _round(number: int, rng: random.Random, gateway: Gateway, simulator: Simulator, calls: int) -> Round:
+def _round(
+    number: int, rng: random.Random, gateway: Gateway, simulator: Simulator, calls: int, *, overrun: bool
+) -> Round:
     name, budget, kills, multiplier = f"r{number}", number % 3 == 0, number % 2 == 0, rng.choice(MULTIPLIERS)
-    each = (BODY_BYTES * INPUT_PICO + CAP * OUTPUT_PICO) * Decimal(multiplier)
+    each = (BODY_BYTES * DEAREST[0] + CAP * DEAREST[1]) * PICO * Decimal(multiplier)
+    options = KEYS[number // 2 % len(KEYS)]
     money = int(calls // PAID_FOR * each)
-    secret = _customer(gateway, name, multiplier, money, budget=budget)
+    secret = _customer(gateway, name, multiplier, money, *options, budget=budget)
     before = len(simulator.counts.requests)
-    spenders = Spenders(gateway, secret, seed=rng.randrange(10**9))
+    spenders = Spenders(gateway, secret, seed=rng.randrange(10**9), loose=overrun, dear="--bound" in options)
     answered = asyncio.run(spenders.ask(calls, kill_after=rng.uniform(0.2, 0.8) if kills else None))
     kind = ("budget" if budget else "balance") + (" kill -9" if kills else "")
     one = Round(number, kind, money, Decimal(multiplier), answered)
     with contextlib.closing(Home(gateway.environ, Clock())) as home:
         _settled(home)
-        _check(one, home, name, simulator.counts.requests[before:])
+        _check(one, home, name, simulator.counts.requests[before:], overrun=overrun)
+        if not kills and one.served < calls // PAID_FOR // 4:
+            one.problems.append(f"only {one.served} answers were charged: the round proves nothing")
     return one
 
 
-def _customer(gateway: Gateway, name: str, multiplier: str, money: int, *, budget: bool) -> str:
-    secret = gateway.create_key(name, "--project", f"{name}/app", "--create")
+def _customer(gateway: Gateway, name: str, multiplier: str, money: int, *options: str, budget: bool) -> str:
+    secret = gateway.create_key(name, "--project", f"{name}/app", "--create", *options)
     gateway.run("customers", "update", name, "--multiplier", multiplier)
     if budget:
         gateway.run("budgets", "set", f"customer:{name}", f"{format_usd(money)}usd/total")
@@ -132,17 +150,15 @@ def open_or_held(home: Home) -> list[str]:
     return found
 
 
-def _check(one: Round, home: Home, name: str, seen: list[Seen]) -> None:
+def _check(one: Round, home: Home, name: str, seen: list[Seen], *, overrun: bool) -> None:
     rows = _rows(home, "SELECT a.* FROM attempts a JOIN keys k ON k.id = a.key_id WHERE k.name = :name", name=name)
-    took = sum(each.input_tokens * INPUT_PICO + each.output_tokens * OUTPUT_PICO for each in seen if _paid(each))
-    one.took = int(took * one.multiplier)
+    paid = [(each, *PRICES[each.model]) for each in seen if _paid(each)]
+    one.took = int(PICO * sum(s.input_tokens * i + s.output_tokens * o for s, i, o in paid) * one.multiplier)
     one.charged = sum(row["charge_pico"] or 0 for row in rows)
     one.doubt = sum(row["doubt_pico"] or 0 for row in rows)
-    one.beyond = sum(
-        max(0, int(row["cost_pico"] * one.multiplier) - row["hold_pico"])
-        for row in rows
-        if row["cost_pico"] is not None and row["hold_pico"] is not None
-    )
+    one.served = sum(1 for row in rows if row["charge_pico"])
+    above = [max(0, s.output_tokens - CAP) * o for s, _, o in paid if overrun and s.model == "sim-overrun"]
+    one.beyond = int(PICO * sum(above) * one.multiplier)
     charged = Counter(row["request_id"] for row in rows if row["charge_pico"])
     on_record = {f"{row['request_id']}-{row['number']}" for row in rows}
     one.problems += [f"charged {times} times: {request}" for request, times in charged.items() if times > 1]
@@ -187,8 +203,8 @@ def _prepared(directory: Path, simulator: Simulator, database: str) -> Iterator[
             settings["GWCTL_DATABASE_URL"] = server.get_uri()
         gateway = Gateway(directory / "home", **settings)
         gateway.create_upstream("provider", "custom", simulator.base_url, PROFILE.credential)
-        for model in ("sim", "spare", "sim-overrun"):
-            gateway.set_price(f"provider/{model}")
+        for model, (entered, left) in PRICES.items():
+            gateway.set_price(f"provider/{model}", input_usd=str(entered), output_usd=str(left))
         gateway.run("routes", "set", "m", "provider/sim", "provider/spare")
         gateway.run("routes", "set", "loose", "provider/sim-overrun")
         stack.enter_context(serving(gateway))
@@ -200,13 +216,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--calls", type=int, default=CALLS, help="at once")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--overrun", action="store_true", help="some ask a model that ignores caps")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of an earlier run, to repeat it")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         rounds = run_rounds(
             arguments.rounds, arguments.seed, Path(directory), calls=arguments.calls, database=arguments.database,
-            say=lambda line: print(line, flush=True),
+            overrun=arguments.overrun, say=lambda line: print(line, flush=True),
         )  # fmt: skip
     problems = [f"round {one.number}: {problem}" for one in rounds for problem in one.problems]
     print("\n".join(problems) if problems else f"P4 holds in {len(rounds)} rounds")

@@ -30,9 +30,12 @@ class Answered(Counter[str]):
 class Spenders:
     """Ask a number of calls at once, in one key's name."""
 
-    def __init__(self, gateway: Gateway, secret: str, *, seed: int) -> None:
+    def __init__(self, gateway: Gateway, secret: str, *, seed: int, loose: bool = False, dear: bool = False) -> None:
+        """`loose`: some ask a model that ignores caps; `dear`: some ask for what has no bound."""
         self._gateway = gateway
         self._secret = secret
+        self._loose = loose
+        self._dear = dear
         self._rng = random.Random(seed)
         self._up = asyncio.Event()
         self._up.set()
@@ -82,8 +85,10 @@ class Spenders:
             return {200: "answered", 402: "refused"}.get(answer.status_code, "failed")
 
     def _body(self, dialect: str, stream: bool) -> dict[str, Any]:
-        model = "loose" if self._rng.random() < 0.05 else "m"
+        model = "loose" if self._loose and self._rng.random() < 0.05 else "m"
         text = f"{self._rng.choice(_MARKS)} question {self._rng.randrange(10**9)}"
         cap = "max_output_tokens" if dialect == "responses" else "max_tokens"
         body: dict[str, Any] = {"model": model, cap: CAP, "stream": stream}
+        if self._dear and self._rng.random() < 0.3:
+            body["service_tier"] = "priority"
         return body | ({"input": text} if dialect == "responses" else {"messages": [{"role": "user", "content": text}]})
