@@ -120,7 +120,7 @@ class Call:
     def asks_for_usage(self) -> bool:
         """What its key has used: the one thing that the gateway answers by itself, so it is not below `/v1`."""
         request = self.exchange.request
-        return not self.path and request.method == "GET" and request.path == USAGE_PATH
+        return not self.path and request.method in ("GET", "HEAD") and request.path == USAGE_PATH
 
     @property
     def asks_for_models(self) -> bool:
@@ -194,6 +194,8 @@ def check_path(call: Call) -> None:
     request = call.exchange.request
     if call.asks_for_usage:
         return
+    if request.path == USAGE_PATH:
+        raise Refusal(405, "method_not_allowed", "only GET here")
     if not call.path:
         raise Refusal(404, "not_found", f"no such path: {request.path[:100]}; the API is under {PREFIX}/")
     if call.endpoint is None:

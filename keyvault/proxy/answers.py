@@ -101,4 +101,6 @@ def refuse(exchange: Exchange, refusal: Refusal, request_id: str) -> None:
         headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
     if refusal.retry_after_ms is not None:
         headers.append((b"retry-after-ms", str(refusal.retry_after_ms).encode()))
+    if refusal.status == 405:  # the gateway's own paths can only be read
+        headers.append((b"allow", b"GET, HEAD"))
     exchange.reply(refusal.status, headers, render(family_of(exchange.request), refusal, request_id))

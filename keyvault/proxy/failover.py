@@ -141,6 +141,10 @@ class Failover:
         """The step that was waited for; another where its target is gone meanwhile."""
         return self._elsewhere(course) if self._gone(step.planned) else step
 
+    def instead(self, course: Course, step: Step) -> Step | None:
+        """Another target than the one that the money does not cover; none for a try that is the target's own."""
+        return None if step.fresh or step.second else self._elsewhere(course)
+
     def _patience(self, route: Route) -> Patience:
         return self._usual if route.timeouts == _NO_TIMEOUTS else patience(route.timeouts, self._settings)
 

@@ -191,9 +191,11 @@ class Gateway:
                 self._settle(call, attempt, booked, final=True).add_done_callback(_seen)
                 raise
             step = self._failover.after_pause(course, step)
-        if step is None or call.withdrawn is not None or not self._allowances.cover(call, step.planned):
-            return None
-        return self._dispatch.prepare(call, step, attempt)
+        while step is not None and call.withdrawn is None:
+            if self._allowances.cover(call, step.planned):
+                return self._dispatch.prepare(call, step, attempt)
+            step = self._failover.instead(course, step)  # a later target may cost less
+        return None
 
     def _book(self, call: Call, attempt: Attempt, ending: Ending, *, left: bool = False) -> Settlement:
         """What an attempt came to, taken from what was held."""

@@ -19,6 +19,8 @@ STREAMED: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS, Dialect.RESPONSE
 """Dialects whose streams are events and nothing else."""
 JSON: Final = STREAMED | {Dialect.EMBEDDINGS, Dialect.MODERATIONS, Dialect.IMAGES}
 """Dialects whose whole answers are JSON objects."""
+_COMPLETE: Final = frozenset({200, 204, 205})
+"""Statuses that say: this is all."""
 
 
 def expects_stream(call: Call) -> bool | None:
@@ -33,13 +35,17 @@ def read(call: Call, ending: Ending, secrets: tuple[str, ...]) -> None:
     if ending.metered is not None or ending.status is None or ending.failure is not None or ending.cancelled:
         return
     told = ending.read = read_answer(call.dialect, ending.status, ending.body, ending.headers, secrets)
-    if ending.status == 200 and not ending.committed:
+    if ending.status in _COMPLETE and not ending.committed:
         ending.failure = _malformed(call, ending, told)
 
 
 def _malformed(call: Call, ending: Ending, told: Metered) -> tuple[str, str] | None:
     expected = expects_stream(call)
-    if expected is None or told.error is not None or _header(ending.headers, b"content-encoding", "") != "":
+    if expected is None:
+        return None
+    if not ending.body:
+        return "malformed_answer", f"the provider's answer of status {ending.status} is empty"
+    if told.error is not None or _header(ending.headers, b"content-encoding", "") != "":
         return None
     kind = ascii(_header(ending.headers, b"content-type", "no content type").partition(";")[0][:60])
     if expected:

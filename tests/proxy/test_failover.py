@@ -49,9 +49,15 @@ def says(*events: Any) -> Script:
 
 def refuses(status: int, body: Any = None, *headers: str) -> Script:
     async def refuse(seen: Seen, line: Line) -> None:
-        await line.answer(status, body or {"error": {"message": "no", "code": f"said_{status}"}}, *headers)
+        await line.answer(
+            status, body if body is not None else {"error": {"message": "no", "code": f"said_{status}"}}, *headers
+        )
 
     return refuse
+
+
+async def empty(seen: Seen, line: Line) -> None:
+    await line.send(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n")
 
 
 async def hang(seen: Seen, line: Line) -> None:
@@ -105,6 +111,9 @@ FAILING: dict[str, tuple[Script, bool, str]] = {
     "page": (refuses(502, HTML, "x-y: z"), True, "http_502"),
     "no JSON": (refuses(200, HTML), False, "malformed_answer"),
     "no object": (refuses(200, b"[1]"), False, "malformed_answer"),
+    "no content": (refuses(204, b""), False, "malformed_answer"),
+    "empty": (empty, False, "malformed_answer"),
+    "empty stream": (empty, True, "malformed_answer"),
     "error as answer": (refuses(200, {"error": {"message": "down", "code": 502}}), False, "502"),
     "stream unasked": (says(chunk({"content": "a"}), "[DONE]"), False, "wrong_content_type"),
     "no stream": (refuses(200, completion("whole")), True, "wrong_content_type"),

@@ -126,7 +126,9 @@ async def test_it_is_authenticated_like_any_request_and_answers_nothing_else(gw:
     assert (await usage(gw, narrow))["usage"][0]["requests"] == 0
     elsewhere = own_key(gw, "elsewhere", addresses=("192.0.2.0/24",))
     assert (await asked(gw, elsewhere)).status_code == 403
-    assert (await asked(gw, method="POST")).status_code == 404
+    head, refused = await asked(gw, method="HEAD"), await asked(gw, method="POST")
+    assert (head.status_code, head.content) == (200, b"")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     assert (await gw.client.get("/gateway/v1/usage/x", headers=gw.headers())).status_code == 404
     assert await gw.rows(0) == []
 
