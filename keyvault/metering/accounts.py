@@ -152,14 +152,17 @@ class Accounts:
         told = {"budgets": self._budgets, "balances": self._balances}
         return {name: {i: a.held_pico for i, a in accounts.items() if a.held_pico} for name, accounts in told.items()}
 
-    def renew(self, tx: Transaction, now_ms: int, doubted: Mapping[str, set[int]] | None = None) -> None:
+    def renew(
+        self, tx: Transaction, now_ms: int, doubted: Mapping[str, set[int]] | None = None, *, again: bool = False
+    ) -> None:
         """Read budgets and balances. What was spent is read for those that are new here, and for those whose period
         has become another; of the others the memory knows better. `doubted`: ids by table that nobody vouches for;
-        such an account covers nothing."""
+        such an account covers nothing. `again`: others have spent meanwhile, so it is read for all; what requests hold
+        here they go on holding."""
         bad = doubted or {}
         rules: dict[tuple[ScopeKind, int], _Rules] = {}
         known = [self._believed(budget, bad.get("budgets", ())) for budget in budgets.every(tx)]
-        self._renew_budgets(tx, known, now_ms)
+        self._renew_budgets(tx, known, now_ms, again=again)
         for budget in known:
             _rules_of(rules, budget.scope).budgets.append(budget)
             if budget.id in bad.get("budgets", ()):
@@ -206,11 +209,15 @@ class Accounts:
         """`model`: None for every one."""
         scopes = ((ScopeKind.KEY, key_id), (ScopeKind.PROJECT, project_id), (ScopeKind.CUSTOMER, customer_id))
         rules = [self._rules[scope] for scope in scopes if scope in self._rules]
-        ruled = [b for each in rules for b in each.budgets if b.env == env and (model is None or b.covers(model))]
+        ruled = [b for each in rules for b in each.budgets if b.env == env and self._covers(b, model)]
         found = [self._current(budget, now_ms) for budget in ruled]
         until_ms = min((a.until_ms for a in found if a.until_ms is not None), default=_FOREVER)
         balance = next((each.balances[env] for each in rules if env in each.balances), None)
         return (*found, *(() if balance is None else (self._balances[balance.id],))), until_ms
+
+    def _covers(self, budget: Budget, model: str | None) -> bool:
+        """Of a doubted one nobody knows what it was about: every model."""
+        return model is None or self._budgets[budget.id].doubted or budget.covers(model)
 
     def _current(self, budget: Budget, now_ms: int) -> Account:
         account = self._budgets[budget.id]
@@ -236,9 +243,9 @@ class Accounts:
         account = self._budgets.get(budget.id) if budget.id in doubted else None
         return account.of if account is not None and isinstance(account.of, Budget) else budget
 
-    def _renew_budgets(self, tx: Transaction, known: Sequence[Budget], now_ms: int) -> None:
+    def _renew_budgets(self, tx: Transaction, known: Sequence[Budget], now_ms: int, *, again: bool) -> None:
         before = {_place(account.of): account for account in (*self._dropped, *self._budgets.values())}
-        fresh = [budget for budget in known if not self._goes_on(budget, now_ms)]
+        fresh = [budget for budget in known if again or not self._goes_on(budget, now_ms)]
         spent = spent_in(tx, fresh, now_ms)
         unwritten = _unwritten(tx, [before[place] for place in map(_place, fresh) if place in before], now_ms)
         accounts = {budget.id: self._budgets[budget.id] for budget in known if budget.id not in spent}

@@ -7,7 +7,7 @@ which never opened: it turns out to have been the request's last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from keyvault.domain.ledger import OpenAttempt, Outcome
@@ -20,19 +20,20 @@ DEAD_AFTER_MS: Final = 30_000
 _AT_ONCE: Final = 200
 
 
-def close_orphans(store: LedgerStore, now_ms: int, worker: str, spending: Spending) -> int:
-    """Close the open attempts of dead workers other than `worker`; how many were lost. Raises `Unavailable`."""
+def close_orphans(store: LedgerStore, now_ms: int, worker: str, spending: Spending, *, gone: str | None = None) -> int:
+    """Close the open attempts of dead workers other than `worker`, and of `gone` though it lives; how many were lost.
+    Raises `Unavailable`."""
     lost_attempts = 0
     while True:
         with store.transaction() as tx:
-            rows = tx.orphans(_AT_ONCE, now_ms - DEAD_AFTER_MS, worker)
+            rows = tx.orphans(_AT_ONCE, now_ms - DEAD_AFTER_MS, worker, gone)
             if not rows:
                 return lost_attempts
             sums = Sums()
             lost_attempts += sum(_close(tx, sums, _attempt(row)) for row in rows)
             tx.add_totals(*sums.rows())
             spending.take(tx, sums.taken)
-            tx.forget([(row[0], row[1]) for row in rows])
+            tx.forget([(row["request_id"], row["number"]) for row in rows])
             tx.mark(worker)
 
 
@@ -56,8 +57,6 @@ def conclude(tx: Transaction, sums: Sums, attempt: OpenAttempt) -> None:
             sums.add_end(attempt, Outcome(outcome))
 
 
-def _attempt(row: Sequence[Any]) -> OpenAttempt:
-    request_id, number, started_ms, _worker, key, generation, alias, target, dialect, stream, bound, *money = row
-    return OpenAttempt(
-        request_id, number, started_ms, key, generation, alias, target, dialect, bool(stream), bound, *money
-    )
+def _attempt(row: Mapping[str, Any]) -> OpenAttempt:
+    said = {name: value for name, value in row.items() if name != "worker"}
+    return OpenAttempt(**{**said, "stream": bool(row["stream"])})

@@ -300,10 +300,11 @@ def _undelivered(settlement: Settlement) -> Settlement:
 
 
 def _write_beside(tx: Transaction, beside: Sequence[tuple[str | Target, int] | Made]) -> None:
-    """What does not wait for an answer: new names, and who made which conversation state."""
+    """What does not wait for an answer: new names, and who made which conversation state. In order, so that no two
+    workers wait for each other's rows."""
     names = [each for each in beside if not isinstance(each, Made)]
     aliases = [(number, name) for name, number in names if isinstance(name, str)]
-    targets = [(number, name.upstream, name.model) for name, number in names if isinstance(name, Target)]
-    tx.add_names(aliases, targets)
+    targets = [(name.upstream, name.model, number) for name, number in names if isinstance(name, Target)]
+    tx.add_names(sorted(aliases, key=lambda row: row[1]), [(number, *pair) for *pair, number in sorted(targets)])
     made = {each.digest: each for each in beside if isinstance(each, Made)}
-    tx.note_makers(list(made.values()))
+    tx.note_makers([made[digest] for digest in sorted(made)])

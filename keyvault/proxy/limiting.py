@@ -80,8 +80,8 @@ class Limiter:
         return self._rules.values()
 
     def unlike(self, limits: Iterable[Limit]) -> Collection[int] | None:
-        """The ids of limits that are new or say something else than they did; None for many."""
-        before = {rule.limit for rule in self._rules.values()}
+        """The ids of limits that are new, in doubt, or say something else than they did; None for many."""
+        before = {rule.limit for rule in self._rules.values() if not rule.doubted}
         found = [limit.id for limit in limits if limit not in before]
         return found if len(found) <= _FEW else None
 
@@ -89,17 +89,20 @@ class Limiter:
         self, limits: Iterable[Limit], doubted: Collection[int] = (), looked: Collection[int] | None = None
     ) -> None:
         """Judge by these from now on; a limit that was there before goes on counting. `doubted`: of those that were
-        `looked` at (None: all), the ids that nobody vouches for; whoever such a limit is about is refused."""
+        `looked` at (None: all), the ids that nobody vouches for; whoever such a limit was about before, or is if it was
+        not there, is refused, whatever the model."""
         now_us = now_in_us(self._clock)
         before, self._rules = self._rules, {}
         self._of = {kind: {} for kind in ScopeKind}
-        for limit in limits:
-            rule = before.get(limit.id)
+        for said in limits:
+            rule = before.get(said.id)
+            doubtful = said.id in doubted and (looked is None or said.id in looked)
+            limit = rule.limit if doubtful and rule is not None else said
             if rule is None or _about(rule.limit) != _about(limit):
                 rule = Rule(limit)
             rule.follow(limit, now_us)
             if looked is None or limit.id in looked:
-                rule.doubted = limit.id in doubted
+                rule.doubted = doubtful
             self._rules[limit.id] = rule
             self._of[limit.scope.kind].setdefault(limit.scope.id, []).append(rule)
 

@@ -42,6 +42,7 @@ log = structlog.get_logger()
 _CALLERS: Final = frozenset(["keys", "projects", "customers", "gateway"])
 _UPSTREAMS: Final = frozenset(["upstreams", "credentials"])
 _MONEY: Final = frozenset(["budgets", "balances"])
+_RULES: Final = ("budgets", "limits", "balances")
 
 
 class Tables:
@@ -78,14 +79,16 @@ class Tables:
         self.prices = self._read_prices()
         self.noticed = Noticed()
         self.limiter = Limiter(home.clock)
-        self._renew_limits(look_at_all=True)
-        self.may_spend = True
-        """Whether this worker may draw on hard budgets and balances: it has the purse."""
+        self.purse: int | None = 0
+        """Which time this worker has taken the purse; None: another has it. Set in the thread that looks after it."""
+        self._counted = 0
+        """The taking since which what was spent has been read anew."""
         self.examiner = Examiner(home.spending, home.remembered.read())
+        self.examiner.look(home.database.snapshot)
+        self._refuse_unvouched_rules()
+        self._renew_limits(look_at_all=True)
+        self.accounts = Accounts()
         self.count_again()
-        if gone := sorted(self.examiner.missing):  # their customers would spend without any bound
-            what = f"the balance of {gone[0]} was there before, and something else than gwctl has removed it"
-            raise Tampered(what, hint=f"gwctl balances reseal {gone[0].partition(' ')[0]} --reason TEXT")
 
     def refresh(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read.
@@ -103,6 +106,11 @@ class Tables:
     def distrust(self, names: Iterable[str]) -> None:
         """Have tables of the database read again, whatever their epochs say. Called from another thread."""
         self._distrusted.update(names)
+
+    @property
+    def may_spend(self) -> bool:
+        """Whether this worker may draw on hard budgets and balances: it has the purse, and knows what was spent."""
+        return self.purse == self._counted
 
     @property
     def seen(self) -> Epochs:
@@ -141,17 +149,28 @@ class Tables:
             if prices != self._seen[3] or "prices" in again:
                 self.prices = self._read_prices()
         if "purse" in again:
+            taken = self.purse
             self.count_again()
-            self.may_spend = True
+            self._counted = self._counted if taken is None else taken
         if money != self._seen[4] or again & _MONEY:
             self._renew_accounts()
         if money != self._seen[4] or "limits" in again:
             self._renew_limits(look_at_all="limits" in again)
 
+    def _refuse_unvouched_rules(self) -> None:
+        """Raise `Tampered` where a rule about money is gone, or was edited: nobody can tell whom it was about, who
+        would spend without any bound. A process that was there before goes by what it knew."""
+        if gone := sorted(self.examiner.missing):
+            what = f"the balance of {gone[0]} was there before, and something else than gwctl has removed it"
+            raise Tampered(what, hint=f"gwctl balances reseal {gone[0].partition(' ')[0]} --reason TEXT")
+        with self._home.database.snapshot() as tx:
+            for name in _RULES:
+                if bad := self.guard.doubted(tx, name):
+                    raise Tampered(f"{self.guard.doubts[name, min(bad)]}; nothing is served by it", hint=RESEAL)
+
     def count_again(self) -> None:
-        """Read what was spent anew, before the first request that draws on it: nothing is held yet."""
-        self.accounts = Accounts()
-        self._renew_accounts()
+        """Read what was spent anew, where others may have spent meanwhile; what is held here stays held."""
+        self._renew_accounts(again=True)
 
     def serving(self) -> list[Upstream]:
         """The upstreams that can serve now."""
@@ -193,12 +212,12 @@ class Tables:
             self.suspended = switch.suspended(tx) or bool(self.guard.doubted(tx, "gateway"))
             """Whether the operator stopped everybody."""
 
-    def _renew_accounts(self) -> None:
+    def _renew_accounts(self, *, again: bool = False) -> None:
         unsound = self.examiner.look(self._home.database.snapshot)
         with self._home.database.snapshot() as tx:
             doubted = {name: self.guard.doubted(tx, name) for name in _MONEY}
             doubted["balances"] |= unsound.keys()
-            self.accounts.renew(tx, self._home.clock.now_ms(), doubted)
+            self.accounts.renew(tx, self._home.clock.now_ms(), doubted, again=again)
 
     def _renew_limits(self, *, look_at_all: bool) -> None:
         """One that says what it said is vouched for as it was: to look at 10,000 takes a fifth of a second."""

@@ -81,11 +81,11 @@ class Watch:
                 await within(HOUSEKEEPING_SECONDS, stopping)
 
     async def keep_house(self, stopping: asyncio.Event) -> None:
-        """Once a second, off the hot path: the chores, then the heartbeat."""
+        """Once a second, off the hot path: the heartbeat, since who is silent is taken for dead, then the chores."""
         while not await within(HOUSEKEEPING_SECONDS, stopping):
+            await self._supervisor.attempt("heartbeat", self.beat)
             for name, chore in self._chores.items():
                 await self._supervisor.attempt(name, partial(asyncio.to_thread, chore))
-            await self._supervisor.attempt("heartbeat", self.beat)
 
     async def beat(self) -> None:
         """Tell what is under way and which changes are acted by; one at a time, so that no older word comes last."""

@@ -120,13 +120,15 @@ class Transaction:
         """Count one more transaction of this worker."""
         self._statements.upsert_change.run(self._cursor, ((worker, 1),))
 
-    def orphans(self, limit: int, alive_since_ms: int, but_of: str) -> list[Row]:
-        """Open attempts of dead workers, oldest first, as rows of the table.
+    def orphans(self, limit: int, alive_since_ms: int, but_of: str, gone: str | None = None) -> list[dict[str, Any]]:
+        """Open attempts of dead workers and of one taken for `gone`, oldest first, by the table's columns.
 
         On SQLite only one process serves, so every other worker is dead. On PostgreSQL one that has beaten since
         `alive_since_ms` is alive.
         """
-        return self._all(self._statements.select_orphans, {"but": but_of, "alive": alive_since_ms, "top": limit})
+        values = {"but": but_of, "alive": alive_since_ms, "gone": gone or "", "top": limit}
+        names = open_attempts.columns.keys()
+        return [dict(zip(names, row, strict=True)) for row in self._all(self._statements.select_orphans, values)]
 
     def settled_last(self, request_id: str) -> Row | None:
         """(number, final, outcome) of the last settled attempt of a request."""
@@ -306,7 +308,8 @@ def _orphans(is_sqlite: bool) -> sa.Select[Any]:
     found = sa.select(open_attempts).where(mine).order_by(open_attempts.c.request_id, open_attempts.c.number)
     if not is_sqlite:
         alive = sa.select(workers.c.id).where(workers.c.heartbeat_ms >= sa.bindparam("alive", type_=sa.BigInteger))
-        found = found.where(open_attempts.c.worker.not_in(alive))
+        gone = open_attempts.c.worker == sa.bindparam("gone", type_=sa.Text)
+        found = found.where(open_attempts.c.worker.not_in(alive) | gone)
     return found.limit(sa.bindparam("top", type_=sa.Integer))
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import purse, workers
 
 
-def holder(tx: Transaction, alive_since_ms: int) -> str | None:
-    """The worker that has it; None where nobody has, or who has was not heard from since."""
-    alive = sa.select(workers.c.id).where(workers.c.heartbeat_ms >= alive_since_ms)
-    found = tx.execute(sa.select(purse.c.worker).where(purse.c.worker.in_(alive))).scalar_one_or_none()
-    return None if found is None else str(found)
+class Holder(NamedTuple):
+    """Who has the purse, as it lies there."""
+
+    worker: str | None
+    """None: nobody ever had it."""
+    alive: bool
+
+
+def holder(tx: Transaction, alive_since_ms: int) -> Holder:
+    """Who has it, and whether it was heard from since."""
+    alive = (workers.c.id == purse.c.worker) & (workers.c.heartbeat_ms >= alive_since_ms)
+    query = sa.select(purse.c.worker, workers.c.id.is_not(None)).select_from(purse.outerjoin(workers, alive))
+    worker, is_alive = tx.execute(query).one()
+    return Holder(worker, bool(is_alive))
 
 
 def take(tx: Transaction, worker: str, at_ms: int) -> None:

@@ -16,11 +16,15 @@ from keyvault.domain.alerts import Alert
 from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Tampered
 from keyvault.home import Home
+from keyvault.metering.spending import Spending
 from keyvault.proxy.prepaid import TAMPERED, Prepaid
+from keyvault.proxy.purse import Purse
 from keyvault.proxy.server import serving
 from keyvault.proxy.tables import Tables
 from keyvault.storage import balances as rows
 from keyvault.storage import purse as purses
+from keyvault.vault.manifest import SealKeys
+from keyvault.vault.survey import reseal
 from tests.attacks.conftest import read, write
 from tests.conftest import FrozenClock
 from tests.proxy.harness import Running, add_upstream, new_home, running
@@ -182,7 +186,12 @@ async def test_a_balance_given_to_somebody_else_meanwhile_sets_nobody_free(tmp_p
             pass
     home = Home({"GWCTL_HOME": str(tmp_path / "home")})
     assert home.balances.reseal(DEFAULT, "looked into it").available_pico == -PICO, "made again, and what was spent is"
-    async with running(home, "third") as gw:
+    with pytest.raises(Tampered, match="nothing is served by it"):
+        async with running(home, "third"):
+            pass
+    home = Home({"GWCTL_HOME": str(tmp_path / "home")})
+    reseal(home.database, home.clock, SealKeys.of(home.vault.trust().access), home.seals.journal)
+    async with running(home, "fourth") as gw:
         assert await refused(gw) == "insufficient_quota"
 
 
@@ -265,7 +274,7 @@ async def test_of_two_workers_one_spends_and_the_other_takes_over(tmp_path: Path
         assert (await ask(first, keys["default"]), await ask(second, keys["default"])) == (200, 200)
         with home.database.write() as tx:
             [spender, other] = [worker.id for worker in home.workers.list()]
-            assert purses.holder(tx, 0) == spender
+            assert purses.holder(tx, 0) == (spender, True)
             purses.take(tx, other, 1)  # as if the first had been silent for long, and does not know it
         assert await ask(first, keys["acme"]) == 503, "the ledger opens nothing for who has lost it"
         assert await ask(first, keys["default"]) == 200
@@ -277,3 +286,37 @@ async def test_of_two_workers_one_spends_and_the_other_takes_over(tmp_path: Path
         with home.database.read() as tx:
             [taken] = rows.taken(tx)
         assert taken.charged_pico == 2 * PICO
+
+
+async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    home = new_home(tmp_path / "home", {"GWCTL_DATABASE_URL": postgresql_url})
+    workers = [home.workers.register("a", "b", "1") for _ in range(2)]
+    tables = [Tables(home) for _ in workers]
+    a, b = (Purse(home.database, home.clock, w, t, Spending()) for w, t in zip(workers, tables, strict=True))
+    silent = "UPDATE workers SET heartbeat_ms = 1"
+    a()
+    with home.database.write() as tx:
+        tx.exec_driver_sql(silent)
+    before = tables[0].purse
+    a()
+    assert tables[0].purse == before is not None
+    tables[0].refresh()
+    assert [each.may_spend for each in tables] == [True, False]
+    with home.database.write() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO open_attempts (request_id, number, started_ms, worker, key_id, generation, alias_id, "
+            "target_id, dialect, stream, bound_pico, multiplier_ppm) "
+            f"VALUES ('01K00000000000000000000000', 1, 1, '{workers[0]}', 1, 1, 1, 1, 'chat', 0, 5, 1000000)"
+        )
+    b()
+    home.workers.beat(workers[0], {})
+    a()
+    tables[1].refresh()
+    assert [each.may_spend for each in tables] == [False, True]
+    with home.database.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM open_attempts").scalar_one() == 0
+    for each in tables:
+        each.close()
+    home.close()
