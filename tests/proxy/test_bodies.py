@@ -353,11 +353,32 @@ def test_forms_of_the_official_sdk_are_read() -> None:
         '{"type":"input_file","file_id":null,"file_id":"file-1"}',
         '{"type":"item_reference","id":"rs_1","type":"message"}',
         '{"type":"x","file_ids":["file-1"],"file_ids":{}}',
+        '{"id":"msg_1"}',
+        '{"\\u0069d":"msg_1"}',
+        '{"id":"msg_1","type":null,"role":null}',
+        '{"id":"msg_1","type":null,"type":"message"}',
+        '{"role":"user","content":"hi"},{"id":"msg_1","id":null}',
+        '{"role":"user","content":"' + "long " * 9999 + '"},{"id":"msg_1"}',
+        '{"type":"image_generation_call","id":"ig_1"}',
     ],
 )
 def test_a_reference_that_stands_twice_is_seen_either_way(item: str) -> None:
     body = read_body(ENDPOINTS["/responses"], b"application/json", f'{{"model":"m","input":[{item}]}}'.encode())
     assert stored_reference(Dialect.RESPONSES, body) is not None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        '{"id":"msg_1","type":"message","content":[]}',
+        '{"id":"msg_1","type":null,"role":"user","content":"hi"}',
+        '{"type":"function_call","call_id":"c","arguments":"{\\"id\\":1}"}',
+        '{"type":"image_generation_call","id":"ig_1","result":"AAAA"}',
+    ],
+)
+def test_an_item_that_says_what_it_is_refers_to_nothing(item: str) -> None:
+    body = read_body(ENDPOINTS["/responses"], b"application/json", f'{{"model":"m","input":[{item}]}}'.encode())
+    assert stored_reference(Dialect.RESPONSES, body) is None
 
 
 def test_a_reference_nested_too_deeply_is_refused_in_words() -> None:

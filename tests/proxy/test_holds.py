@@ -340,3 +340,18 @@ async def test_an_answer_whose_client_left_is_charged_unless_the_key_says_free(t
         assert free["doubt_pico"] > free["cost_pico"]
         assert 0 < charged["doubt_pico"] < charged["hold_pico"]
         assert free["error_code"] == "client_left"
+
+
+@pytest.mark.parametrize("path", ["containers", "vector_stores"])
+async def test_what_is_paid_for_while_it_is_kept_is_refused_unless_the_key_has_a_bound(
+    tmp_path: Path, path: str
+) -> None:
+    async def made(_: Seen, line: Line) -> None:
+        await line.answer(200, {"id": "cntr_1", "object": path})
+
+    async with prepaid(tmp_path, made) as (gateway, provider):
+        keeping = gateway.new_key("keeping", endpoints=("all",))
+        assert error_of(await post(gateway, path, {"name": "x"}, keeping))[:2] == (402, "cost_not_bounded")
+        assert provider.seen == []
+        bounded = gateway.new_key("bounded", endpoints=("all",), bound_pico=900 * MICRO)
+        assert (await post(gateway, path, {"name": "x"}, bounded)).status_code == 200

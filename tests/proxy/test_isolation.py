@@ -229,6 +229,7 @@ REFERENCES: list[tuple[str, str, dict[str, Any]]] = [
     ("/responses", "conversations", {"conversation": {"id": "@@"}}),
     ("/responses", "files", {"input": said({"type": "input_file", "file_id": "@@"})}),
     ("/responses", "files", {"input": [{"type": "item_reference", "id": "@@"}]}),
+    ("/responses", "files", {"input": [{"id": "@@"}]}),
     ("/responses", "vector_stores", {"tools": [{"type": "file_search", "vector_store_ids": ["@@"]}]}),
     ("/responses", "containers", {"tools": [{"type": "code_interpreter", "container": "@@"}]}),
     ("/responses", "files", {"prompt": {"id": "@@"}}),

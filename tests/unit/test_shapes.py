@@ -13,7 +13,7 @@ from keyvault.domain.endpoints import ENDPOINTS, Dialect
 from keyvault.proxy.dialects.body import read_body
 from keyvault.proxy.dialects.shape import IMAGE_OUTPUT, OTHER_IMAGE_TOKENS, TOOL_PROMPT, Shape, image_tokens, shape_of
 
-CHAT, RESPONSES, MESSAGES = "/chat/completions", "/responses", "/messages"
+CHAT, RESPONSES, MESSAGES, IMAGES = "/chat/completions", "/responses", "/messages", "/images/edits"
 PIXELS = "A" * 4000
 DATA_URL = f"data:image/png;base64,{PIXELS}"
 
@@ -56,6 +56,31 @@ UNBOUNDED = [
     (CHAT, {"messages": said({"type": "image_url", "image_url": {"url": "https://e.org/a.png"}})}, "image_url"),
     (CHAT, {"messages": said({"type": "file", "file": {"file_data": DATA_URL}})}, "file"),
     (CHAT, {"messages": said({"type": "video_url", "video_url": {"url": DATA_URL}})}, "video_url"),
+    *(
+        (CHAT, {"messages": said({"type": kind, kind: value})}, kind)
+        for kind in ("document_url", "input_audio", "image_url", "audio_url")
+        for value in (
+            "https://e.org/a",
+            {"url": "gs://e/a"},
+            {"data": "https://e.org/a"},
+            {"url": "data:video/mp4;base64,AA"},
+        )
+    ),
+    (CHAT, {"messages": said({"type": "image_url", "image_url": "data:application/pdf;base64,AA"})}, "image_url"),
+    (CHAT, {"messages": said({"type": "input_image", "url": "s3://e/a"})}, "url"),
+    (CHAT, {"messages": said({"audio": "file:///a.mp3"})}, "audio"),
+    (CHAT, {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "audio"),
+    (CHAT, {"messages": [], "enable_search": True}, "enable_search"),
+    (CHAT, {"messages": [], "search_parameters": {}}, "search_parameters"),
+    (CHAT, {"messages": [], "extra_body": {"google": {"cached_content": "cachedContents/1"}}}, "extra_body"),
+    (CHAT, {"messages": [], "cached_content": "cachedContents/1"}, "cached_content"),
+    (MESSAGES, {"max_tokens": 9, "messages": [], "plugins": [{"id": "web"}]}, "plugins"),
+    (IMAGES, {"prompt": "x", "images": [{"image_url": "https://e.org/a.png"}]}, "image_url"),
+    (IMAGES, {"prompt": "x", "images": [{"file_id": "file-1"}]}, "file_id"),
+    (IMAGES, {"prompt": "x", "image": "https://e.org/a.png"}, "image"),
+    (IMAGES, {"prompt": "x", "reference": {"url": "https://e.org/a.png"}}, "url"),
+    ("/audio/transcriptions", {"url": "https://e.org/a.mp3"}, "url"),
+    (RESPONSES, {"input": [{"id": "msg_1"}]}, "item_reference"),
     (CHAT, {"messages": [], "web_search_options": {}}, "web_search_options"),
     (CHAT, {"messages": [], "modalities": ["text", "image"]}, "modalities"),
     (CHAT, {"messages": [], "prediction": {"type": "content", "content": "x"}}, "prediction"),
@@ -71,7 +96,14 @@ UNBOUNDED = [
         (RESPONSES, {"input": "x", "tools": [{"type": kind}]}, "tools")
         for kind in ("web_search", "code_interpreter", "file_search", "computer_use_preview", "mcp", "image_generation")
     ),
-    (MESSAGES, {"max_tokens": 9, "messages": said({"type": "image", "source": {"type": "url"}})}, "image"),
+    *(
+        (MESSAGES, {"max_tokens": 9, "messages": said({"type": "image", "source": source})}, "image")
+        for source in (
+            {"type": "url"},
+            {"type": "base64", "media_type": "application/pdf", "data": PIXELS},
+            {"type": "base64", "data": "https://e.org/a.png"},
+        )
+    ),
     (MESSAGES, {"max_tokens": 9, "messages": said({"type": "document", "source": {"type": "base64"}})}, "document"),
     (MESSAGES, {"max_tokens": 9, "messages": [], "tools": [{"type": "web_search_20250305", "name": "w"}]}, "tools"),
     (MESSAGES, {"max_tokens": 9, "messages": [], "mcp_servers": [{"url": "https://e.org"}]}, "mcp_servers"),
@@ -82,6 +114,35 @@ UNBOUNDED = [
 @pytest.mark.parametrize(("path", "fields", "field"), UNBOUNDED, ids=lambda value: str(value)[:40])
 def test_what_the_body_does_not_hold_has_no_bound(path: str, fields: dict[str, Any], field: str) -> None:
     assert shape(path, **fields).unbounded == field
+
+
+def test_a_large_body_does_not_hide_what_has_no_bound() -> None:
+    long = {"role": "user", "content": "a long text " * 2000}
+    for path, fields, field in UNBOUNDED:
+        talk = "input" if path == RESPONSES else "messages"
+        if isinstance(fields.get(talk), list):
+            assert shape(path, **{**fields, talk: [long, *fields[talk], long]}).unbounded == field, fields
+
+
+def test_images_are_edited_at_what_any_image_may_come_to() -> None:
+    for images in (
+        {"images": [{"type": "image_url", "image_url": DATA_URL}]},
+        {"image": DATA_URL},
+        {"image": [DATA_URL]},
+    ):
+        found = shape(IMAGES, prompt="see https://e.org/", n=1, **images)
+        assert (found.images, found.unbounded) == (1, None)
+        assert found.tokens < 300
+
+
+def test_what_only_sounds_dear_has_a_bound() -> None:
+    harmless: dict[str, Any] = {"google": {"thinking_config": {"thinking_budget": 0}}}
+    assert shape(CHAT, messages=[], enable_search=False, plugins=[], extra_body=harmless).unbounded is None
+    cited = {"type": "text", "text": "https://e.org", "annotations": [{"type": "url_citation", "url": "https://e.org"}]}
+    heard = {"type": "input_audio", "input_audio": {"data": PIXELS, "format": "mp3"}}
+    assert shape(CHAT, messages=said(cited, heard)).unbounded is None
+    items = [{"id": "msg_1", "type": "message", "content": []}, {"id": "msg_2", "role": "user", "content": "x"}]
+    assert shape(RESPONSES, input=items).unbounded is None
 
 
 def test_a_mark_written_with_escapes_or_twice_in_one_object_does_not_pass() -> None:
@@ -141,11 +202,11 @@ def form(*parts: tuple[str, str, bytes]) -> bytes:
 
 def test_forms_are_weighed_by_their_fields_and_files() -> None:
     picture = ("image", '; filename="a.png"', b"\x89" * 5000)
-    for path, wanted in (("/images/edits", None), ("/audio/transcriptions", "file")):
+    for path, *wanted in (("/images/edits", 1, None), ("/audio/transcriptions", 0, "file")):
         raw = form(("model", "", b"m"), ("prompt", "", b"a cat"), picture)
         body = read_body(ENDPOINTS[path], b"multipart/form-data; boundary=b", raw)
         found = shape_of(ENDPOINTS[path].dialect, body, raw)
-        assert (found.images, found.unbounded) == (1, wanted)
+        assert [found.images, found.unbounded] == wanted
         assert found.tokens < 100
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.errors import Refusal
@@ -25,15 +27,29 @@ _TYPES: Final = frozenset({"item_reference", "container_upload"})
 _MARKS: Final = Marks(begins=(b"file_id", b"vector_store_id", b"container", b"item_reference"))
 _MARKS_IN_TALK: Final = {
     Dialect.CHAT: Marks(begins=(b"file_id",)),
-    Dialect.RESPONSES: Marks(begins=(b"file_id", b"item_reference")),
+    Dialect.RESPONSES: Marks(begins=(b"file_id", b"item_reference", b"image_generation_call")),
     Dialect.MESSAGES: Marks(begins=(b"file_id", b"container_upload")),
 }
 """What can stand in `messages` and `input`."""
+_ITEM_MARKS: Final = Marks(begins=(b'id"',))
 _NESTING: Final = (b"{", b"[")
 """A text or a number refers to nothing."""
 _TALK: Final = frozenset({"messages", "input", "system", "instructions"})
 _TOOL_ARGUMENTS: Final = "input"
 """Of Anthropic's `tool_use`: whatever a tool was called with, not a reference."""
+
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Item(msgspec.Struct):
+    """An item of `input`. The decoder checks each value of a field that stands twice, not only the one it keeps."""
+
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    type: _Text | msgspec.UnsetType = msgspec.UNSET
+    role: _Text | msgspec.UnsetType = msgspec.UNSET
+
+
+_items = msgspec.json.Decoder(list[_Item])
 
 
 def stored_reference(dialect: Dialect, body: Body) -> str | None:
@@ -45,6 +61,8 @@ def stored_reference(dialect: Dialect, body: Body) -> str | None:
             return name
     if dialect is Dialect.RESPONSES and bytes(body.fields.get("prompt", b"")).startswith(b"{"):
         return "prompt"
+    if dialect is Dialect.RESPONSES and "input" in body.fields and refers_to_item(bytes(body.fields["input"])):
+        return "item_reference"
     for name, value in body.fields.items():
         raw = bytes(value)
         if raw.startswith(_NESTING) and (found := _in_field(dialect, name, raw)):
@@ -60,6 +78,31 @@ def _in_field(dialect: Dialect, name: str, value: bytes) -> str | None:
         return _nested(json.loads(value, object_pairs_hook=every_value))
     except RecursionError:
         raise Refusal(400, "invalid_json", "could not read the request body: it is nested too deeply") from None
+
+
+def refers_to_item(value: bytes) -> bool:
+    """Whether an item of `input` is nothing but an `id`: without `type` and `role` it stands for a stored item."""
+    if not value.startswith(_NESTING) or not _ITEM_MARKS.stand_in(value):
+        return False
+    unset = msgspec.UNSET
+    try:
+        return any(each.type is unset and each.role is unset and each.id is not unset for each in _items.decode(value))
+    except (msgspec.ValidationError, RecursionError):  # something unusual: read it whole
+        return _names_item(value)
+
+
+def _names_item(value: bytes) -> bool:
+    try:
+        items = json.loads(value, object_pairs_hook=every_value)
+    except RecursionError:
+        raise Refusal(400, "invalid_json", "could not read the request body: it is nested too deeply") from None
+    found = [item for item in (items if isinstance(items, list) else [items]) if isinstance(item, dict)]
+    return any("id" in item and not _said(item.get("type")) and not _said(item.get("role")) for item in found)
+
+
+def _said(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(each, str) and each for each in values)
 
 
 def every_value(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,6 +126,8 @@ def _nested(value: Any) -> str | None:
     for name in _NESTED:
         if _is_id(value.get(name)):
             return name
+    if "image_generation_call" in kinds and not texts(value.get("result")):
+        return "image_generation_call"
     if "code_interpreter" in kinds and texts(value.get("container")):
         return "container"
     inner = (item for name, item in value.items() if not (kinds == ["tool_use"] and name == _TOOL_ARGUMENTS))

@@ -8,6 +8,7 @@ itself (an image by URL, a stored file or response, a search, a run of code) is 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.bodies import Body
 from keyvault.proxy.dialects.fields import CAP_FIELDS, JsonBody
 from keyvault.proxy.dialects.marks import Marks
-from keyvault.proxy.dialects.media import MEDIA_MARKS, NO_MEDIA, media_in
+from keyvault.proxy.dialects.media import media_in
 from keyvault.proxy.dialects.multipart import FormBody, weighed
+from keyvault.proxy.dialects.references import every_value
 
 MOST_IMAGE_TOKENS: Final = (
     (re.compile(r"gpt-4o-mini"), 50_000),  # 2,833 and 5,667 for each of at most 8 tiles
@@ -43,14 +45,25 @@ _ANYWHERE: Final[Mapping[str, frozenset[bytes]]] = {
     "speed": frozenset({b'"standard"'}),
     "inference_geo": frozenset({b'"global"'}),
     "background": frozenset({b"false"}),
+    "enable_search": frozenset({b"false"}),
+    "web_search": frozenset({b"false"}),
+    "plugins": frozenset({b"[]"}),
+    **dict.fromkeys(
+        ("cached_content", "preset", "search_options", "search_parameters", "search_settings", "web_search_options"),
+        frozenset(),
+    ),
 }
-"""Fields whose other values make a call dearer than its price, or end it later than its answer."""
+"""Fields whose other values make a call dearer than its price, end it later than its answer, or have the provider
+search: at OpenAI, xAI, Qwen, Groq, Perplexity, OpenRouter."""
 _IN: Final[Mapping[Dialect, tuple[str, ...]]] = {
-    Dialect.CHAT: ("web_search_options", "search_parameters", "plugins", "prediction"),
+    Dialect.CHAT: ("prediction",),
     Dialect.RESPONSES: ("previous_response_id", "conversation", "prompt", "context_management"),
     Dialect.MESSAGES: ("container", "mcp_servers"),
+    Dialect.AUDIO: ("file", "file_id", "file_url", "url", "audio", "audio_url", "input_audio"),
 }
 """Fields that bring in what the body does not hold, by dialect."""
+_HARMLESS: Final = frozenset({"safety_settings", "thinking_config", "thought_tag_marker"})
+"""Of Gemini's `extra_body`: what brings nothing in."""
 _NO_OUTPUT: Final = frozenset({Dialect.EMBEDDINGS, Dialect.MODERATIONS})
 _OWN_TOOLS: Final = frozenset({"function", "custom"})
 _CLIENT_TOOLS: Final = ("bash_", "text_editor_", "memory_")
@@ -105,7 +118,7 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
         return Shape(text, files, body.choices, IMAGE_OUTPUT)
     if not isinstance(body, JsonBody):
         return Shape(len(raw), 0, 1, None, unbounded="body")
-    media = media_in(body.fields, raw) if MEDIA_MARKS.stand_in(raw) else NO_MEDIA
+    media = media_in(dialect, body.fields, raw)
     unbounded = media.unbounded or _named(dialect, body)
     prompt, tools = _tool_prompt(dialect, body)
     tokens = len(raw) - media.size + prompt
@@ -144,11 +157,23 @@ def _named(dialect: Dialect, body: JsonBody) -> str | None:
     for name in _ANYWHERE.keys() & body.fields.keys():
         if bytes(body.fields[name]) not in _ANYWHERE[name] | {b"null"}:
             return name
+    if "extra_body" in body.fields and not _harmless(bytes(body.fields["extra_body"])):
+        return "extra_body"
     if "modalities" in body.fields and b'"image"' in bytes(body.fields["modalities"]):
         return "modalities"
     if dialect is Dialect.MESSAGES and b"compact" in bytes(body.fields.get("context_management", b"")):
         return "context_management"
     return None
+
+
+def _harmless(extra: bytes) -> bool:
+    """Whether nothing in Gemini's `extra_body` is known to cost."""
+    try:
+        inner = json.loads(extra, object_pairs_hook=every_value)
+    except RecursionError:
+        return False
+    google = inner.get("google", {}) if isinstance(inner, dict) and inner.keys() <= {"google"} else None
+    return inner is None or (isinstance(google, dict) and google.keys() <= _HARMLESS)
 
 
 def _tool_prompt(dialect: Dialect, body: JsonBody) -> tuple[int, str | None]:

@@ -33,6 +33,9 @@ LARGE_BODY: Final = 256 * 1024
 MAX_NAMED: Final = 5_000
 """Ids that one request may name."""
 
+_BILLED: Final = frozenset({"container", "file_batch", "vector_store"})
+"""Kinds whose keeping is paid for, by the session or the day."""
+
 _KIND_OF_FIELD: Final[Mapping[str, str]] = {
     "assistant_id": "assistant",
     "batch_id": "batch",
@@ -89,10 +92,12 @@ class Claim:
 
     @property
     def free(self) -> bool:
-        """Nothing is paid for the answer itself."""
+        """Nothing is paid for the answer itself, nor for keeping what it makes."""
         if self.operation is None:
             return self.deferred
-        return self.operation.action is not Action.RUN and self.kind != "fine_tuning_job"
+        action = self.operation.action
+        billed = action is Action.RUN or (action is Action.CREATE and self.kind in _BILLED)
+        return not billed and self.kind != "fine_tuning_job"
 
 
 class Claims:

@@ -50,6 +50,8 @@ _OBJECT_WITH_ID: Final = frozenset({"container", "conversation", "prompt"})
 """Fields that may be an object with the `id` of what is meant."""
 _WITH_ID: Final = frozenset({"item_reference", "file_id"})
 """Types of objects whose `id` is a reference."""
+_OF_ITEMS: Final = frozenset({"input", "items"})
+"""Lists in which an object that says neither `type` nor `role` stands for the stored item of its `id`."""
 _CURSORS: Final = frozenset({"after", "before", "after_id", "before_id"})
 _TEXT: Final = frozenset(
     {"arguments", "content", "description", "input", "instructions", "metadata", "model", "name", "output", "query",
@@ -138,6 +140,8 @@ def _walk(name: str, value: Any, named: Named) -> None:
         _object(name, value, named)
     elif isinstance(value, list):
         for item in value:
+            if name in _OF_ITEMS and isinstance(item, _Pairs) and not _says_what_it_is(item):
+                named.refer("id", dict(item).get("id"))
             _walk(name, item, named)
     elif isinstance(value, str):
         if name in REFERENCES:
@@ -157,6 +161,10 @@ def _object(name: str, pairs: _Pairs, named: Named) -> None:
             continue
         elif not (folded == "input" and kinds == ["tool_use"]):  # whatever a tool was called with
             _walk(folded, value, named)
+
+
+def _says_what_it_is(item: _Pairs) -> bool:
+    return any(key.casefold() in ("type", "role") and isinstance(value, str) and value for key, value in item)
 
 
 def _form(content_type: bytes, raw: bytes, named: Named) -> None:
