@@ -39,11 +39,10 @@ from tests.gateway import Gateway, serving
 CALLS: Final = 200
 PAID_FOR: Final = 10
 """One call in so many."""
-BODY_BYTES: Final = 150
-"""About what a question takes."""
-PRICES: Final = {"sim": (1, 2), "spare": (2, 3), "sim-overrun": (1, 2)}
+QUESTION: Final = 12
+"""About how many tokens a question takes; answers take what they may. All calls would take ten times the money."""
+PRICES: Final = {"sim": (1, 20), "spare": (2, 30), "sim-overrun": (1, 20)}
 """Dollars per million tokens of input and of output, by model; so pico-dollars of a token are a million times that."""
-DEAREST: Final = PRICES["spare"]
 PICO: Final = 10**6
 KEYS: Final = ((), ("--clamp", "on"), ("--bound", "0.0005"))
 MULTIPLIERS: Final = ("1", "1.15")
@@ -104,7 +103,8 @@ def _round(
     number: int, rng: random.Random, gateway: Gateway, simulator: Simulator, calls: int, *, overrun: bool
 ) -> Round:
     name, budget, kills, multiplier = f"r{number}", number % 3 == 0, number % 2 == 0, rng.choice(MULTIPLIERS)
-    each = (BODY_BYTES * DEAREST[0] + CAP * DEAREST[1]) * PICO * Decimal(multiplier)
+    entered, left = PRICES["sim"]
+    each = (QUESTION * entered + CAP * left) * PICO * Decimal(multiplier)
     options = KEYS[number // 2 % len(KEYS)]
     money = int(calls // PAID_FOR * each)
     secret = _customer(gateway, name, multiplier, money, *options, budget=budget)

@@ -11,11 +11,11 @@ import httpx
 
 from tests.gateway import Gateway
 
-CAP: Final = 60
-"""Tokens that each asks for at most."""
+CAP: Final = 16
+"""Tokens that each asks for at most; the answers have more to say."""
 _PATHS: Final = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-_MARKS: Final = ("", "", "", "", "[sim:500]", "[sim:drop]", "[sim:cut]", "[sim:error]", "[sim:nousage]")
-_TRIES: Final = 4
+_MARKS: Final = (*("",) * 9, "[sim:500]", "[sim:drop]", "[sim:cut]", "[sim:error]", "[sim:nousage]")
+_TRIES: Final = 6
 """Of a client that is refused for want of money, or whose connection broke."""
 _PAUSE: Final = 0.05
 
