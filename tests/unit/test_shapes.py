@@ -52,7 +52,7 @@ def test_an_image_in_the_body_counts_for_what_any_image_may_come_to() -> None:
     assert image_tokens("claude-opus-4-7") < OTHER_IMAGE_TOKENS < image_tokens("gpt-4o-mini")
 
 
-UNBOUNDED = [
+UNBOUNDED: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"messages": said({"type": "image_url", "image_url": {"url": "https://e.org/a.png"}})}, "image_url"),
     (CHAT, {"messages": said({"type": "file", "file": {"file_data": DATA_URL}})}, "file"),
     (CHAT, {"messages": said({"type": "video_url", "video_url": {"url": DATA_URL}})}, "video_url"),
