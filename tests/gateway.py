@@ -21,10 +21,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from keyvault.clock import Clock
+from keyvault.home import Home
 from keyvault.storage.engine import sqlite_module
 from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
 from tests.canaries import Canaries
+from tests.few_prices import keep_few
 
 GWCTL: Final = Path(sys.executable).with_name("gwctl")
 _LISTENING: Final = re.compile(r"listening on (http\S+) \(admin (http\S+)\)")
@@ -162,6 +165,8 @@ def _made_home() -> Path:
     streams = Streams(io.StringIO(), io.StringIO(), err := io.StringIO())
     code = run(("init", "--yes", "--unlock", "file", "--json"), environ, streams)
     assert code == 0, err.getvalue()
+    with contextlib.closing(Home(environ, Clock())) as home:
+        keep_few(home)
     return directory / "home"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from keyvault.home import Home
 from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
 from tests.canaries import Canaries
 from tests.conftest import FrozenClock
+from tests.few_prices import keep_few
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("made") / "home"
     ran = Gwctl(home)("init", "--yes", "--unlock", "file", "--json")
     assert ran.code == 0, ran.err
+    with contextlib.closing(Home({"GWCTL_HOME": str(home)}, FrozenClock())) as made:
+        keep_few(made)
     return home
 
 

@@ -22,6 +22,7 @@ from keyvault.domain.vault import SlotKind
 from keyvault.home import Home
 from keyvault.proxy.server import serving
 from keyvault.secrets import Secret
+from tests.few_prices import keep_few
 
 UPSTREAM_SECRET = "sk-upstream-canary-5d1f0a7e"
 DOLLAR_PER_MILLION = 10**12
@@ -84,6 +85,7 @@ def _made_home() -> Path:
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     home = Home({"GWCTL_HOME": str(directory / "home")}, Clock())
     home.initialise(SlotKind.FILE)
+    keep_few(home)
     home.close()
     return directory / "home"
 
