@@ -152,7 +152,7 @@ def in_bash(gwctl: Gwctl, line: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_reader_that_leaves_ends_the_command_quietly(gwctl: Gwctl) -> None:
-    done = in_bash(gwctl, "gwctl prices list | head -n 1; exit ${PIPESTATUS[0]}")
+    done = in_bash(gwctl, "gwctl prices list --json | head -n 1; exit ${PIPESTATUS[0]}")
     assert done.returncode == 1
     assert done.stderr == ""
 

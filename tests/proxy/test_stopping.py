@@ -218,7 +218,7 @@ async def test_an_idle_worker_tells_within_a_moment_what_it_acts_by(tmp_path: Pa
         gw.home.keys.create("another")
         applied = await asyncio.to_thread(gw.home.workers.wait, "keys", LIMIT)
         [worker] = applied.done
-    assert set(worker.state["applied"]) == {"keys", "upstreams", "routes", "prices"}
+    assert set(worker.state["applied"]) == {"keys", "upstreams", "routes", "prices", "money"}
 
 
 async def test_a_command_nobody_knows_is_answered_too(tmp_path: Path) -> None:
