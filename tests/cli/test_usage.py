@@ -290,6 +290,7 @@ def test_an_own_price_counts_from_its_date_on(gwctl: Gwctl) -> None:
 
 
 def test_updating_prices_twice_adds_nothing(gwctl: Gwctl) -> None:
+    assert gwctl("prices", "update").code == 0
     again = gwctl("prices", "update", "--json").json
     assert again["added"] == 0
     assert again["unchanged"] > 100
