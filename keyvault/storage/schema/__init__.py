@@ -1,0 +1,65 @@
+"""The schema, one table per thing, for SQLite and PostgreSQL alike; a module for each noun.
+
+Times are integer milliseconds since the epoch, money integer pico-dollars, booleans integers 0/1, JSON text. Names
+carry a folded twin that is unique. Every change here needs a migration; a test compares the two.
+"""
+
+from keyvault.storage.schema.columns import metadata
+from keyvault.storage.schema.money import balance_entries, balance_spending, balances, budgets, limits, prices, purse
+from keyvault.storage.schema.operation import acknowledgements, alerts, audit, commands, epochs, meta, workers
+from keyvault.storage.schema.providers import credentials, objects, upstreams
+from keyvault.storage.schema.routing import affinities, revisions
+from keyvault.storage.schema.tenancy import customers, gateway, key_generations, keys, projects
+from keyvault.storage.schema.usage import (
+    SUMS,
+    aliases,
+    attempts,
+    ledger_changes,
+    open_attempts,
+    targets,
+    totals_day,
+    totals_minute,
+    totals_quarter,
+)
+from keyvault.storage.schema.vault import sealed_records, unsealed, vault_generations, vault_slots
+
+__all__ = [
+    "SUMS",
+    "acknowledgements",
+    "affinities",
+    "alerts",
+    "aliases",
+    "attempts",
+    "audit",
+    "balance_entries",
+    "balance_spending",
+    "balances",
+    "budgets",
+    "commands",
+    "credentials",
+    "customers",
+    "epochs",
+    "gateway",
+    "key_generations",
+    "keys",
+    "ledger_changes",
+    "limits",
+    "meta",
+    "metadata",
+    "objects",
+    "open_attempts",
+    "prices",
+    "projects",
+    "purse",
+    "revisions",
+    "sealed_records",
+    "targets",
+    "totals_day",
+    "totals_minute",
+    "totals_quarter",
+    "unsealed",
+    "upstreams",
+    "vault_generations",
+    "vault_slots",
+    "workers",
+]
