@@ -6,8 +6,6 @@ colour. JSON is an API: snake_case, stable, times RFC 3339 UTC, money as exact d
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from opsconsole.cli.text import UNKNOWN, Amount, cell, csv_cell, plain
+from opsconsole.view import sheet
 
 Row = Mapping[str, Any]
 
@@ -139,12 +138,8 @@ def _csv(document: Document) -> str:
         if isinstance(document, Listing)
         else []
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if not (isinstance(document, Listing) and document.headless):
-        writer.writerow(names)
-    writer.writerows([csv_cell(row[name]) for name in names] for row in rows)
-    return text.getvalue()
+    heading = [] if isinstance(document, Listing) and document.headless else [names]
+    return sheet.lines([*heading, *([csv_cell(row[name]) for name in names] for row in rows)], sheet.PLAIN)
 
 
 def _table(listing: Listing, look: Look) -> str:

@@ -7,7 +7,6 @@ control characters, terminal escapes and direction marks become visible escapes.
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from keyvault.clock import EPOCH, rfc3339
 from keyvault.money import PICO_PER_USD, divide_half_even, format_usd
 
 UNKNOWN: Final = "–"
-_FORMULA_STARTS: Final = ("=", "+", "-", "@")
-_NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 _SHOWN_DECIMALS: Final = 10**6
 _SPANS: Final = ((60, 1, "s"), (3600, 60, "min"), (2 * 86_400, 3600, "h"), (10**12, 86_400, "d"))
 
@@ -84,7 +81,7 @@ def cell(value: Any, now: datetime | None = None) -> str:
 
 
 def csv_cell(value: Any) -> str:
-    """A value for a spreadsheet: empty where unknown, and no text that the spreadsheet would run as a formula."""
+    """A value as `view.sheet` writes it: empty where unknown."""
     value = plain(value)
     if value is None:
         return ""
@@ -92,9 +89,7 @@ def csv_cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, dict | list):
         return json.dumps(value, separators=(",", ":"))
-    text = harmless(str(value))
-    runs = isinstance(value, str) and text[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(text)
-    return f"'{text}" if runs else text
+    return harmless(str(value))
 
 
 def harmless(text: str) -> str:

@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole.cli.output import Column, Details, Format, Listing, Look, render
-from opsconsole.cli.text import Amount, cell, csv_cell, harmless, relative
+from opsconsole.cli.text import Amount, cell, harmless, relative
+from opsconsole.view.sheet import guarded
+from opsconsole.view.sheet import lines as sheet_lines
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 ROWS = [
@@ -95,9 +97,22 @@ def test_hostile_text_can_neither_move_the_cursor_nor_reorder_the_line(form: For
     assert "red" in text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd", "@x", "-x"])
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "@x", "-x", "  =1+1", "\uff1d1+1"])
 def test_a_spreadsheet_runs_no_formula(text: str) -> None:
-    assert csv_cell(text) == f"'{text}"
+    assert guarded(text) == f"'{text}"
+    [[name]] = list(csv.reader(io.StringIO(render(Listing("keys", [{"name": text}], [Column("name")]), Format.CSV))))[
+        1:
+    ]
+    assert name == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-1.5", "0.000000000001", "acme", "", "a=b"])
+def test_what_runs_as_nothing_is_left_as_it_is(text: str) -> None:
+    assert guarded(text) == text
+
+
+def test_a_file_for_spreadsheets_is_quoted_and_ends_its_lines_as_the_standard_says() -> None:
+    assert sheet_lines([["name", "n"], ['a "b", c', None]]) == 'name,n\r\n"a ""b"", c",\r\n'
 
 
 def test_letters_of_all_languages_stay_as_they_are() -> None:
