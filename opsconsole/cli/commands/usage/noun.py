@@ -1,0 +1,87 @@
+"""The noun `usage`, whose traffic a question is about, and how its verbs show sums."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from keyvault.domain.keys import ENVIRONMENTS
+from keyvault.domain.reports import DIMENSIONS, Totals
+from keyvault.errors import UsageError
+from opsconsole.cli.arguments import parts
+from opsconsole.cli.completion import names_in
+from opsconsole.cli.text import amount
+from opsconsole.cli.verbs import Noun
+
+usage = Noun(
+    "usage",
+    "Requests, tokens, cost and charge.",
+    examples="gwctl usage show --since 24h --by key,model\ngwctl usage tail --follow",
+)
+
+ALL: Final = "all"
+Env = Annotated[
+    str | None,
+    typer.Option(
+        "--env",
+        metavar="live|test|all",
+        help="Whose keys; live unless grouped by env.",
+        autocompletion=names_in((*ENVIRONMENTS, ALL)),
+    ),
+]
+Zone = Annotated[str, typer.Option("--tz", metavar="ZONE", help="Whose days and hours, such as Europe/Berlin.")]
+By = Annotated[
+    str,
+    typer.Option("--by", metavar="LIST", help=f"Any of {','.join(DIMENSIONS)}.", autocompletion=names_in(DIMENSIONS)),
+]
+TITLES: Final = {
+    "input_tokens": "IN",
+    "cached_input_tokens": "CACHED",
+    "cache_write_tokens": "WRITTEN",
+    "output_tokens": "OUT",
+    "reasoning_tokens": "REASONING",
+    "first_content_ms": "FIRST MS",
+    "in_doubt": "IN DOUBT",
+}
+"""What columns are called where the field's name says too much."""
+
+
+def dimensions(by: str) -> tuple[str, ...]:
+    """What to group by: known names, each once, at least one."""
+    asked, hint = parts(by), f"any of {','.join(DIMENSIONS)}"
+    for at, name in enumerate(asked):
+        if name not in DIMENSIONS:
+            raise UsageError(f"usage cannot be grouped by {name[:40]!a}", hint=hint)
+        if name in asked[:at]:
+            raise UsageError(f"--by names {name} twice", hint=hint)
+    if not asked:
+        raise UsageError("--by names nothing to group by", hint=hint)
+    return asked
+
+
+def of_env(env: str | None) -> dict[str, tuple[str, ...]]:
+    """`--env` as a filter of reports."""
+    if env is None:
+        return {}
+    if env not in (*ENVIRONMENTS, ALL):
+        raise UsageError(f"no such environment: {env[:20]!a}", hint=f"{', '.join(ENVIRONMENTS)} or {ALL}")
+    return {"env": ENVIRONMENTS if env == ALL else (env,)}
+
+
+def sums(of: Totals) -> dict[str, object]:
+    return {
+        "requests": of.requests,
+        "attempts": of.attempts,
+        "errors": of.errors,
+        "input_tokens": of.input_tokens,
+        "cached_input_tokens": of.cached_input_tokens,
+        "cache_write_tokens": of.cache_write_tokens,
+        "output_tokens": of.output_tokens,
+        "reasoning_tokens": of.reasoning_tokens,
+        "cost": amount(of.cost_pico, at_least=of.unknown_cost_attempts > 0),
+        "charge": amount(of.charge_pico),
+        "in_doubt": amount(of.doubt_pico),
+        "unknown_cost_attempts": of.unknown_cost_attempts,
+        "basis": of.basis,
+    }
