@@ -6,26 +6,22 @@ follows the asked time zone exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, tzinfo
-from itertools import product
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
-from keyvault.clock import Clock, from_ms, to_ms, ulid_at
-from keyvault.domain.reports import DIMENSIONS, LiveSnapshot, RequestDetail, RequestLine, UsageReport, UsageRow
+from keyvault.clock import Clock, to_ms, ulid_at
+from keyvault.domain.reports import LiveSnapshot, RequestDetail, RequestLine, UsageReport
 from keyvault.errors import NotFound, UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
-from keyvault.metering.filtering import Filter
-from keyvault.metering.groups import COLUMNS, collect, summed, totals, values_of
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
+from keyvault.metering.summing import Filters, Stretch, check, usage_by
 from keyvault.metering.writer import MINUTES_KEPT
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Database, Transaction
-from keyvault.storage.reports import COUNTS, Names, Sum
 
-_OF_TIME: Final = {"day": 1440, "hour": 60}
 _TAIL_AT_ONCE: Final = 10_000
 _MOST: Final = 10**9
 UPLOAD_MS: Final = 60_000
@@ -45,49 +41,33 @@ class Reports:
         until: datetime,
         by: Sequence[str] = (),
         tz: str = "UTC",
-        filters: Mapping[str, str | Iterable[str]] | None = None,
+        filters: Filters | None = None,
     ) -> UsageReport:
         """Usage of attempts that began from `since` up to `until`, grouped by any of DIMENSIONS.
 
         `filters`: only these values of a dimension (but for day and hour). Without one of `env`, and where it is not
         grouped by, keys for tests are left out, so that their money is never taken for any. Raises `UsageError`.
         """
-        zone = spans.zone_of(tz)
-        _check(by, filters or {})
+        [report] = self.usages(since, until, (by,), tz, filters)
+        return report
+
+    def usages(
+        self,
+        since: datetime,
+        until: datetime,
+        groupings: Sequence[Sequence[str]],
+        tz: str = "UTC",
+        filters: Filters | None = None,
+    ) -> list[UsageReport]:
+        """The same usage grouped in several ways, all read at one instant, so that they add up to the same."""
         now_ms = self._clock.now_ms()
         kept_ms = (now_ms // MINUTE_MS - MINUTES_KEPT) * MINUTE_MS
-        first = spans.snap(to_ms(since), kept_ms)
-        last = max(first, spans.snap(to_ms(until), kept_ms, up=True))
-        # Nothing is later than now, so the present day can be read as a whole one.
-        end = spans.snap_to_day(last) if last > now_ms else last
-        with self._database.read() as tx:
+        stretch = Stretch.of(to_ms(since), to_ms(until), now_ms, kept_ms, tz)
+        for by in groupings:
+            check(by, filters or {})
+        with self._database.snapshot() as tx:
             names = rows.names(tx)
-            only = Filter.of(names, by, filters or {})
-            groups: dict[tuple[str, ...], list[int]] = {}
-            every: list[list[int]] = []
-            left_out: list[list[int]] = []
-            for told, values in _grouped(tx, first, end, by, zone, only, names):
-                if not only.passes(told):
-                    continue
-                if not only.is_of_env(told):
-                    left_out.append(values)
-                    continue
-                for label in product(*(told[name] for name in by)):
-                    collect(groups, label, values)
-                every.append(values)
-        found = [UsageRow(group, totals(values)) for group, values in groups.items()]
-        found.sort(key=_order(by))
-        width = len(COUNTS)
-        return UsageReport(
-            by=tuple(by),
-            since=from_ms(first),
-            until=from_ms(last),
-            tz=tz,
-            rows=tuple(found),
-            total=totals(summed(every, width)),
-            envs=only.envs,
-            left_out=totals(summed(left_out, width)) if left_out else None,
-        )
+            return [usage_by(tx, names, stretch, by, filters or {}) for by in groupings]
 
     def tail(self, limit: int, after: str | None = None) -> list[RequestLine]:
         """The newest requests that have ended, oldest first; with `after`, the first ones that began after that one.
@@ -168,44 +148,3 @@ class Follow:
 def _check_limit(limit: int) -> None:
     if not 0 <= limit <= _MOST:
         raise UsageError(f"the number of requests must be from 0 to {_MOST}")
-
-
-def _check(by: Sequence[str], filters: Mapping[str, object]) -> None:
-    for name in (*by, *filters):
-        if name not in DIMENSIONS or (name in filters and name in _OF_TIME):
-            raise UsageError(f"usage has no dimension {name[:40]!a}", hint=f"any of {','.join(DIMENSIONS)}")
-
-
-def _grouped(
-    tx: Transaction, first: int, last: int, by: Sequence[str], zone: tzinfo, only: Filter, names: Names
-) -> Iterator[tuple[dict[str, Sequence[str]], list[int]]]:
-    """Each sum with what it says of the dimensions: several values only of tags."""
-    if not all(only.where.values()):
-        return
-    ids = [name for name, of in COLUMNS.items() if set(of) & {*by, *only.checked}]
-    minutes = min((_OF_TIME[name] for name in by if name in _OF_TIME), default=None)
-    for start, end, offset in spans.parts(first, last, zone) if minutes else [(first, last, timedelta(0))]:
-        for span in spans.spans(start, end, days=minutes is None or (minutes == 1440 and not offset)):
-            cut = None if minutes is None else spans.slices(span.level, minutes, offset)
-            for found in rows.sums(tx, span.level, span.first, span.last, ids, slices=cut, where=only.where):
-                told = values_of(dict(zip(ids, found.ids, strict=True)), names)
-                yield told | _of_time(found, minutes, offset), found.values
-
-
-def _of_time(found: Sum, minutes: int | None, offset: timedelta) -> dict[str, Sequence[str]]:
-    if minutes is None or found.slice is None:
-        return {}
-    return {
-        "day": [spans.day_label(found.slice * minutes // 1440)],
-        "hour": [spans.hour_label(found.slice, offset)] if minutes == 60 else [],
-    }
-
-
-def _order(by: Sequence[str]) -> Callable[[UsageRow], tuple[object, ...]]:
-    times = [at for at, name in enumerate(by) if name in _OF_TIME]
-
-    def key(row: UsageRow) -> tuple[object, ...]:
-        sums = row.totals
-        return (*(row.group[at] for at in times), -sums.known_cost_pico, -sums.requests, row.group)
-
-    return key
