@@ -17,6 +17,7 @@ from keyvault.domain.keys import KeyState
 from keyvault.errors import Tampered
 from keyvault.storage.engine import Transaction, touched_rows
 from keyvault.storage.schema import (
+    adjustments,
     balances,
     budgets,
     credentials,
@@ -27,7 +28,9 @@ from keyvault.storage.schema import (
     limits,
     prices,
     projects,
+    repricings,
     revisions,
+    statements,
     unsealed,
     upstreams,
 )
@@ -88,6 +91,14 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
     "limits": Vouched(limits, ("scope_kind", "scope_id", "model", "rpm", "tpm", "parallel")),
     "balances": Vouched(
         balances, ("scope_kind", "scope_id", "env", "funded_pico", "entries", "head", "released_pico", "low_pico")
+    ),
+    "statements": Vouched(
+        statements,
+        ("number", "kind", "customer_id", "month", "zone", "credits", "amount_cents", "digest", "created_ms"),
+    ),
+    "repricings": Vouched(repricings, ("first_ms", "last_ms", "model", "upstream", "price_id", "multipliers")),
+    "adjustments": Vouched(
+        adjustments, ("customer_id", "project", "model", "amount_pico", "reason", "statement", "created_ms")
     ),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
 }

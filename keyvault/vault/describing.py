@@ -10,6 +10,8 @@ _NOUNS: Final = {"keys": "key", "customers": "customer", "projects": "project", 
 
 _OF_SCOPES: Final = {"budgets": "budget", "limits": "limit", "balances": "balance"}
 
+_BY_NUMBER: Final = {"repricings": "repricing", "adjustments": "adjustment"}
+
 
 def described(row: SealedRow) -> str:
     """A row in plain words, such as `key ci-bot`."""
@@ -22,6 +24,10 @@ def described(row: SealedRow) -> str:
         return f"credential {fields['label']} (number {row.id})"
     if row.name in _OF_SCOPES:
         return f"{_OF_SCOPES[row.name]} number {row.id} of {fields['scope_kind']} number {fields['scope_id']}"
+    if row.name == "statements":
+        return f"{str(fields['kind']).replace('_', ' ')} {fields['number']}"
+    if row.name in _BY_NUMBER:
+        return f"{_BY_NUMBER[row.name]} number {row.id}"
     if row.name == "prices":
         return f"the price of {fields['model']} (number {row.id})"
     return f"revision {row.id} of the routes"

@@ -32,7 +32,7 @@ from keyvault.vault.stopped import turned_back
 
 RESEAL: Final = "gwctl doctor, then gwctl vault reseal"
 _FACT: Final = "manifest"
-_LATER: Final = frozenset({"budgets", "limits", "balances"})
+_LATER: Final = frozenset({"budgets", "limits", "balances", "statements", "repricings", "adjustments"})
 """Tables that older manifests do not know: they count from their first row on."""
 _RECORDS: Final = "sealed_records"
 

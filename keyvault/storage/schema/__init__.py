@@ -9,6 +9,7 @@ from keyvault.storage.schema.money import balance_entries, balance_spending, bal
 from keyvault.storage.schema.operation import acknowledgements, alerts, audit, commands, epochs, meta, workers
 from keyvault.storage.schema.providers import credentials, objects, upstreams
 from keyvault.storage.schema.routing import affinities, revisions
+from keyvault.storage.schema.statements import adjustments, repricings, statements
 from keyvault.storage.schema.tenancy import customers, gateway, key_generations, keys, projects
 from keyvault.storage.schema.usage import (
     SUMS,
@@ -26,6 +27,7 @@ from keyvault.storage.schema.vault import sealed_records, unsealed, vault_genera
 __all__ = [
     "SUMS",
     "acknowledgements",
+    "adjustments",
     "affinities",
     "alerts",
     "aliases",
@@ -51,8 +53,10 @@ __all__ = [
     "prices",
     "projects",
     "purse",
+    "repricings",
     "revisions",
     "sealed_records",
+    "statements",
     "targets",
     "totals_day",
     "totals_minute",
