@@ -1,8 +1,9 @@
 """A stream's ceiling: how many tokens were paid for, and the end that the gateway makes where a provider goes on.
 
-What was produced is counted now and then, more often as the ceiling comes near: about a dozen times in a stream,
-whatever its length. Streams that nothing is held for have no ceiling and pay nothing for it. A provider that keeps its
-cap never meets it: counts of the gateway's own may be high by what is allowed here.
+No token is less than a byte of text, and no text is longer than the events it came in: so most streams end before there
+is anything to count, and others are counted about half a dozen times. Streams that nothing is held for have no ceiling
+and pay nothing for it. A provider that keeps its cap never meets it: counts of the gateway's own may be high by what is
+allowed here.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ HIGH: Final = {Basis.TOKENIZER: (105, 100), Basis.ESTIMATE: (125, 100)}
 """How much a count may be too high, as a fraction; and a few tokens more, for short answers."""
 FEW: Final = 16
 LEAST_BYTES: Final = 512
-"""Between two looks."""
-USUAL_BYTES: Final = 4
-"""Of a token, before anything was counted."""
+"""Of events, between two looks."""
 
 _ITEM: Final = b"event: response.output_item.added"
 
@@ -63,15 +62,17 @@ class Ceiling:
 class _CappedMeter:
     """A meter that looks how far a stream has come."""
 
-    __slots__ = ("_inner", "_item", "_left", "_model", "_step", "_tokens", "counted", "first", "item_at", "last")
+    __slots__ = ("_due", "_inner", "_item", "_left", "_model", "_tokens", "counted", "first", "item_at", "last")
 
     def __init__(self, inner: StreamMeter, model: str, tokens: int, item: bytes) -> None:
         self._inner = inner
         self._model = model
         self._tokens = tokens
         self._item = item
-        self._left = self._step = max(LEAST_BYTES, tokens * USUAL_BYTES)
-        """Bytes of events until the next look; how many there were when it was set."""
+        self._due = tokens
+        """Bytes of text that are counted next."""
+        self._left = 0
+        """Bytes of events until the next look; the first event is looked at."""
         self.counted = 0
         self.first = self.last = b""
         self.item_at = 0
@@ -80,8 +81,6 @@ class _CappedMeter:
     def feed(self, event: bytes) -> Verdict:
         verdict = self._inner.feed(event)
         self._left -= len(event)
-        if not self.first:
-            self.first = event
         if event.startswith(self._item):
             self.item_at = len(self._inner.metered().produced)
         if self._left > 0 or verdict > Verdict.CONTENT:
@@ -91,19 +90,28 @@ class _CappedMeter:
     def metered(self) -> Metered:
         return self._inner.metered()
 
+    def text_bytes(self) -> int:
+        return self._inner.text_bytes()
+
     def unfinished(self) -> tuple[str, str] | None:
         return self._inner.unfinished()
 
     def _look(self, event: bytes, verdict: Verdict) -> Verdict:
+        self.first = self.first or event
+        come = self._inner.text_bytes()
+        if come >= self._due:
+            left = self._count()
+            if left < 0:
+                self.last = event
+                return Verdict.HELD
+            self._due = come + left
+        self._left = max(LEAST_BYTES, self._due - come)
+        return verdict
+
+    def _count(self) -> int:
+        """How many tokens may still come; negative where there were too many."""
         metered = self._inner.metered()
-        before = self.counted
         self.counted, basis = count_text(metered.produced, self._model)
         most, of = HIGH[basis]
         left = self._tokens * most // of + FEW - self.counted
-        if left < 0 and not metered.complete:
-            self.last = event
-            return Verdict.HELD
-        new = self.counted - before
-        each = self._step // new if new >= FEW else USUAL_BYTES  # the stream's head says nothing of its pace
-        self._left = self._step = max(LEAST_BYTES, max(0, left) * each // 2)
-        return verdict
+        return max(0, left) if metered.complete else left

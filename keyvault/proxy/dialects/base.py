@@ -74,6 +74,9 @@ class Meter(ABC):
             provider_request_id=self._provider_id,
         )
 
+    def text_bytes(self) -> int:
+        return self._produced.size()
+
     def unfinished(self) -> tuple[str, str] | None:
         return self._error or (None if self._complete else UNFINISHED)
 

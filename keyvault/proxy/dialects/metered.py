@@ -62,6 +62,10 @@ class StreamMeter(Protocol):
         """What is known by now. May be asked at any time."""
         ...
 
+    def text_bytes(self) -> int:
+        """The bytes of text produced by now, as they came: no fewer than its tokens."""
+        ...
+
     def unfinished(self) -> tuple[str, str] | None:
         """Asked when a stream ends without its terminal event: the error that is, or None where it was complete."""
         ...

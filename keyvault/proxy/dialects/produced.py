@@ -82,6 +82,12 @@ class Produced:
             self._text += b"".join(self._pieces)[:room]
         self._pieces.clear()
 
+    def size(self) -> int:
+        """How many bytes were kept, as they came."""
+        self._read()
+        self._fold()
+        return len(self._text)
+
     def text(self) -> str:
         """All that was kept, decoded."""
         self._read()

@@ -256,6 +256,9 @@ class _Watched:
     def metered(self) -> Metered:
         return self._meter.metered()
 
+    def text_bytes(self) -> int:
+        return self._meter.text_bytes()
+
     def unfinished(self) -> tuple[str, str] | None:
         return self._meter.unfinished()
 
