@@ -37,12 +37,40 @@ class Clock:
         return ulid_at(self.now_ms(), int.from_bytes(self.random_bytes(10), "big"))
 
 
+class Ulids:
+    """The identifiers of requests, for one thread: as those of a clock, with entropy taken for many at a time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ms = -1
+        self._of_time = ""
+        """The letters for `_ms`, which many requests share."""
+        self._entropy = ""
+        self._at = 0
+
+    def next(self) -> str:
+        ms = self._clock.now_ms()
+        if ms != self._ms:
+            self._ms, self._of_time = ms, ulid_at(ms)[:_OF_TIME]
+        start, self._at = self._at, self._at + _OF_ENTROPY
+        if start == len(self._entropy):
+            self._entropy = self._clock.random_bytes(_AT_ONCE * _OF_ENTROPY).translate(_LETTERS).decode()
+            start, self._at = 0, _OF_ENTROPY
+        return self._of_time + self._entropy[start : self._at]
+
+
 def ulid_at(ms: int, entropy: int = 0) -> str:
     """The ULID of a time and 80 bits of entropy; with `entropy=0` the lowest ULID of that millisecond."""
     value = (ms << 80) | entropy
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in _PAIR_SHIFTS])
 
 
+_OF_TIME: Final = 10
+_OF_ENTROPY: Final = 16
+"""Of the 26 letters of a ULID."""
+_AT_ONCE: Final = 256
+_LETTERS: Final = "".join([CROCKFORD[byte % 32] for byte in range(256)]).encode()
+"""The letter that a random byte stands for; each of the 32 for as many bytes."""
 _PAIRS: Final = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
 _PAIR_SHIFTS: Final = tuple(range(120, -1, -10))
 

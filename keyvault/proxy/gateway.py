@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from keyvault.clock import Clock
+from keyvault.clock import Clock, Ulids
 from keyvault.domain.ledger import Settlement
 from keyvault.errors import Refusal, Unavailable
 from keyvault.metering.ledger import Ledger
@@ -53,7 +53,7 @@ class Gateway:
     ) -> None:
         self._tables = tables
         self._ledger = ledger
-        self._clock = clock
+        self._ids = Ulids(clock)
         self._metrics = metrics
         self._isolation = isolation
         self._affinity = affinity
@@ -73,7 +73,7 @@ class Gateway:
 
     def admit(self, exchange: Exchange) -> None:
         """1. Head and 2. Who: at the head of a request, before its body is read. Raises `Refusal`."""
-        call = exchange.caller = Call(exchange, self._clock.ulid())
+        call = exchange.caller = Call(exchange, self._ids.next())
         call.address = self._address_of(exchange.request)
         self._identify(call)
 
@@ -115,7 +115,7 @@ class Gateway:
         """Answer in the shape the client's SDK understands, instead of a provider."""
         call: Call | None = exchange.caller
         self._metrics.refused(refusal)
-        answers.refuse(exchange, refusal, call.request_id if call else self._clock.ulid())
+        answers.refuse(exchange, refusal, call.request_id if call else self._ids.next())
 
     async def _serve(self, call: Call) -> None:
         if call.as_of != self._tables.directory.reading:  # the body took its time, and some key has changed
