@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from keyvault.domain.endpoints import Dialect
+from keyvault.proxy.dialects.fields import JsonBody
+from keyvault.proxy.dialects.plain import TALK
 
 if TYPE_CHECKING:
     from keyvault.proxy.admission import Call
@@ -30,9 +32,12 @@ def reckoned(call: Call) -> int:
     """Tokens, input and output together; 0 for what is free or is not priced by tokens."""
     if call.dialect not in _READS or call.asks_for_free:
         return 0
-    tokens = reckoned_input(call.exchange.request.body)
+    body = call.body
+    if isinstance(body, JsonBody) and TALK.isdisjoint(body.looked_through):  # nothing but text
+        tokens = max(1, len(call.exchange.request.body) // BYTES_PER_TOKEN)
+    else:
+        tokens = reckoned_input(call.exchange.request.body)
     if call.dialect in _ANSWERS:
-        body = call.body
         tokens += body.choices * (USUAL_OUTPUT if body.output_cap is None else body.output_cap)
     return tokens
 

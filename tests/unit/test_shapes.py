@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from keyvault.domain.endpoints import ENDPOINTS, Dialect
 from keyvault.proxy.dialects.body import read_body
+from keyvault.proxy.dialects.plain import looked_through
 from keyvault.proxy.dialects.shape import IMAGE_OUTPUT, OTHER_IMAGE_TOKENS, TOOL_PROMPT, Shape, image_tokens, shape_of
 
 CHAT, RESPONSES, MESSAGES, IMAGES = "/chat/completions", "/responses", "/messages", "/images/edits"
@@ -223,3 +225,38 @@ def test_whatever_stands_in_a_body_it_has_a_shape(value: Any, path: str) -> None
     found = shape(path, messages=value, input=value, max_tokens=5, tools=value)
     assert found.tokens > 0
     assert found.images >= 0
+
+
+TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"file_id": "file-1"}'}}
+PLAIN: list[Any] = [
+    "a text",
+    ["some", "texts"],
+    [[1, 2], [3]],
+    said({"type": "text", "text": 'that says "file_id"'}),
+    [{"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}, {"role": "tool", "tool_call_id": "call_1"}],
+]
+NOT_PLAIN: list[Any] = [
+    said({"type": "text", "text": "marked", "cache_control": {"type": "ephemeral"}}),
+    said({"type": "image_url", "image_url": {"url": DATA_URL}}),
+    said("a part without a type"),
+    [{"id": "msg_1"}],
+    [{"role": "narrator", "content": "x"}],
+    [{"role": "user", "content": "x", "audio": {"id": "audio_1"}}],
+    [{"role": "assistant", "tool_calls": [{**TOOL_CALL, "type": "computer_call"}]}],
+    {"role": "user", "content": "x"},
+]
+
+
+@pytest.mark.parametrize("talk", PLAIN)
+def test_talk_that_is_nothing_but_text_is_not_looked_through(talk: Any) -> None:
+    assert looked_through({"input": Raw(json.dumps(talk).encode()), "stop": Raw(b'["x"]'), "n": Raw(b"1")}) == ("stop",)
+
+
+@pytest.mark.parametrize("talk", NOT_PLAIN)
+def test_talk_with_anything_else_is_looked_through(talk: Any) -> None:
+    assert looked_through({"messages": Raw(json.dumps(talk).encode()), "n": Raw(b"1")}) == ("messages",)
+
+
+def test_a_second_value_of_a_field_does_not_hide_the_first() -> None:
+    twice = b'[{"role": "user", "content": [{"type": "image_url"}], "content": "plain"}]'
+    assert looked_through({"messages": Raw(twice)}) == ("messages",)

@@ -16,6 +16,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.errors import Refusal
 from keyvault.proxy.dialects import bodies
 from keyvault.proxy.dialects.bodies import Body, OpaqueBody, check_count, wrong_type
+from keyvault.proxy.dialects.plain import looked_through
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 CAP_FIELDS: Final[Mapping[Dialect, tuple[str, ...]]] = {
@@ -52,6 +53,8 @@ class JsonBody(Body, frozen=True, kw_only=True):
 
     fields: dict[str, Raw]
     dialect: Dialect
+    looked_through: tuple[str, ...]
+    """The fields that may name what lies elsewhere; not talk that is nothing but text."""
 
     def rewritten(self, model: str | None, *, add_usage: bool = False) -> bytes:
         fields: dict[str, Any] = self.fields
@@ -94,6 +97,7 @@ def _json_body(dialect: Dialect, fields: dict[str, Raw], added_bytes: int = 0) -
     return JsonBody(
         fields=fields,
         dialect=dialect,
+        looked_through=looked_through(fields),
         model=_model(heads, dialect),
         stream=_flag(heads, "stream"),
         output_cap=_output_cap(heads, CAP_FIELDS.get(dialect, _CAPS)),
@@ -126,6 +130,9 @@ def _not_json(why: str) -> Refusal:
 
 
 def _without_dropped(fields: dict[str, Raw]) -> dict[str, Raw]:
+    names = "".join(fields)
+    if names.islower() and names.isascii() and _SPECIAL.isdisjoint(fields):
+        return fields
     suspects = [name for name in fields if name in _SPECIAL or not (name.isascii() and name.islower())]
     dropped = {name for name in suspects if not bodies.check_name(name, _HEADS)}
     return {name: value for name, value in fields.items() if name not in dropped} if dropped else fields
@@ -182,8 +189,12 @@ def _count(heads: _Heads, name: str, lowest: int, highest: int) -> int | None:
 
 def _output_cap(heads: _Heads, followed: tuple[str, ...]) -> int | None:
     """The largest of the caps given: which of two a provider would follow is its own affair."""
-    given = {name: _count(heads, name, 0, bodies.MAX_TOKENS) for name in _CAPS if name in heads}
-    return max((cap for name, cap in given.items() if cap is not None and name in followed), default=None)
+    most: int | None = None
+    for name in _CAPS:
+        cap = _count(heads, name, 0, bodies.MAX_TOKENS)
+        if cap is not None and name in followed and (most is None or cap > most):
+            most = cap
+    return most
 
 
 def _choices(heads: _Heads, fields: dict[str, Raw], dialect: Dialect) -> int:

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec import Raw
-
 from keyvault.domain.endpoints import Dialect
 from keyvault.errors import Refusal
+from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.marks import Marks
+from keyvault.proxy.dialects.plain import TALK
 from keyvault.proxy.dialects.references import every_value, refers_to_item, texts
 
 MEDIA_MARKS: Final = Marks(
@@ -27,7 +27,6 @@ MEDIA_MARKS: Final = Marks(
 )
 """One of these stands in every body with media: mostly the end of a part's type, or of a field's name."""
 
-_TALK: Final = ("messages", "input", "system", "instructions", "prompt")
 _REFERS: Final = frozenset(
     {
         "container_upload", "file", "image_generation_call", "input_file", "input_video", "item_reference", "video",
@@ -61,18 +60,21 @@ class Media:
 NO_MEDIA: Final = Media()
 
 
-def media_in(dialect: Dialect, fields: Mapping[str, Raw], raw: bytes) -> Media:
+def media_in(dialect: Dialect, body: JsonBody) -> Media:
     """The media of a body. Raises `Refusal` 400 where it is nested too deeply."""
+    fields, talk = body.fields, [name for name in body.looked_through if name in TALK]
+    if not talk and dialect is not Dialect.IMAGES:
+        return NO_MEDIA
     found = Media()
     try:
         if dialect is Dialect.IMAGES:
             for name in fields.keys() - {"prompt"}:
                 _pictures(name, _read(bytes(fields[name])), found)
-        elif MEDIA_MARKS.stand_in(raw):
-            for name in _TALK:
-                if name in fields and MEDIA_MARKS.stand_in(value := bytes(fields[name])):
+        else:
+            for name in talk:
+                if MEDIA_MARKS.stand_in(value := bytes(fields[name])):
                     _look(_read(value), found)
-        if dialect is Dialect.RESPONSES and "input" in fields and refers_to_item(bytes(fields["input"])):
+        if dialect is Dialect.RESPONSES and "input" in talk and refers_to_item(bytes(fields["input"])):
             found.unbounded = "item_reference"
     except RecursionError:
         raise Refusal(400, "invalid_json", "could not read the request body: it is nested too deeply") from None

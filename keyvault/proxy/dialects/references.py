@@ -19,6 +19,7 @@ from keyvault.errors import Refusal
 from keyvault.proxy.dialects.bodies import Body
 from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.marks import Marks
+from keyvault.proxy.dialects.plain import NESTING
 
 _TOP: Final = ("previous_response_id", "conversation", "container")
 _NESTED: Final = ("file_id", "file_ids", "vector_store_id", "vector_store_ids", "container_id")
@@ -32,8 +33,6 @@ _MARKS_IN_TALK: Final = {
 }
 """What can stand in `messages` and `input`."""
 _ITEM_MARKS: Final = Marks(begins=(b'id"',))
-_NESTING: Final = (b"{", b"[")
-"""A text or a number refers to nothing."""
 _TALK: Final = frozenset({"messages", "input", "system", "instructions"})
 _TOOL_ARGUMENTS: Final = "input"
 """Of Anthropic's `tool_use`: whatever a tool was called with, not a reference."""
@@ -61,11 +60,10 @@ def stored_reference(dialect: Dialect, body: Body) -> str | None:
             return name
     if dialect is Dialect.RESPONSES and bytes(body.fields.get("prompt", b"")).startswith(b"{"):
         return "prompt"
-    if dialect is Dialect.RESPONSES and "input" in body.fields and refers_to_item(bytes(body.fields["input"])):
+    if dialect is Dialect.RESPONSES and "input" in body.looked_through and refers_to_item(bytes(body.fields["input"])):
         return "item_reference"
-    for name, value in body.fields.items():
-        raw = bytes(value)
-        if raw.startswith(_NESTING) and (found := _in_field(dialect, name, raw)):
+    for name in body.looked_through:
+        if found := _in_field(dialect, name, bytes(body.fields[name])):
             return found
     return None
 
@@ -82,7 +80,7 @@ def _in_field(dialect: Dialect, name: str, value: bytes) -> str | None:
 
 def refers_to_item(value: bytes) -> bool:
     """Whether an item of `input` is nothing but an `id`: without `type` and `role` it stands for a stored item."""
-    if not value.startswith(_NESTING) or not _ITEM_MARKS.stand_in(value):
+    if not value.startswith(NESTING) or not _ITEM_MARKS.stand_in(value):
         return False
     unset = msgspec.UNSET
     try:

@@ -108,7 +108,7 @@ def image_tokens(model: str) -> int:
 
 
 def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
-    """The shape of a body. `raw`: its bytes, in which media are looked for. Raises `Refusal` 400."""
+    """The shape of a body. `raw`: its bytes. Raises `Refusal` 400."""
     if dialect is Dialect.OTHER:
         return Shape(len(raw), 0, 1, None, unbounded="path")
     if isinstance(body, FormBody):
@@ -118,12 +118,16 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
         return Shape(text, files, body.choices, IMAGE_OUTPUT)
     if not isinstance(body, JsonBody):
         return Shape(len(raw), 0, 1, None, unbounded="body")
-    media = media_in(dialect, body.fields, raw)
+    media = media_in(dialect, body)
     unbounded = media.unbounded or _named(dialect, body)
     prompt, tools = _tool_prompt(dialect, body)
     tokens = len(raw) - media.size + prompt
-    output, marked = _output(dialect, body), CACHE_MARKS.stand_in(raw)
+    output, marked = _output(dialect, body), any(_marked(body.fields[name]) for name in body.looked_through)
     return Shape(tokens, media.images, body.choices, *output, unbounded=unbounded or tools, marked=marked)
+
+
+def _marked(field: msgspec.Raw) -> bool:
+    return CACHE_MARKS.stand_in(bytes(field))
 
 
 def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:

@@ -1,0 +1,63 @@
+"""Which fields of a body must be looked through for what they name: media, stored objects, marks for a cache.
+
+Most requests are talk that is nothing but text. That is told by the decoder, in one pass: a message with a field, a role
+or a part that is not listed here is looked through like any other field. Of a field that stands twice in one object the
+decoder checks every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Raw
+
+TALK: Final = frozenset({"messages", "input", "system", "instructions", "prompt"})
+"""The fields that what is said stands in."""
+NESTING: Final = (b"{", b"[")
+"""A text or a number names nothing."""
+
+
+class _Part(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    type: Literal["text", "input_text", "output_text"]
+    text: str
+
+
+class _Function(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    name: str
+    arguments: str
+
+
+class _ToolCall(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: str
+    type: Literal["function"]
+    function: _Function
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[_Part] | None = None
+    name: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+_decode_talk = msgspec.json.Decoder(str | list[_Message | str | int | list[int]]).decode
+
+
+def looked_through(fields: Mapping[str, Raw]) -> tuple[str, ...]:
+    """The names of the fields to look through, in order."""
+    return tuple([name for name, raw in fields.items() if (_may_name if name in TALK else _is_nested)(raw)])
+
+
+def _may_name(talk: Raw) -> bool:
+    try:
+        _decode_talk(talk)
+    except msgspec.DecodeError:
+        return _is_nested(talk)
+    return False
+
+
+def _is_nested(raw: Raw) -> bool:
+    return bytes(raw).startswith(NESTING)
