@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
@@ -86,13 +86,13 @@ def number(text: str) -> Decimal:
     return Decimal(text.strip())
 
 
-def moment(text: str, now: datetime, *, past: bool) -> datetime:
-    """`90d` from now (ago with `past`), a date, or a date and time; without a zone it is UTC."""
+def moment(text: str, now: datetime, *, past: bool, zone: tzinfo = UTC) -> datetime:
+    """`90d` from now (ago with `past`), a date, or a date and time; one that names no zone is of `zone`."""
     try:
         if text[:1].isdigit() and text[-1:].isalpha() and text[-1:] != "Z":
             return now - parse_duration(text) if past else now + parse_duration(text)
         parsed = datetime.fromisoformat(text)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         hint = "write it like 24h, 2026-10-01 or 2026-10-01T12:00Z"
         raise UsageError(f"not a time: {text[:40]!a}", hint=hint) from None

@@ -31,6 +31,20 @@ class Format(StrEnum):
     """Only a new key's secret, for a pipe."""
     TOML = "toml"
     """The file that says what is shown, of commands that have one."""
+    MD = "md"
+    HTML = "html"
+    """Reports as documents."""
+
+
+COMMON: Final = (Format.TABLE, Format.JSON, Format.JSONL, Format.CSV, Format.NAME)
+"""The forms that every command knows."""
+RARE: Final[Mapping[Format, str]] = {
+    Format.SECRET: "commands that make a key's secret",
+    Format.TOML: "commands that write a file",
+    Format.MD: "reports",
+    Format.HTML: "reports",
+}
+"""What the others are for."""
 
 
 @dataclass(frozen=True, slots=True)

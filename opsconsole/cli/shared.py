@@ -10,11 +10,10 @@ import typer
 
 from keyvault.errors import UsageError
 from opsconsole.cli.completion import names_in
-from opsconsole.cli.output import Format
+from opsconsole.cli.output import COMMON, Format
 from opsconsole.cli.session import Options
 
 COLORS: Final = ("auto", "always", "never")
-_FORMATS: Final = ("table", "json", "jsonl", "csv", "name")
 
 
 def _worded(*names: str, metavar: str, help: str, words: tuple[str, ...]) -> Any:  # noqa: A002 - Typer's name for it
@@ -22,11 +21,13 @@ def _worded(*names: str, metavar: str, help: str, words: tuple[str, ...]) -> Any
     return Annotated[str | None, option]
 
 
+def _form(*names: str, also: Sequence[Format] = ()) -> tuple[Any, Any]:
+    *words, last = map(str, (*COMMON, *also))
+    return _worded(*names, metavar="FORMAT", help=f"{', '.join(words)} or {last}.", words=(*words, last)), None
+
+
 SHARED: Final[dict[str, tuple[Any, Any]]] = {
-    "output": (
-        _worded("-o", "--output", metavar="FORMAT", help="table, json, jsonl, csv or name.", words=_FORMATS),
-        None,
-    ),
+    "output": _form("-o", "--output"),
     "json": (Annotated[bool, typer.Option("--json", help="The same as -o json.")], False),
     "no_input": (Annotated[bool, typer.Option("--no-input", help="Never ask, as if nobody were there.")], False),
     "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Answer the confirmation with yes.")], False),
@@ -40,14 +41,14 @@ EARLIER: Final = "gwctl.options"
 """Where a context keeps the shared options written before the noun."""
 
 
-def shared_parameters(*, changes: bool, own: Sequence[inspect.Parameter] = ()) -> list[inspect.Parameter]:
+def shared_parameters(
+    *, changes: bool, own: Sequence[inspect.Parameter] = (), also: Sequence[Format] = ()
+) -> list[inspect.Parameter]:
     """The shared options beside a command's `own`; where a command means another thing by `--output`, `-o` remains."""
     declared = {**SHARED, "dry_run": DRY_RUN} if changes else dict(SHARED)
-    if any(parameter.name == "output_" for parameter in own):
-        declared["output"] = (
-            _worded("-o", metavar="FORMAT", help="table, json, jsonl, csv or name.", words=_FORMATS),
-            None,
-        )
+    taken = any(parameter.name == "output_" for parameter in own)
+    if taken or also:
+        declared["output"] = _form("-o", *(() if taken else ("--output",)), also=also)
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in declared.items()

@@ -37,6 +37,8 @@ _FORMATS: Final = """\
 -o name    only names, for xargs and loops
 -o secret  only the secret of a new key (keys create, keys rotate)
 -o toml    the file that says what is shown (routes show)
+-o md      a Markdown table (usage report)
+-o html    one page with charts, complete in itself (usage report)
 
 Data goes to stdout, everything else to stderr. JSON is an API: names are snake_case and stay, times are RFC 3339 in
 UTC, money is an exact decimal string beside `currency`, what is not known is null. New fields may appear.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import typer
@@ -15,7 +15,7 @@ import typer
 from keyvault.errors import UsageError
 from opsconsole.cli.grammar import Nouns, Verb
 from opsconsole.cli.io import OutputClosed
-from opsconsole.cli.output import Format
+from opsconsole.cli.output import RARE, Format
 from opsconsole.cli.session import Options, Session
 from opsconsole.cli.shared import EARLIER, options_from, shared_parameters
 
@@ -39,16 +39,15 @@ class Noun:
         self.app.callback(invoke_without_command=True)(_help_when_alone)
 
     def verb(
-        self, name: str, *, examples: str, changes: bool = False, mints: bool = False, toml: bool = False
+        self, name: str, *, examples: str, changes: bool = False, also: Sequence[Format] = ()
     ) -> Callable[[Body], Body]:
         """Declare a verb; the function's docstring is its help.
 
-        `changes`: it takes `--dry-run`. `mints`: it makes a key's secret, so `-o secret` has a meaning. `toml`: it
-        writes the file that says what it shows, by `-o toml`.
+        `changes`: it takes `--dry-run`. `also`: forms that have a meaning for it beside the common ones.
         """
 
         def declare(body: Body) -> Body:
-            _add(self.app, name, body, examples=examples, changes=changes, mints=mints, toml=toml)
+            _add(self.app, name, body, examples=examples, changes=changes, also=also)
             return body
 
         return declare
@@ -87,15 +86,11 @@ def declared_as(
 CONTEXT: Final = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
-def _add(
-    app: typer.Typer, name: str, body: Body, *, examples: str, changes: bool, mints: bool = False, toml: bool = False
-) -> None:
+def _add(app: typer.Typer, name: str, body: Body, *, examples: str, changes: bool, also: Sequence[Format] = ()) -> None:
     def command(ctx: typer.Context, **values: Any) -> None:
         options = options_from(values).over(ctx.meta.get(EARLIER, Options()))
-        if options.format is Format.SECRET and not mints:
-            raise UsageError("-o secret is for commands that make a key's secret", hint="gwctl help formats")
-        if options.format is Format.TOML and not toml:
-            raise UsageError("-o toml is for commands that write a file", hint="gwctl help formats")
+        if options.format in RARE and options.format not in also:
+            raise UsageError(f"-o {options.format} is for {RARE[options.format]}", hint="gwctl help formats")
         with Session(ctx.find_root().obj, options, ctx.command_path) as session:
             try:
                 body(session, **values)
@@ -107,7 +102,7 @@ def _add(
         p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)
         for p in list(inspect.signature(body).parameters.values())[1:]
     ]
-    declared_as(command, [CONTEXT, *own, *shared_parameters(changes=changes, own=own)], inspect.getdoc(body))
+    declared_as(command, [CONTEXT, *own, *shared_parameters(changes=changes, own=own, also=also)], inspect.getdoc(body))
     app.command(name, cls=Verb, epilog=_lines(examples))(command)
 
 

@@ -29,7 +29,7 @@ from opsconsole.cli.commands.keys.policy import (
 from opsconsole.cli.commands.limits import Parallel, Rpm, Tpm
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.delivery import check_deliverable, deliver
-from opsconsole.cli.output import Column, Listing
+from opsconsole.cli.output import Column, Format, Listing
 from opsconsole.cli.session import Session
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ Pin = Annotated[bool, typer.Option("--pin", help="May choose a target by x-gatew
 @keys.verb(
     "create",
     changes=True,
-    mints=True,
+    also=(Format.SECRET,),
     examples="""
     gwctl keys create ci-bot
     gwctl keys create mobile --project acme/app --create --models 'gpt-5*' --expires 90d

@@ -107,7 +107,7 @@ class Place:
 @keys.verb(
     "rotate",
     changes=True,
-    mints=True,
+    also=(Format.SECRET,),
     examples="""
     gwctl keys rotate ci-bot --grace 24h
     gwctl keys rotate ci-bot --if-older-than 30d --out /run/keys/ci-bot

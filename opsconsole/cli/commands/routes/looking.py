@@ -31,7 +31,7 @@ def list_(session: Session) -> None:
 
 @routes.verb(
     "show",
-    toml=True,
+    also=(Format.TOML,),
     examples="""
     gwctl routes show fast
     gwctl routes show -o toml > routes.toml
