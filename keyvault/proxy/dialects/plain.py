@@ -1,7 +1,7 @@
 """Which fields of a body must be looked through for what they name: media, stored objects, marks for a cache.
 
-Most requests are talk that is nothing but text. That is told by the decoder, in one pass: a message with a field, a role
-or a part that is not listed here is looked through like any other field. Of a field that stands twice in one object the
+Most requests are talk that is nothing but text. The decoder tells, in one pass: a message with a field, a role or a
+part that is not listed here is looked through like any other field. Of a field that stands twice in one object the
 decoder checks every value.
 """
 
