@@ -1,15 +1,22 @@
-"""Reads a file that a person named, `-` being stdin: text of a bounded size, or one line that says why not."""
+"""Files that a person named: reads text of a bounded size, `-` being stdin, and writes new ones; or says why not."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Annotated, Final
 
-from keyvault.errors import ConfigurationError
+import typer
+
+from keyvault.errors import ConfigurationError, Conflict, UsageError
+from keyvault.files import private
 from opsconsole.cli.session import Session
 
 LARGEST: Final = 32 * 1024 * 1024
+
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Into a new file, 0600.")]
 
 
 def read_text(session: Session, path: Path) -> str:
@@ -31,3 +38,24 @@ def read_text(session: Session, path: Path) -> str:
     if len(text) > LARGEST:
         raise ConfigurationError(f"{path}: larger than 32 MiB")
     return text
+
+
+@contextlib.contextmanager
+def written(session: Session, path: Path | None) -> Iterator[Callable[[str], None]]:
+    """Takes text for stdout, or for a new private file that is there in whole or not at all. Raises `UsageError`."""
+    if path is None:
+        yield session.io.data
+        return
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory", hint="name a file in a directory that exists")
+    try:
+        with private(path) as file:
+            yield lambda text: _put(file, text)
+    except FileExistsError:
+        raise Conflict(f"{path}: exists already", hint="name another file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or type(error).__name__).lower()}") from None
+
+
+def _put(file: IO[bytes], text: str) -> None:
+    file.write(text.encode("utf-8"))

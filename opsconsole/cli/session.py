@@ -143,7 +143,7 @@ class Session:
         """Print a document in the form asked for; it is delivered when this returns."""
         if self.dry_run:
             document = rehearsed(document)
-        self.io.data(render(document, self.options.format, self._look()))
+        self.io.data(render(document, self.options.format, self.look()))
 
     def show_row(self, row: Row) -> None:
         """Print one row of a stream as a JSON line."""
@@ -164,7 +164,7 @@ class Session:
         with contextlib.suppress(GatewayError):
             home.alerts.raise_alert("tampered_database", "journal", text)
 
-    def _look(self) -> Look:
+    def look(self) -> Look:
         if not self.io.on_terminal:
             return Look(paint=self.io.paint)
         return Look(now=self.unopened_home.clock.now(), width=self.io.width, paint=self.io.paint)

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from keyvault.clock import Clock
+from keyvault.domain.reports import LATENCY_BOUNDS_MS
 from keyvault.metering.interning import name_id
 from keyvault.metering.reports import Reports
 from keyvault.storage import migrations
 from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, configure_sqlite, sqlite_module
-from keyvault.storage.schema import LATENCY_BOUNDS_MS, SUMS
+from keyvault.storage.schema import SUMS
 
 MODELS = ("gpt-5", "gpt-5-mini", "claude-sonnet-5", "text-embedding-3-small", "llama-4")
 KEYS = 60
