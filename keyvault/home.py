@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from keyvault.metering.remembered import Remembered
     from keyvault.metering.reports import Reports
     from keyvault.metering.spending import Spending
+    from keyvault.metering.statements import Statements
     from keyvault.routing.routes import Routes
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
@@ -305,6 +306,12 @@ class Home:
         from keyvault.metering.reports import Reports
 
         return Reports(self.database, self.clock)
+
+    @cached_property
+    def statements(self) -> Statements:
+        from keyvault.metering.statements import Statements
+
+        return Statements(self.database, self.clock, lambda: self.seals.keys)
 
     @cached_property
     def alerts(self) -> Alerts:

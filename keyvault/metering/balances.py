@@ -180,18 +180,8 @@ class Balances:
         before = booking.paid_before(tx, balance, kind, amount_pico, payment)
         if before is not None:
             return Booked(before, self._standing(tx, balance), fresh=False)
-        now, entry = booking.append(
-            tx, balance, kind, amount_pico, reason, at=self._clock.now(), actor=audit.actor(), payment=payment
-        )
-        self._record(tx, now, entry)
-        epochs.bump(tx, "money")
+        now, entry = booking.booked(tx, self._clock, balance, kind, amount_pico, reason, payment)
         return Booked(entry, self._standing(tx, now), fresh=True)
-
-    def _record(self, tx: Transaction, balance: Balance, entry: Entry) -> None:
-        """All that a restore needs to book it again."""
-        told = {"env": balance.env, "number": entry.number, "amount": format_usd(entry.amount_pico)}
-        told |= {"reason": entry.reason, **({"payment": entry.payment} if entry.payment else {})}
-        audit.record(tx, self._clock, f"balances.{entry.kind}", str(balance.scope), **told)
 
     def _standing(self, tx: Transaction, balance: Balance) -> Standing:
         return _standing(balance, held_on(tx, "balances", self._clock.now_ms()))

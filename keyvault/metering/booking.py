@@ -10,6 +10,8 @@ import re
 from datetime import datetime
 from typing import Final
 
+from keyvault import audit
+from keyvault.clock import Clock
 from keyvault.domain.balances import Balance, Entry, EntryKind
 from keyvault.domain.budgets import MAX_AMOUNT_USD
 from keyvault.domain.keys import ENVIRONMENTS
@@ -20,7 +22,7 @@ from keyvault.metering.spending import Spending
 from keyvault.money import CURRENCY, PICO_PER_USD, format_usd
 from keyvault.secrets import scrub
 from keyvault.storage import balances as rows
-from keyvault.storage import scopes
+from keyvault.storage import epochs, scopes
 from keyvault.storage.engine import Transaction
 
 _PAYMENT: Final = re.compile(r"[\x20-\x7e]{1,200}\Z")
@@ -75,6 +77,25 @@ def append(
     rows.append(tx, balance, entry)
     now = rows.find(tx, balance.scope, balance.env)
     assert now is not None
+    return now, entry
+
+
+def booked(
+    tx: Transaction,
+    clock: Clock,
+    balance: Balance,
+    kind: EntryKind,
+    amount_pico: int,
+    reason: str,
+    payment: str | None = None,
+) -> tuple[Balance, Entry]:
+    """`append` it now, with an audit entry that tells all that a restore needs to book it again, and have running
+    workers act by it."""
+    now, entry = append(tx, balance, kind, amount_pico, reason, at=clock.now(), actor=audit.actor(), payment=payment)
+    told = {"env": now.env, "number": entry.number, "amount": format_usd(entry.amount_pico), "reason": entry.reason}
+    told |= {"payment": entry.payment} if entry.payment else {}
+    audit.record(tx, clock, f"balances.{entry.kind}", str(now.scope), **told)
+    epochs.bump(tx, "money")
     return now, entry
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -46,6 +46,12 @@ def after(tx: Transaction, seq: int) -> Iterator[Mapping[str, Any]]:
     while rows := tx.execute(query, {"behind": seq}).mappings().all():
         yield from map(dict, rows)
         seq = rows[-1]["seq"]
+
+
+def details(tx: Transaction, actions: Collection[str], scope: str) -> list[str]:
+    """What entries of some actions say of a scope, as it is stored."""
+    query = sa.select(audit.c.detail).where((audit.c.scope == scope) & audit.c.action.in_(actions))
+    return list(tx.execute(query).scalars())
 
 
 def set_macs(tx: Transaction, macs: Mapping[int, bytes]) -> None:
