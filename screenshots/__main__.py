@@ -13,7 +13,7 @@ from typing import Final
 
 from keyvault.home import Home
 from opsconsole.tui.app import Console
-from opsconsole.tui.reader import HomeReader
+from opsconsole.readers.home import HomeReader
 from opsconsole.view.text import UNICODE
 from screenshots.demo import make_home
 from screenshots.svg import portable

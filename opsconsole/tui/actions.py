@@ -1,6 +1,7 @@
-"""Everything the console can be told to do: one list that feeds key bindings, key bar, palette and help.
+"""What the console can be told to do: the registry's entries, and those that every view has.
 
-An action whose `changes` is set alters the gateway and does not exist under `--read-only`.
+One list for each view feeds its key bindings, key bar, palette, help and the documentation. An action whose `changes`
+is set alters the gateway and does not exist under `--read-only`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import Final
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.view.chrome import Hint
-from opsconsole.view.snapshot import GroupBy
+from opsconsole.view.chrome import Hint, Tab
 
 PREFIX: Final = "g"
 """Opens the menu of groupings; the actions with this prefix are its entries. `g g` and `G` keep their usual meaning."""
@@ -43,10 +43,10 @@ class Action:
     @property
     def shown_keys(self) -> str:
         """`s`, `g m`, `j ↓`"""
-        return " ".join(_shown(key) for key in ((self.prefix,) if self.prefix else ()) + self.keys)
+        return " ".join(shown(key) for key in ((self.prefix,) if self.prefix else ()) + self.keys)
 
     def hint(self) -> Hint:
-        return Hint(self.bar_key or _shown(self.keys[0]), self.label, self.rank, self.run)
+        return Hint(self.bar_key or shown(self.keys[0]), self.label, self.rank, self.run)
 
 
 _SHOWN: Final = {
@@ -58,7 +58,9 @@ _SHOWN: Final = {
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",
+    "exclamation_mark": "!",
     "space": "space",
+    "enter": "⏎",
     "escape": "esc",
     "up": "↑",
     "down": "↓",
@@ -71,11 +73,18 @@ _SHOWN: Final = {
 }
 
 
-def _shown(key: str) -> str:
+def shown(key: str) -> str:
     return _SHOWN.get(key, key)
 
 
+VIEWS: Final = {"live": "1"}
+"""The views and the key of each, in the order of the tabs."""
+
 CONSOLE_ACTIONS: Final = (
+    *(
+        Action(f"view-{name}", (key,), f"app.view('{name}')", name, f"Go to {name.capitalize()}", "views")
+        for name, key in VIEWS.items()
+    ),
     Action("help", ("question_mark", "f1"), "app.help", "help", "Show all keys and what they do", "console", 4),
     Action(
         "palette", ("ctrl+p", "colon"), "app.command_palette", "commands", "Find a command by its name", "console", 7
@@ -86,13 +95,25 @@ CONSOLE_ACTIONS: Final = (
     Action("quit", ("q", "ctrl+q", "ctrl+c"), "app.quit", "quit", "Leave the console", "console", 1),
 )
 
-LIVE_ACTIONS: Final = (
+TABLE_ACTIONS: Final = (
     Action("filter", ("slash",), "screen.filter", "filter", "Filter the rows as you type; !word hides", "table", 2),
     Action("sort", ("s",), "screen.sort", "sort", "Sort by the next column", "table", 5),
     Action("reverse", ("S",), "screen.reverse", "reverse", "Turn the order round", "table"),
-    Action("group", (PREFIX,), "screen.group_menu", "group", "Group by key, model, project …", "table", 6),
     Action("copy", ("y",), "screen.copy", "copy name", "Copy the name of the row", "table", 9),
-    Action("clear", ("escape",), "screen.clear", "clear", "Clear the filter, leave the zoom", "table"),
+    Action("back", ("escape",), "screen.back", "back", "Clear the filter, leave the zoom, go back", "table"),
+    Action("pause", ("space",), "screen.pause", "pause", "Freeze the table; the figures go on", "view", 3),
+    Action("down", ("j", "down"), "screen.move(1)", "down", "Next row", "move"),
+    Action("up", ("k", "up"), "screen.move(-1)", "up", "Previous row", "move"),
+    Action("page-down", ("pagedown", "ctrl+f"), "screen.page(1)", "page down", "One page down", "move"),
+    Action("page-up", ("pageup", "ctrl+b"), "screen.page(-1)", "page up", "One page up", "move"),
+    Action("top", ("home",), "screen.top", "top", "First row", "move"),
+    Action("bottom", ("G", "end"), "screen.bottom", "bottom", "Last row", "move"),
+    Action("pan-right", ("l", "right"), "screen.pan(1)", "columns", "Columns there was no room for", "move"),
+    Action("pan-left", ("h", "left"), "screen.pan(-1)", "columns", "Back to the first columns", "move"),
+)
+"""What every view with a table offers."""
+
+WINDOW_ACTIONS: Final = (
     Action("shorter", ("left_square_bracket",), "screen.window(-1)", "shorter", "Look less far back", "view"),
     Action(
         "longer",
@@ -104,26 +125,17 @@ LIVE_ACTIONS: Final = (
         rank=8,
         bar_key="[ ]",
     ),
-    Action("pause", ("space",), "screen.pause", "pause", "Freeze the table; the figures go on", "view", 3),
-    Action("zoom", ("z",), "screen.zoom", "zoom", "Only graphs, then only the table, then both", "view", 10),
-    Action("down", ("j", "down"), "screen.move(1)", "down", "Next row", "move"),
-    Action("up", ("k", "up"), "screen.move(-1)", "up", "Previous row", "move"),
-    Action("page-down", ("pagedown", "ctrl+f"), "screen.page(1)", "page down", "One page down", "move"),
-    Action("page-up", ("pageup", "ctrl+b"), "screen.page(-1)", "page up", "One page up", "move"),
-    Action("bottom", ("G", "end"), "screen.bottom", "bottom", "Last row", "move"),
-    Action("pan-right", ("l", "right"), "screen.pan(1)", "columns", "Columns there was no room for", "move"),
-    Action("pan-left", ("h", "left"), "screen.pan(-1)", "columns", "Back to the first columns", "move"),
-    Action("top", ("home",), "screen.top", "top", "First row", "move"),
-    Action("group-top", ("g",), "screen.top", "top", "First row", "move", rank=2, prefix=PREFIX),
-    *(
-        Action(
-            f"group-{by}", (by[0],), f"screen.group('{by}')", str(by), f"Group by {by}", "table", rank=1, prefix=PREFIX
-        )
-        for by in GroupBy
-    ),
 )
+"""What a view that looks back over a window offers."""
 
-SECTIONS: Final = {"view": "What is shown", "table": "Table", "move": "Moving", "console": "Console"}
+SECTIONS: Final = {
+    "change": "What it changes",
+    "view": "What is shown",
+    "table": "Table",
+    "move": "Moving",
+    "views": "Views",
+    "console": "Console",
+}
 
 
 def offered(actions: Iterable[Action], *, read_only: bool) -> tuple[Action, ...]:
@@ -148,3 +160,11 @@ def in_palette(action: Action) -> bool:
 def hints(actions: Iterable[Action]) -> list[Hint]:
     """What the key bar may say, in the order of the list."""
     return [action.hint() for action in actions if action.rank and not action.prefix]
+
+
+def view_tabs() -> tuple[Tab, ...]:
+    return tuple(
+        Tab(shown(action.keys[0]), action.label.capitalize(), action.run)
+        for action in CONSOLE_ACTIONS
+        if action.section == "views"
+    )

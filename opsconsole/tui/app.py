@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rich.segment import Segments
 from rich.text import Text
@@ -23,14 +24,18 @@ from textual.screen import Screen
 from keyvault.clock import Clock
 from keyvault.errors import GatewayError
 from opsconsole.tui import crash
-from opsconsole.tui.actions import CONSOLE_ACTIONS, LIVE_ACTIONS, Action, bindings, in_palette
+from opsconsole.tui.actions import CONSOLE_ACTIONS, Action, bindings, in_palette
 from opsconsole.tui.context import Context
+from opsconsole.tui.hands import Hands, HomeHands, NoHands
 from opsconsole.tui.poller import Poller, Reader
 from opsconsole.tui.screens.help import Help
 from opsconsole.tui.screens.live import LiveScreen
+from opsconsole.tui.screens.view_screen import ViewScreen
 from opsconsole.tui.theme import THEME
 from opsconsole.view.feed import Feed
+from opsconsole.view.live.snapshot import LiveQuestion
 from opsconsole.view.snapshot import Question
+from opsconsole.view.table import RowKey
 from opsconsole.view.text import Glyphs, glyphs_for
 
 if TYPE_CHECKING:
@@ -39,6 +44,11 @@ if TYPE_CHECKING:
 INTERVALS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 UNFOCUSED_INTERVAL: Final = 5.0
 
+SCREENS: Final[dict[str, Callable[[Context], ViewScreen[Any]]]] = {
+    "live": LiveScreen,
+}
+"""The views, by the names that `actions.VIEWS` lists."""
+
 
 class Console(App[None]):
     """The Textual application. Give it a reader; it does the rest."""
@@ -46,6 +56,7 @@ class Console(App[None]):
     CSS_PATH = Path(__file__).with_name("console.tcss")
     TITLE = "gateway"
     BINDINGS: ClassVar[list[BindingType]] = bindings(CONSOLE_ACTIONS)
+    DEFAULT_MODE = "live"
     ENABLE_COMMAND_PALETTE = True
     ALLOW_SELECT = False
     ESCAPE_TO_MINIMIZE = False
@@ -65,6 +76,7 @@ class Console(App[None]):
     def __init__(
         self,
         reader: Reader,
+        hands: Hands | None = None,
         *,
         clock: Clock | None = None,
         read_only: bool = False,
@@ -81,22 +93,23 @@ class Console(App[None]):
             zone=zone,
             glyphs=glyphs or glyphs_for(sys.stdout.encoding, os.environ.get("TERM", "")),
             read_only=read_only,
+            hands=hands or NoHands(),
             ask=self._ask,
+            read_now=self.action_read_now,
+            jump=self.jump,
             interval=lambda: self.interval,
         )
-        self.poller = self.make_poller(reader, clock)
-        self.live = LiveScreen(self._shared)
+        for name, screen in SCREENS.items():
+            self.add_mode(name, partial(screen, self._shared))
+        self.poller = self.make_poller(reader, clock, LiveQuestion())
 
-    def make_poller(self, reader: Reader, clock: Clock) -> Poller:
+    def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
         """The poller of this console, not yet started. Tests give one that reads only when asked."""
-        return Poller(reader, self._post, clock, Question(), self._interval)
-
-    def get_default_screen(self) -> Screen[None]:
-        return self.live
+        return Poller(reader, self._post, clock, question, self._interval)
 
     def on_ready(self) -> None:
         self.poller.start()
-        self.set_interval(1.0, self.live.tick)
+        self.set_interval(1.0, self._tick)
 
     def on_unmount(self) -> None:
         self.poller.stop()
@@ -114,7 +127,17 @@ class Console(App[None]):
             self.feed = message.feed
 
     def watch_feed(self, feed: Feed) -> None:
-        self.live.show(feed)
+        for screen in self.screen_stack:
+            if isinstance(screen, ViewScreen):
+                screen.show(feed)
+
+    def _tick(self) -> None:
+        self.view.tick()
+
+    @property
+    def view(self) -> ViewScreen[Any]:
+        """The view that is on top, or below what stands on top of it."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, ViewScreen))
 
     @property
     def interval(self) -> float:
@@ -128,8 +151,8 @@ class Console(App[None]):
     # What can be done
 
     def offered(self) -> tuple[Action, ...]:
-        """Every action of the console, as far as it is offered."""
-        return self._shared.actions(LIVE_ACTIONS)
+        """Every action of the view and the console, as far as they are offered."""
+        return self._shared.actions(self.view.ACTIONS)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette's entries: the actions, by their sentences."""
@@ -138,7 +161,20 @@ class Console(App[None]):
                 yield SystemCommand(action.tip, f"key {action.shown_keys}", lambda run=action.run: self._run(run))
 
     async def _run(self, run: str) -> None:
-        await self.live.run_action(run)
+        await self.view.run_action(run)
+
+    def action_view(self, name: str) -> None:
+        """Go to a view; a second time, back to where it begins."""
+        if name == self.current_mode:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+        else:
+            self.switch_mode(name)
+
+    def jump(self, name: str, key: RowKey) -> None:
+        """Go to a view and put the cursor on a row of it."""
+        self.action_view(name)
+        self.call_after_refresh(lambda: self.view.select(key))
 
     def action_help(self) -> None:
         self.push_screen(Help(self.offered()))
@@ -156,7 +192,7 @@ class Console(App[None]):
         at = INTERVALS.index(self._interval) + by
         self._interval = INTERVALS[max(0, min(at, len(INTERVALS) - 1))]
         self.poller.every(self.interval)
-        self.live.tick()
+        self._tick()
 
     # Breaking
 
@@ -173,9 +209,16 @@ class Console(App[None]):
 
 def run_console(home: Home, *, read_only: bool = False) -> None:
     """Run the console on a home until the person leaves it. Raises `GatewayError` if it broke."""
-    from opsconsole.tui.reader import HomeReader
+    from keyvault.home import Home
+    from opsconsole.readers.home import HomeReader
 
-    console = Console(HomeReader(home), clock=home.clock, read_only=read_only)
-    console.run()
+    hands = HomeHands(
+        lambda prompt: Home(home.environ, home.clock, prompt=prompt, command="gwctl console"), home.clock.now
+    )
+    console = Console(HomeReader(home), None if read_only else hands, clock=home.clock, read_only=read_only)
+    try:
+        console.run()
+    finally:
+        hands.close()
     if console.return_code:
         raise GatewayError("the console stopped on an internal error", hint="the lines above say where")

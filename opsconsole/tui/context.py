@@ -1,4 +1,4 @@
-"""What a screen gets from the app: clock, time zone, symbols, and how to ask for figures."""
+"""What a screen gets from the app: clock, zone, symbols, how to ask for figures, and the hands that change things."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from datetime import tzinfo
 
 from keyvault.clock import Clock
 from opsconsole.tui.actions import CONSOLE_ACTIONS, Action, hints, offered
+from opsconsole.tui.hands import Hands
 from opsconsole.view.chrome import Hint
 from opsconsole.view.snapshot import Question
+from opsconsole.view.table import RowKey
 from opsconsole.view.text import Glyphs
 
 
@@ -22,7 +24,11 @@ class Context:
     """None: the system's."""
     glyphs: Glyphs
     read_only: bool
+    hands: Hands
     ask: Callable[[Question], None]
+    read_now: Callable[[], None]
+    jump: Callable[[str, RowKey], None]
+    """Go to a view by its name and put the cursor on a row of it."""
     interval: Callable[[], float]
     """Seconds between readings now."""
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
-from keyvault.clock import EPOCH, Clock
+from keyvault.clock import Clock
 from keyvault.errors import GatewayError
 from opsconsole.view.feed import Failure, Feed
 from opsconsole.view.snapshot import Question, Snapshot
@@ -93,11 +92,4 @@ class Poller(threading.Thread):
 
 def same_figures(before: Snapshot, after: Snapshot) -> bool:
     """Whether nothing on the screen would change: all but the time it was taken and the age of an empty last step."""
-    return _timeless(before) == _timeless(after)
-
-
-def _timeless(snapshot: Snapshot) -> Snapshot:
-    buckets = snapshot.buckets
-    if buckets and not buckets[-1].requests:
-        buckets = (*buckets[:-1], replace(buckets[-1], seconds=0))
-    return replace(snapshot, taken_at=EPOCH, buckets=buckets)
+    return before.timeless() == after.timeless()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from opsconsole.view import text
 from opsconsole.view.feed import Feed, Mode, status
 from opsconsole.view.filters import Filter
-from opsconsole.view.rows import Table
+from opsconsole.view.table import Table
 from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 
 SPACE: Final = Span("  ")
@@ -66,11 +66,11 @@ def heading(told: Heading, room: int, glyphs: Glyphs = UNICODE) -> Line:
     """`gateway   last 15 m   ● live  every 1 s · 0.4 s old        ▲ 2 alerts   Sun 14:03:11`"""
     state = status(told.feed, told.mode, told.now, glyphs)
     clock = told.now.astimezone(told.zone)
-    window = line(Span("last ", Tone.FAINT), Span(told.mode.question.window.label, Tone.STRONG))
+    window = line(Span("last ", Tone.FAINT), Span(told.mode.window, Tone.STRONG))
     left = [
         Part(line(Span("gateway", Tone.ACCENT)), 4),
         *([Part(line(Span("read-only", Tone.FAINT)), 3)] if told.read_only else []),
-        Part(window),
+        *([Part(window)] if told.mode.window else []),
         Part(state[:1]),
         *([Part(state[1:], 5)] if state[1:] else []),
     ]
@@ -88,6 +88,7 @@ def _alert_count(told: Heading, glyphs: Glyphs) -> Line:
 
 
 def title(
+    lead: Line,
     table: Table,
     wanted: Filter,
     room: int,
@@ -96,12 +97,13 @@ def title(
     hidden: Sequence[str] = (),
     glyphs: Glyphs = UNICODE,
 ) -> Line:
-    """The table's own line: grouping, filter, how many rows, order, and which columns there was no room for."""
+    """The table's own line: what it shows, filter, how many rows, order, and which columns there was no room for."""
     filtered = Span(wanted.text.strip(), Tone.ACCENT) if wanted else Span(glyphs.unknown, Tone.FAINT)
-    column = str(table.by) if table.sort.column == "group" else table.sort.column
+    by = next(head for head in table.columns if head.id == table.sort.column)
+    column = by.heading.lower() if by.is_name else by.id
     way = glyphs.descending if table.sort.descending else glyphs.ascending
     left = [
-        Part(line(Span("by ", Tone.FAINT), Span(table.by.heading, Tone.STRONG))),
+        Part(lead),
         *([Part(line(Span(f"{glyphs.paused} as of {paused}", Tone.ACCENT)))] if paused else []),
         Part(line(Span("filter: ", Tone.FAINT), filtered), 0 if wanted else 2),
     ]
@@ -112,6 +114,31 @@ def title(
         Part(line(Span("sort: ", Tone.FAINT), Span(f"{column} {way}")), 4),
     ]
     return spread(left, right, room)
+
+
+class Tab(NamedTuple):
+    """A view, by the key that opens it."""
+
+    key: str
+    name: str
+    action: str = ""
+
+
+class PlacedTab(NamedTuple):
+    """A tab and the column it begins at."""
+
+    at: int
+    tab: Tab
+
+
+def tabs(views: Sequence[Tab], room: int, left: int = 0) -> tuple[PlacedTab, ...]:
+    """The views side by side, closer to each other where there is little room."""
+    gap = 3 if sum(len(tab.key) + len(tab.name) + 4 for tab in views) <= room else 1
+    placed: list[PlacedTab] = []
+    for tab in views:
+        placed.append(PlacedTab(left, tab))
+        left += len(tab.key) + 1 + len(tab.name) + gap
+    return tuple(placed)
 
 
 class Hint(NamedTuple):

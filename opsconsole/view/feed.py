@@ -44,6 +44,8 @@ class Mode:
     interval: float
     """Seconds between readings."""
     paused: bool = False
+    window: str = ""
+    """How far back it looks, in words; empty where a view has no window."""
 
 
 def status(feed: Feed, mode: Mode, now: datetime, glyphs: Glyphs = UNICODE) -> Line:

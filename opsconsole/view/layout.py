@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from opsconsole.view.rows import Table
+from opsconsole.view.table import Table
 
 GAP: Final = 2
 MARGIN: Final = 2
@@ -59,11 +59,11 @@ def _panned(table: Table, pan: int) -> list[int]:
 def _natural_width(table: Table, at: int) -> int:
     """The widest cell or heading; the sort mark stands in the gap, so that sorting moves nothing."""
     widest = max([len(row.cells[at].text) for row in table.rows], default=0)
-    return max(len(table.headings[at]), min(widest, LONGEST_NAME))
+    return max(len(table.columns[at].heading), min(widest, LONGEST_NAME))
 
 
 def _is_name(table: Table, at: int) -> bool:
-    return table.columns[at].id in ("group", "model")
+    return table.columns[at].is_name
 
 
 def _squeezed(table: Table, natural: Sequence[int]) -> list[int]:

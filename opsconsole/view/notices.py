@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from opsconsole.view import numbers
 from opsconsole.view.feed import Feed
 from opsconsole.view.filters import Filter
-from opsconsole.view.rows import Table
-from opsconsole.view.snapshot import WINDOWS, Setup, Snapshot
+from opsconsole.view.snapshot import Setup
+from opsconsole.view.table import Table
 from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 
 SMALLEST: Final = (60, 15)
@@ -28,16 +28,21 @@ class Notice:
         return (line(Span(self.title, Tone.STRONG)), (), *self.lines)
 
 
-def notice(feed: Feed, table: Table | None, wanted: Filter, glyphs: Glyphs = UNICODE) -> Notice | None:
-    """The notice for what is known, None where the table has rows."""
-    snapshot = feed.snapshot
-    if snapshot is None:
+def notice(
+    feed: Feed,
+    table: Table | None,
+    wanted: Filter,
+    empty: Callable[[], Notice | None],
+    glyphs: Glyphs = UNICODE,
+) -> Notice | None:
+    """The notice for what is known, None where the table has rows. `empty`: what a view says of a table without."""
+    if feed.snapshot is None:
         return _unread(feed, glyphs)
-    if not snapshot.setup.initialised or (not snapshot.setup.ever_used and not snapshot.rows):
-        return first_run(snapshot.setup, glyphs)
+    if not feed.snapshot.setup.initialised:
+        return first_run(feed.snapshot.setup, glyphs)
     if table is None or table.rows:
         return None
-    return _filtered(table, wanted) if table.total else _empty(snapshot)
+    return _filtered(table, wanted) if table.total else empty()
 
 
 def too_small(columns: int, rows: int) -> str | None:
@@ -61,19 +66,6 @@ def _filtered(table: Table, wanted: Filter) -> Notice:
         f"No row matches “{wanted.text.strip()}”.",
         (line(Span(f"{table.total:,} {rows} hidden; esc clears the filter.", Tone.FAINT)),),
     )
-
-
-def _empty(snapshot: Snapshot) -> Notice:
-    window = snapshot.question.window
-    lines: list[Line] = []
-    if snapshot.last_request_at is not None:
-        ago = snapshot.taken_at - snapshot.last_request_at
-        lines.append(line(Span(f"The last one came {numbers.duration(ago)} ago.", Tone.FAINT)))
-    if not snapshot.workers:
-        lines.append(line(Span("No worker is running: ", Tone.FAINT), Span("gwctl serve", Tone.ACCENT)))
-    elif window != WINDOWS[-1]:
-        lines.append(line(Span("]", Tone.ACCENT), Span(" looks further back.", Tone.FAINT)))
-    return Notice(f"No requests in the last {window.label}.", tuple(lines))
 
 
 def first_run(setup: Setup, glyphs: Glyphs = UNICODE) -> Notice:

@@ -16,8 +16,8 @@ import pytest
 
 from keyvault.domain.keys import Key, KeyState, Policy
 from keyvault.domain.reports import LiveRow, Totals
-from opsconsole.view import reading
-from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.live import reading
+from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
 from tests.attacks.conftest import write
 from tests.cli.conftest import Gwctl, Ran
 from tests.tui import examples
@@ -145,7 +145,7 @@ async def test_the_console_shows_such_a_name_as_text(name: str) -> None:
     [read] = reading.rows(live(rows=(LiveRow(name, name, Totals(), ()),)))
     [ending] = reading.expiring([a_key(name)], examples.NOW)
 
-    def answer(question: Question) -> Snapshot:
+    def answer(question: LiveQuestion) -> LiveSnapshot:
         busy = examples.busy(question)
         row = replace(busy.rows[0], group=read.group, model=read.model)
         return replace(busy, rows=(row,), expiring_keys=(ending,))

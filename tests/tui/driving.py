@@ -12,13 +12,14 @@ from keyvault.clock import Clock
 from opsconsole.tui.app import Console
 from opsconsole.tui.poller import Poller, Reader
 from opsconsole.view.feed import Feed
-from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
+from opsconsole.view.snapshot import Question
 from opsconsole.view.text import UNICODE, Glyphs
 from tests.conftest import FrozenClock
 from tests.tui import examples
 from tests.tui.examples import FakeReader
 
-Answer = Callable[[Question], Snapshot]
+Answer = Callable[[LiveQuestion], LiveSnapshot]
 NORMAL = (80, 24)
 
 
@@ -38,8 +39,8 @@ class RecordingConsole(Console):
         super().__init__(self.reader, clock=self.frozen, read_only=read_only, zone=UTC, glyphs=glyphs)
         self.ran: list[str] = []
 
-    def make_poller(self, reader: Reader, clock: Clock) -> Poller:
-        return PatientPoller(reader, self._post, clock, Question())
+    def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
+        return PatientPoller(reader, self._post, clock, question)
 
     async def run_action(self, action, default_namespace=None, namespaces=None):  # type: ignore[no-untyped-def]
         self.ran.append(action if isinstance(action, str) else str(action))

@@ -7,18 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from opsconsole.view.snapshot import (
-    Bucket,
-    ExpiringKey,
-    Question,
-    Rates,
-    Row,
-    Setup,
-    Snapshot,
-    Spending,
-    Sums,
-    TargetTraffic,
-)
+from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot, Rates, Row, Spending
+from opsconsole.view.snapshot import ExpiringKey, Setup, TargetTraffic
+from opsconsole.view.sums import Bucket, Sums
 
 NOW = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
 SETUP = Setup("/home/ops/.local/share/gwctl", upstreams=("openai", "anthropic"), keys=6, listen="127.0.0.1:8900")
@@ -92,11 +83,11 @@ def _bucket(start: datetime, at: int, seconds: int, newest: bool) -> Bucket:
     )
 
 
-def busy(question: Question | None = None) -> Snapshot:
+def busy(question: LiveQuestion | None = None) -> LiveSnapshot:
     """A gateway in full work, with everything that can need a person."""
-    question = question or Question()
+    question = question or LiveQuestion()
     rows = ROWS if question.by.splits_by_model else tuple(replace(row, group=row.model, model="") for row in ROWS)
-    return Snapshot(
+    return LiveSnapshot(
         question=question,
         taken_at=NOW,
         setup=SETUP,
@@ -113,10 +104,10 @@ def busy(question: Question | None = None) -> Snapshot:
     )
 
 
-def quiet() -> Snapshot:
+def quiet() -> LiveSnapshot:
     """Set up and used before, but nothing in the window."""
-    return Snapshot(
-        question=Question(),
+    return LiveSnapshot(
+        question=LiveQuestion(),
         taken_at=NOW,
         setup=SETUP,
         buckets=tuple(
@@ -131,13 +122,13 @@ def quiet() -> Snapshot:
     )
 
 
-def new() -> Snapshot:
+def new() -> LiveSnapshot:
     """Set up as far as an upstream; never used."""
     setup = replace(SETUP, upstreams=("openai",), keys=0, listen=None, ever_used=False)
-    return Snapshot(question=Question(), taken_at=NOW, setup=setup)
+    return LiveSnapshot(question=LiveQuestion(), taken_at=NOW, setup=setup)
 
 
-def many(count: int = 200, question: Question | None = None) -> Snapshot:
+def many(count: int = 200, question: LiveQuestion | None = None) -> LiveSnapshot:
     """A table of many rows, all different."""
     rows = tuple(
         Row(
@@ -154,14 +145,14 @@ def many(count: int = 200, question: Question | None = None) -> Snapshot:
 class FakeReader:
     """Plays what it is told to: a function from question to snapshot, or one that raises."""
 
-    def __init__(self, answer: Callable[[Question], Snapshot] = busy) -> None:
+    def __init__(self, answer: Callable[[LiveQuestion], LiveSnapshot] = busy) -> None:
         self.answer = answer
-        self.asked: list[Question] = []
+        self.asked: list[LiveQuestion] = []
 
-    def read(self, question: Question) -> Snapshot:
+    def read(self, question: LiveQuestion) -> LiveSnapshot:
         self.asked.append(question)
         return self.answer(question)
 
 
-def many_of_200(question: Question) -> Snapshot:
+def many_of_200(question: LiveQuestion) -> LiveSnapshot:
     return many(200, question)

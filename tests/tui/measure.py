@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from opsconsole.tui.reader import HomeReader
-from opsconsole.tui.widgets.table import UsageTable
-from opsconsole.view import rows
+from opsconsole.readers.home import HomeReader
+from opsconsole.tui.widgets.view_table import ViewTable
 from opsconsole.view.feed import Feed
-from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.live import rows
+from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
 from screenshots.demo import make_home
 from tests.tui import examples
 from tests.tui.driving import running
@@ -32,7 +32,7 @@ def measured(what: str, action: Callable[[int], object]) -> None:
     print(f"{what:<58} {costs[0]:7.2f} best {statistics.median(costs):7.2f} median")
 
 
-def changed(seed: int) -> Snapshot:
+def changed(seed: int) -> LiveSnapshot:
     """200 rows, every one of them another than before."""
     snapshot = examples.many(200)
     fresh = tuple(
@@ -45,7 +45,7 @@ def changed(seed: int) -> Snapshot:
 async def measure_screen(size: tuple[int, int]) -> None:
     snapshots = [changed(at) for at in range(ROUNDS)]
     async with running(examples.many_of_200, size=size) as (console, _):
-        table = console.screen.query_one(UsageTable)
+        table = console.screen.query_one(ViewTable)
 
         def refresh(at: int) -> None:
             table.show(rows.table(snapshots[at]))
@@ -53,7 +53,7 @@ async def measure_screen(size: tuple[int, int]) -> None:
                 table.render_line(line)
 
         measured(f"table of 200 rows × 13 columns, all changed, at {size[0]}×{size[1]}", refresh)
-        measured("  whole view handed over", lambda at: console.live.show(Feed(snapshots[-at], console.feed.read_at)))
+        measured("  whole view handed over", lambda at: console.view.show(Feed(snapshots[-at], console.feed.read_at)))
         measured("  whole screen composed by Textual", lambda _: console.screen._compositor.render_strips())
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         home = make_home(Path(root))
         reader = HomeReader(home, "UTC")
-        measured("reading a home (SQLite, poller's thread)", lambda _: reader.read(Question()))
+        measured("reading a home (SQLite, poller's thread)", lambda _: reader.read(LiveQuestion()))
         home.close()
 
 

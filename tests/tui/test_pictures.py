@@ -14,7 +14,8 @@ import pytest
 
 from keyvault.errors import Unavailable
 from opsconsole.view.feed import Failure, Feed
-from opsconsole.view.snapshot import Question, Setup, Snapshot
+from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
+from opsconsole.view.snapshot import Setup
 from opsconsole.view.text import ASCII
 from tests.tui import examples
 from tests.tui.driving import NORMAL, Answer, RecordingConsole, press, running, screen_text
@@ -31,7 +32,7 @@ def compare(name: str, console: RecordingConsole) -> None:
     assert drawn == file.read_text(encoding="utf-8")
 
 
-def unused(_question: Question) -> Snapshot:
+def unused(_question: LiveQuestion) -> LiveSnapshot:
     return replace(examples.new(), setup=Setup("/home/ops/.local/share/gwctl", initialised=False, ever_used=False))
 
 
@@ -63,7 +64,7 @@ async def test_a_state_looks_as_designed(name: str) -> None:
     answer, size, keys = STATES[name]
     async with running(answer, size=size) as (console, pilot):
         await press(pilot, *keys)
-        asked = console.live._question
+        asked = console.view.question
         while (snapshot := console.feed.snapshot) is None or snapshot.question.by is not asked.by:
             await pilot.pause(0.005)
         await pilot.pause()
@@ -73,14 +74,14 @@ async def test_a_state_looks_as_designed(name: str) -> None:
 async def test_loading_looks_as_designed() -> None:
     async with running() as (console, pilot):
         console.feed = Feed()
-        console.live._table = None
-        console.live.draw()
+        console.view.table = None
+        console.view.draw()
         await pilot.pause()
         compare("loading", console)
 
 
 async def test_a_failure_before_any_reading_looks_as_designed() -> None:
-    def broken(_question: Question) -> Snapshot:
+    def broken(_question: LiveQuestion) -> LiveSnapshot:
         raise Unavailable("database: unable to open database file", hint="gwctl doctor")
 
     async with running(broken) as (console, _):

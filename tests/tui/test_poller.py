@@ -12,7 +12,8 @@ from keyvault.errors import Unavailable
 from opsconsole.tui.app import Console
 from opsconsole.tui.poller import LONGEST_WAIT, Poller
 from opsconsole.view.feed import Feed
-from opsconsole.view.snapshot import WINDOWS, GroupBy, Question, Snapshot
+from opsconsole.view.live.snapshot import GroupBy, LiveQuestion, LiveSnapshot
+from opsconsole.view.snapshot import WINDOWS
 from tests.conftest import FrozenClock
 from tests.tui import examples
 from tests.tui.examples import FakeReader
@@ -21,11 +22,11 @@ CANARY = "sk-canary-0123456789"
 
 
 def poller_of(reader: FakeReader, clock: FrozenClock) -> Poller:
-    return Poller(reader, lambda _feed: None, clock, Question())
+    return Poller(reader, lambda _feed: None, clock, LiveQuestion())
 
 
 def failing(error: Exception) -> FakeReader:
-    def answer(_question: Question) -> Snapshot:
+    def answer(_question: LiveQuestion) -> LiveSnapshot:
         raise error
 
     return FakeReader(answer)
@@ -78,7 +79,7 @@ def test_a_failure_keeps_the_last_figures_and_waits_ever_longer(clock: FrozenClo
 def test_after_a_success_the_waits_begin_anew(clock: FrozenClock) -> None:
     outcomes = iter([Unavailable("no"), Unavailable("no"), None, Unavailable("no")])
 
-    def answer(_question: Question) -> Snapshot:
+    def answer(_question: LiveQuestion) -> LiveSnapshot:
         outcome = next(outcomes)
         if outcome is not None:
             raise outcome
@@ -98,7 +99,7 @@ def test_an_unforeseen_error_is_survived_and_told_without_its_text(clock: Frozen
 @contextmanager
 def started(reader: FakeReader, interval: float) -> Iterator[tuple[Poller, queue.Queue[Feed]]]:
     posted: queue.Queue[Feed] = queue.Queue()
-    poller = Poller(reader, posted.put, FrozenClock(), Question(), interval)
+    poller = Poller(reader, posted.put, FrozenClock(), LiveQuestion(), interval)
     poller.start()
     try:
         yield poller, posted
@@ -109,7 +110,7 @@ def started(reader: FakeReader, interval: float) -> Iterator[tuple[Poller, queue
 
 def test_a_question_is_answered_at_once_and_stays_asked() -> None:
     reader = FakeReader()
-    other = Question(WINDOWS[3], GroupBy.MODEL)
+    other = LiveQuestion(WINDOWS[3], GroupBy.MODEL)
     with started(reader, interval=3600) as (poller, posted):
         posted.get(timeout=10)
         poller.ask(other)
@@ -118,7 +119,7 @@ def test_a_question_is_answered_at_once_and_stays_asked() -> None:
         posted.get(timeout=10)
     assert answered.snapshot is not None
     assert answered.snapshot.question == other
-    assert reader.asked == [Question(), other, other]
+    assert reader.asked == [LiveQuestion(), other, other]
 
 
 def test_a_slow_reading_is_never_overtaken_by_another() -> None:
@@ -126,7 +127,7 @@ def test_a_slow_reading_is_never_overtaken_by_another() -> None:
     most: list[int] = []
     pollers: list[Poller] = []
 
-    def answer(question: Question) -> Snapshot:
+    def answer(question: LiveQuestion) -> LiveSnapshot:
         inside.append(1)
         most.append(len(inside))
         for poller in pollers:

@@ -15,12 +15,14 @@ from keyvault.domain.vault import SlotKind
 from keyvault.errors import GatewayError
 from keyvault.home import Home
 from keyvault.secrets import Secret
+from opsconsole.readers.home import HomeReader
+from opsconsole.readers.zone import local_zone
 from opsconsole.tui.app import Console
-from opsconsole.tui.reader import HomeReader, local_zone
-from opsconsole.view import reading
 from opsconsole.view.alerts import alerts
 from opsconsole.view.health import Health, health
-from opsconsole.view.snapshot import WINDOWS, GroupBy, Question, Snapshot
+from opsconsole.view.live import reading
+from opsconsole.view.live.snapshot import GroupBy, LiveQuestion
+from opsconsole.view.snapshot import WINDOWS
 from opsconsole.view.text import UNICODE
 from screenshots.demo import CALLERS, NOW, StandingClock, make_home
 from tests.conftest import FrozenClock
@@ -35,11 +37,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="module")
-def snapshot(home: Home) -> Snapshot:
-    return HomeReader(home, "UTC").read(Question())
+def snapshot(home: Home) -> LiveSnapshot:
+    return HomeReader(home, "UTC").read(LiveQuestion())
 
 
-def test_the_figures_are_the_ledgers(home: Home, snapshot: Snapshot) -> None:
+def test_the_figures_are_the_ledgers(home: Home, snapshot: LiveSnapshot) -> None:
     since = NOW.replace(second=0) - timedelta(minutes=14)
     reported = home.reports.usage(since, NOW + timedelta(minutes=1), ("key", "model"))
     shown = {
@@ -54,33 +56,33 @@ def test_the_figures_are_the_ledgers(home: Home, snapshot: Snapshot) -> None:
     assert sum(bucket.requests for bucket in snapshot.buckets) == reported.total.requests
 
 
-def test_today_is_counted_from_midnight(home: Home, snapshot: Snapshot) -> None:
+def test_today_is_counted_from_midnight(home: Home, snapshot: LiveSnapshot) -> None:
     day = home.reports.usage(NOW.replace(hour=0, minute=0, second=0), NOW + timedelta(minutes=1))
     assert snapshot.spending.today_pico == day.total.known_cost_pico
 
 
 @pytest.mark.parametrize("by", list(GroupBy))
-def test_every_grouping_adds_up_to_the_same(home: Home, snapshot: Snapshot, by: GroupBy) -> None:
-    grouped = HomeReader(home, "UTC").read(Question(by=by))
+def test_every_grouping_adds_up_to_the_same(home: Home, snapshot: LiveSnapshot, by: GroupBy) -> None:
+    grouped = HomeReader(home, "UTC").read(LiveQuestion(by=by))
     assert sum(row.sums.requests for row in grouped.rows) == snapshot.totals.requests
     assert {bool(row.model) for row in grouped.rows} == {by.splits_by_model}
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.label)
 def test_every_window_can_be_read(home: Home, window) -> None:  # type: ignore[no-untyped-def]
-    wide = HomeReader(home, "UTC").read(Question(window))
+    wide = HomeReader(home, "UTC").read(LiveQuestion(window))
     assert wide.buckets
     assert wide.totals.requests > 0
     assert wide.spending.hourly_pico
 
 
-def test_what_needs_a_person_is_found(snapshot: Snapshot) -> None:
+def test_what_needs_a_person_is_found(snapshot: LiveSnapshot) -> None:
     told = [alert.text for alert in alerts(snapshot)]
     assert told[0].startswith("groq/llama-3.3-70b-versatile: ")
     assert told[1:] == ["qwen3-32b has no price: its cost is unknown", "key ci-nightly expires in 3 days"]
 
 
-def test_targets_workers_and_streams_are_told(snapshot: Snapshot) -> None:
+def test_targets_workers_and_streams_are_told(snapshot: LiveSnapshot) -> None:
     states = {target.target: health(target) for target in snapshot.targets}
     assert states["groq/llama-3.3-70b-versatile"] is Health.FAILING
     assert states["openai/gpt-5"] is Health.WELL
@@ -91,7 +93,7 @@ def test_targets_workers_and_streams_are_told(snapshot: Snapshot) -> None:
 
 def test_two_readings_of_the_same_ledger_are_the_same(home: Home) -> None:
     reader = HomeReader(home, "UTC")
-    first, second = reader.read(Question()), reader.read(Question())
+    first, second = reader.read(LiveQuestion()), reader.read(LiveQuestion())
     assert replace(first, now=None) == replace(second, now=None)
 
 
@@ -100,7 +102,7 @@ def test_a_worker_that_fell_silent_is_no_worker(home: Home) -> None:
     assert isinstance(clock, StandingClock)
     clock.moment = NOW + timedelta(seconds=30)
     try:
-        later = HomeReader(home, "UTC").read(Question())
+        later = HomeReader(home, "UTC").read(LiveQuestion())
     finally:
         clock.moment = NOW
     assert later.workers == 0
@@ -134,7 +136,7 @@ def test_a_home_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path, clo
     home.close()
     home.paths.database_file.unlink()
     with pytest.raises(GatewayError):
-        HomeReader(Home({"GWCTL_HOME": str(tmp_path / "home")}, clock), "UTC").read(Question())
+        HomeReader(Home({"GWCTL_HOME": str(tmp_path / "home")}, clock), "UTC").read(LiveQuestion())
 
 
 # Details of the translation

@@ -7,13 +7,16 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from opsconsole.view import alerts, board, chrome, deltas, feed, health, notices, rows, text, tiles
+from opsconsole.view import alerts, board, chrome, feed, health, notices, text
 from opsconsole.view.chrome import Hint
-from opsconsole.view.deltas import Reading, Readings
 from opsconsole.view.feed import Failure, Feed, Mode
 from opsconsole.view.filters import Filter
 from opsconsole.view.health import Health
-from opsconsole.view.snapshot import WINDOWS, Question, Rates, Setup, TargetTraffic
+from opsconsole.view.live import beside, deltas, rows, tiles
+from opsconsole.view.live.deltas import Reading, Readings
+from opsconsole.view.live.empty import empty
+from opsconsole.view.live.snapshot import LiveQuestion, Rates
+from opsconsole.view.snapshot import WINDOWS, Setup, TargetTraffic
 from opsconsole.view.text import ASCII, Line
 from tests.tui import examples
 from tests.tui.examples import NOW
@@ -153,7 +156,7 @@ def test_a_new_gateway_has_steps_and_no_alerts() -> None:
 def notice_of(snapshot_feed: Feed, wanted: Filter = Filter()) -> str | None:  # noqa: B008 - frozen
     snapshot = snapshot_feed.snapshot
     table = rows.table(snapshot, wanted=wanted) if snapshot else None
-    found = notices.notice(snapshot_feed, table, wanted)
+    found = notices.notice(snapshot_feed, table, wanted, lambda: empty(snapshot))
     return told(found.drawn(80, 24)) if found else None
 
 
@@ -213,7 +216,7 @@ def test_a_terminal_that_is_too_small_gets_a_sentence() -> None:
 
 
 def status(newest: Feed, *, paused: bool = False, seconds: float = 0.4) -> str:
-    mode = Mode(Question(), 1.0, paused)
+    mode = Mode(LiveQuestion(), 1.0, paused)
     return " ".join(span.text for span in feed.status(newest, mode, NOW + timedelta(seconds=seconds)))
 
 
@@ -222,7 +225,7 @@ def test_the_status_tells_the_three_outcomes_apart() -> None:
     assert status(live) == "● live every 1 s · 0.4 s old"
     assert status(live, paused=True) == "‖ paused space resumes"
     assert status(Feed()) == "○ reading…"
-    assert status(Feed(examples.busy(Question(WINDOWS[2])), NOW)) == "○ reading…"
+    assert status(Feed(examples.busy(LiveQuestion(WINDOWS[2])), NOW)) == "○ reading…"
     failed = Feed(examples.busy(), NOW, Failure("database: locked", None, NOW))
     assert status(failed, seconds=12) == "✖ stale 12 s"
     assert status(Feed(failure=failed.failure)) == "✖ no data"
@@ -239,7 +242,7 @@ def test_a_failure_says_its_age_and_when_it_is_tried_again() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 118, 200])
 def test_the_heading_is_as_wide_as_the_terminal_and_keeps_what_matters(width: int) -> None:
     heading = chrome.Heading(
-        Feed(examples.busy(), NOW), Mode(Question(), 1.0), NOW, UTC, 2, urgent=True, read_only=True
+        Feed(examples.busy(), NOW), Mode(LiveQuestion(), 1.0, window="15 m"), NOW, UTC, 2, urgent=True, read_only=True
     )
     line = text.plain(chrome.heading(heading, width))
     assert len(line) == width
@@ -265,7 +268,7 @@ def test_everything_can_be_drawn_in_ascii() -> None:
     snapshot = examples.busy()
     lines = [
         *board.board(tiles.tiles(snapshot, ASCII), 118, 6, ASCII),
-        *board.foot(snapshot.targets, alerts.alerts(snapshot, ASCII), 118, 6, ASCII),
+        *beside.foot(snapshot.targets, alerts.alerts(snapshot, ASCII), 118, 6, ASCII),
         *(row.cells for row in rows.table(snapshot, glyphs=ASCII).rows),
     ]
     assert told(lines).isascii()

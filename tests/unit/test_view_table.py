@@ -6,20 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from opsconsole.view import columns, layout, rows
+from opsconsole.view import layout
 from opsconsole.view.filters import Filter
-from opsconsole.view.rows import Sort
-from opsconsole.view.snapshot import GroupBy, Question, Row, Sums
+from opsconsole.view.live import columns, rows
+from opsconsole.view.live.snapshot import GroupBy, LiveQuestion, Row
+from opsconsole.view.sums import Sums
+from opsconsole.view.table import Sort, Table
 from opsconsole.view.text import Tone
 from tests.tui import examples
 
 
-def written(table: rows.Table, row: int, column: str) -> str:
+def written(table: Table, row: int, column: str) -> str:
     at = [shown.id for shown in table.columns].index(column)
     return table.rows[row].cells[at].text
 
 
-def names(table: rows.Table) -> list[str]:
+def names(table: Table) -> list[str]:
     return [row.key[0] for row in table.rows]
 
 
@@ -45,10 +47,9 @@ def test_equal_rows_keep_one_order_whatever_order_they_come_in() -> None:
 
 
 def test_sorting_goes_round_the_columns_each_in_its_useful_direction() -> None:
-    offered = columns.columns(GroupBy.KEY)
     sort = Sort("group", descending=False)
     seen = [sort]
-    while (sort := rows.next_sort(sort, offered)) not in seen:
+    while (sort := rows.table(examples.busy(), sort).next_sort()) not in seen:
         seen.append(sort)
     assert [step.column for step in seen] == [
         "group", "model", "requests", "input", "cached", "output", "cost", "errors", "first", "p50", "p95"
@@ -58,11 +59,11 @@ def test_sorting_goes_round_the_columns_each_in_its_useful_direction() -> None:
 
 def test_numbers_of_a_column_share_one_unit_and_its_decimals() -> None:
     table = rows.table(examples.busy())
-    assert table.headings[table.headings.index("IN k")] == "IN k"
+    assert "IN k" in [head.heading for head in table.columns]
     assert [written(table, at, "input") for at in range(3)] == ["812.4", "61.0", "44.8"]
     millions = replace(examples.ROWS[0], sums=replace(examples.ROWS[0].sums, input_tokens=25_000_000))
     large = rows.table(replace(examples.busy(), rows=(millions, examples.ROWS[3])))
-    assert "IN M" in large.headings
+    assert "IN M" in [head.heading for head in large.columns]
     assert [written(large, at, "input") for at in range(2)] == ["25.0", "0.1"]
 
 
@@ -108,12 +109,12 @@ def test_the_tally_says_when_rows_are_cut() -> None:
 
 
 def test_grouping_by_model_has_no_second_name() -> None:
-    table = rows.table(examples.busy(Question(by=GroupBy.MODEL)))
-    assert table.headings[:2] == ("MODEL", "REQ")
+    table = rows.table(examples.busy(LiveQuestion(by=GroupBy.MODEL)))
+    assert [head.heading for head in table.columns[:2]] == ["MODEL", "REQ"]
 
 
 def test_a_sort_by_a_column_the_grouping_lacks_falls_back_to_cost() -> None:
-    assert rows.table(examples.busy(Question(by=GroupBy.MODEL)), Sort("model")).sort == Sort("cost")
+    assert rows.table(examples.busy(LiveQuestion(by=GroupBy.MODEL)), Sort("model")).sort == Sort("cost")
 
 
 @pytest.mark.parametrize("room", [40, 58, 79, 100, 119, 158, 198])

@@ -18,14 +18,13 @@ from textual.strip import Strip
 
 from opsconsole.tui.widgets.painted import Toned
 from opsconsole.view.layout import GAP, MARGIN, Placed, place
-from opsconsole.view.rows import Table, TableRow
+from opsconsole.view.table import RowKey, Table, TableRow
 from opsconsole.view.text import UNICODE, Glyphs, Span, Tone, cut
 
 HEADER_LINES: Final = 1
-RowKey = tuple[str, str]
 
 
-class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
+class ViewTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     """Shows a `Table`; knows which row the cursor is on by that row's key."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -44,6 +43,12 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     class Arranged(Message):
         """Other columns are shown than before."""
 
+    class Moved(Message):
+        """The cursor is on another row than before."""
+
+    class Opened(Message):
+        """The row under the cursor was clicked."""
+
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._glyphs = glyphs
@@ -53,6 +58,8 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor = 0
         self._chosen = False
         """Whether a row was picked; until then the cursor is on the first one, whichever that is."""
+        self._told: RowKey | None = None
+        """The row that `Moved` was last about."""
         self._strips: dict[RowKey, tuple[TableRow, bool, Strip]] = {}
 
     @property
@@ -70,19 +77,20 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         if self._table is None or not self._table.rows:
             return ()
         shown = {placed.index for placed in self._placed}
-        return tuple(text for at, text in enumerate(self._table.headings) if at not in shown)
+        return tuple(head.heading for at, head in enumerate(self._table.columns) if at not in shown)
 
     def show(self, table: Table) -> None:
         """Take the place of the table before."""
         key = self.cursor_key
         in_sight = self._cursor_in_sight()
-        regrouped = self._table is not None and self._table.by is not table.by
+        regrouped = self._table is not None and self._table.kind != table.kind
         self._table = table
         self._cursor = 0 if regrouped else self._find(key)
         self._pan = 0 if regrouped else self._pan
         self._arrange()
         if in_sight or regrouped:
             self._bring_into_sight()
+        self._tell_if_moved()
 
     def _find(self, key: RowKey | None) -> int:
         """Where the row with this key is now; where it was if it has gone."""
@@ -121,6 +129,19 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor = max(0, min(row, len(self._rows) - 1))
         self._bring_into_sight()
         self.refresh()
+        self._tell_if_moved()
+
+    def _tell_if_moved(self) -> None:
+        if self.cursor_key != self._told:
+            self._told = self.cursor_key
+            self.post_message(self.Moved())
+
+    def select(self, key: RowKey) -> bool:
+        """Put the cursor on the row with this key; False where there is none."""
+        at = next((at for at, row in enumerate(self._rows) if row.key == key), None)
+        if at is not None:
+            self.move_to(at)
+        return at is not None
 
     def move_to_end(self) -> None:
         self.move_to(len(self._rows) - 1)
@@ -158,7 +179,9 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         if event.y >= HEADER_LINES:
             row = event.y - HEADER_LINES + self.scroll_offset.y
-            if row < len(self._rows):
+            if row == self._cursor and self._chosen:
+                self.post_message(self.Opened())
+            elif row < len(self._rows):
                 self.move_to(row)
         elif (column := self._column_at(event.x)) is not None:
             self.post_message(self.HeadingClicked(column))
@@ -204,7 +227,7 @@ class UsageTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         segments = [Segment(" " * MARGIN, style)]
         for placed in self._placed:
             is_sorted = table.columns[placed.index].id == table.sort.column
-            text = self._fitted(Span(table.headings[placed.index]), placed)
+            text = self._fitted(Span(table.columns[placed.index].heading), placed)
             own, mark = style, ""
             if is_sorted:
                 own += self.get_component_rich_style("table--sorted", partial=True)

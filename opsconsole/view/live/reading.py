@@ -11,7 +11,9 @@ from typing import Final
 
 from keyvault.domain.keys import Key, KeyState
 from keyvault.domain.reports import LivePoint, LiveRow, LiveSnapshot, LiveTarget, Totals
-from opsconsole.view.snapshot import Bucket, ExpiringKey, Rates, Row, Spending, Sums, TargetTraffic
+from opsconsole.view.live.snapshot import Rates, Row, Spending
+from opsconsole.view.snapshot import ExpiringKey, TargetTraffic
+from opsconsole.view.sums import Bucket, Sums
 from opsconsole.view.text import printable
 
 MOST_ROWS: Final = 2_000

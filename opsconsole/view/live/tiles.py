@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from keyvault.money import PICO_PER_USD
 from opsconsole.view import charts, numbers
-from opsconsole.view.columns import trouble
-from opsconsole.view.snapshot import Bucket, Rates, Snapshot
-from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
+from opsconsole.view.board import Tile
+from opsconsole.view.live.columns import trouble
+from opsconsole.view.live.snapshot import LiveSnapshot, Rates
+from opsconsole.view.sums import Bucket
+from opsconsole.view.text import UNICODE, Glyphs, Span, Tone, line
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure. Of `names`, `values` and `remarks` the first that fits is shown: the fullest comes first."""
-
-    id: str
-    share: int
-    """Of the width, against the others."""
-    names: tuple[str, ...]
-    values: tuple[Line, ...]
-    remarks: tuple[str, ...]
-    series: charts.Values
-    peak: str
-    """The maximum of the graph, written."""
-    tone: Tone
-
-
-def tiles(snapshot: Snapshot, glyphs: Glyphs = UNICODE) -> tuple[Tile, ...]:
+def tiles(snapshot: LiveSnapshot, glyphs: Glyphs = UNICODE) -> tuple[Tile, ...]:
     """The five figures, in reading order."""
     return (
         _requests(snapshot, snapshot.now, glyphs),
@@ -43,7 +27,7 @@ def per_second(bucket: Bucket, amount: float) -> float | None:
     return amount / bucket.seconds if bucket.seconds >= 1 else None
 
 
-def _requests(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
+def _requests(snapshot: LiveSnapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
     series = [per_second(bucket, bucket.requests) for bucket in snapshot.buckets]
     total = numbers.count(snapshot.totals.requests, glyphs)
     return Tile(
@@ -58,7 +42,7 @@ def _requests(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
     )
 
 
-def _tokens(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
+def _tokens(snapshot: LiveSnapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
     series = [per_second(bucket, bucket.input_tokens + bucket.output_tokens) for bucket in snapshot.buckets]
     incoming = Span(numbers.short(rates.input_tokens if rates else None, glyphs), Tone.TOKENS)
     outgoing = Span(numbers.short(rates.output_tokens if rates else None, glyphs), Tone.TOKENS)
@@ -81,7 +65,7 @@ def _tokens(snapshot: Snapshot, rates: Rates | None, glyphs: Glyphs) -> Tile:
     )
 
 
-def _cost(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
+def _cost(snapshot: LiveSnapshot, glyphs: Glyphs) -> Tile:
     spending = snapshot.spending
     rates = [per_second(bucket, bucket.cost_pico) for bucket in snapshot.buckets]
     series = [None if rate is None else rate * 3600 / PICO_PER_USD for rate in rates]
@@ -100,7 +84,7 @@ def _cost(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
     )
 
 
-def _first(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
+def _first(snapshot: LiveSnapshot, glyphs: Glyphs) -> Tile:
     series = [bucket.first_p95_ms for bucket in snapshot.buckets]
     totals = snapshot.totals
     half = Span(numbers.latency(totals.first_p50_ms, glyphs), Tone.STRONG)
@@ -119,7 +103,7 @@ def _first(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
     )
 
 
-def _errors(snapshot: Snapshot, glyphs: Glyphs) -> Tile:
+def _errors(snapshot: LiveSnapshot, glyphs: Glyphs) -> Tile:
     series = [bucket.errors / bucket.requests * 100 if bucket.requests else None for bucket in snapshot.buckets]
     totals = snapshot.totals
     tone = trouble(totals)

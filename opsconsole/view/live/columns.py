@@ -11,7 +11,9 @@ from typing import Final
 
 from keyvault.money import PICO_PER_USD
 from opsconsole.view import charts, numbers
-from opsconsole.view.snapshot import GroupBy, Row, Sums
+from opsconsole.view.live.snapshot import GroupBy, Row
+from opsconsole.view.sums import Sums
+from opsconsole.view.table import Column, Heading, SortValue, name_column
 from opsconsole.view.text import UNICODE, Glyphs, Span, Tone
 
 TREND_WIDTH: Final = 15
@@ -47,26 +49,7 @@ def scale_of(rows: Sequence[Row], seconds: int, glyphs: Glyphs = UNICODE) -> Sca
     )
 
 
-SortValue = str | float | None
 CellOf = Callable[[Row, Scale], Span]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """`rank`: 0 always shows; of the others the highest goes first when the table is too wide."""
-
-    id: str
-    title: str
-    """`{k}` stands for the prefix of tokens."""
-    rank: int
-    value: Callable[[Row], SortValue]
-    cell: CellOf
-    right: bool = True
-    descending: bool = True
-    """The direction that is of use at first: big numbers on top, names from A."""
-
-    def heading(self, scale: Scale) -> str:
-        return self.title.format(k=scale.token_prefix)
 
 
 def _requests(row: Row, scale: Scale) -> Span:
@@ -158,40 +141,42 @@ def _p95(row: Row, scale: Scale) -> Span:
     return _seconds(row.sums.total_p95_ms, scale, Tone.PLAIN)
 
 
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A column of figures before the scale is known. `{k}` in its heading stands for the prefix of tokens."""
+
+    id: str
+    heading: str
+    rank: int
+    value: Callable[[Row], SortValue]
+    cell: CellOf
+    right: bool = True
+    sorts: bool = True
+
+    def scaled(self, scale: Scale) -> Column[Row]:
+        head = Heading(self.id, self.heading.format(k=scale.token_prefix), self.rank, self.right)
+        return Column(head, self.value, lambda row: self.cell(row, scale), self.sorts)
+
+
 _NUMBERS: Final = (
-    Column("requests", "REQ", 1, lambda row: row.sums.requests, _requests),
-    Column("rate", "REQ/s", 9, lambda row: row.sums.requests, _rate),
-    Column("input", "IN {k}", 3, lambda row: row.sums.input_tokens, _input),
-    Column("cached", "CACHED %", 6, _cached_share, _cached),
-    Column("output", "OUT {k}", 3, lambda row: row.sums.output_tokens, _output),
-    Column("cost", "COST $", 0, _cost_value, _cost),
-    Column("share", "SHARE %", 8, _cost_value, _share),
-    Column("errors", "ERR %", 2, lambda row: row.sums.error_share, _errors),
-    Column("first", "FIRST s", 7, lambda row: row.sums.first_p50_ms, _first),
-    Column("p50", "P50 s", 10, lambda row: row.sums.total_p50_ms, _p50),
-    Column("p95", "P95 s", 4, lambda row: row.sums.total_p95_ms, _p95),
-    Column("trend", "TREND req", 5, lambda row: row.sums.requests, _trend, right=False),
+    _Number("requests", "REQ", 1, lambda row: row.sums.requests, _requests),
+    _Number("rate", "REQ/s", 9, lambda row: row.sums.requests, _rate, sorts=False),
+    _Number("input", "IN {k}", 3, lambda row: row.sums.input_tokens, _input),
+    _Number("cached", "CACHED %", 6, _cached_share, _cached),
+    _Number("output", "OUT {k}", 3, lambda row: row.sums.output_tokens, _output),
+    _Number("cost", "COST $", 0, _cost_value, _cost),
+    _Number("share", "SHARE %", 8, _cost_value, _share, sorts=False),
+    _Number("errors", "ERR %", 2, lambda row: row.sums.error_share, _errors),
+    _Number("first", "FIRST s", 7, lambda row: row.sums.first_p50_ms, _first),
+    _Number("p50", "P50 s", 10, lambda row: row.sums.total_p50_ms, _p50),
+    _Number("p95", "P95 s", 4, lambda row: row.sums.total_p95_ms, _p95),
+    _Number("trend", "TREND req", 5, lambda row: row.sums.requests, _trend, right=False, sorts=False),
 )
 
 
-def columns(by: GroupBy) -> tuple[Column, ...]:
+def columns(by: GroupBy, scale: Scale) -> tuple[Column[Row], ...]:
     """The columns of a grouping, in the order in which they stand."""
-    return (*_names(by), *_NUMBERS)
-
-
-def _names(by: GroupBy) -> tuple[Column, ...]:
-    group = Column("group", by.upper(), 0, lambda r: r.group.casefold(), _group, right=False, descending=False)
-    if not by.splits_by_model:
-        return (group,)
-    return (
-        group,
-        Column("model", "MODEL", 0, lambda r: r.model.casefold(), _model, right=False, descending=False),
-    )
-
-
-def _group(row: Row, _scale: Scale) -> Span:
-    return Span(row.group)
-
-
-def _model(row: Row, _scale: Scale) -> Span:
-    return Span(row.model)
+    group: Column[Row] = name_column("group", by.upper(), lambda row: row.group)
+    model: Column[Row] = name_column("model", "MODEL", lambda row: row.model)
+    names = (group, model) if by.splits_by_model else (group,)
+    return (*names, *(number.scaled(scale) for number in _NUMBERS))

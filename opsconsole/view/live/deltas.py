@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from opsconsole.view.snapshot import Rates
+from opsconsole.view.live.snapshot import Rates
 
 SPAN: Final = timedelta(seconds=10)
 

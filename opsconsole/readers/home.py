@@ -1,0 +1,40 @@
+"""Reads a home for the console: hands each question to the reader of its view.
+
+Called in the poller's thread only. A home that is not set up is no error but a snapshot that says so, and the console
+comes alive when it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from opsconsole.readers.around import Surroundings
+from opsconsole.readers.live import LiveReader
+from opsconsole.readers.zone import local_zone
+from opsconsole.view.live.snapshot import LiveQuestion
+from opsconsole.view.snapshot import Question, Setup, Snapshot
+
+if TYPE_CHECKING:
+    from keyvault.home import Home
+
+Read = Callable[[Any], Snapshot]
+
+
+class HomeReader:
+    """Answers questions from a home. `zone`: whose midnight begins `today`, by name."""
+
+    def __init__(self, home: Home, zone: str | None = None) -> None:
+        self._home = home
+        zone = zone or local_zone(home.environ)
+        around = Surroundings(home)
+        self._readers: Final[dict[type[Question], Read]] = {
+            LiveQuestion: LiveReader(home, around, zone).read,
+        }
+
+    def read(self, question: Question) -> Snapshot:
+        """Raises `GatewayError` where the home cannot be read."""
+        if not self._home.exists:
+            setup = Setup(str(self._home.paths.data), initialised=False, ever_used=False)
+            return Snapshot(question, self._home.clock.now(), setup)
+        return self._readers[type(question)](question)

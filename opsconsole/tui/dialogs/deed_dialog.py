@@ -1,0 +1,164 @@
+"""The dialog of a deed: its form, checked as one types, what will happen, and the two ways out.
+
+A refusal of the service is shown in place and what was typed stays. While the deed is carried out nothing can be
+pressed; a moderate or severe deed has its focus on Cancel.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Button, Input, Label, Static
+
+from keyvault.errors import GatewayError
+from keyvault.secrets import Secret
+from opsconsole.tui.deeds import Deed, Done, Field, Severity, Typed
+from opsconsole.tui.dialogs.unlock import Unlock
+from opsconsole.tui.hands import Hands
+from opsconsole.tui.theme import painted
+from opsconsole.view.text import Span, Tone
+
+NAME_FIELD = "typed-name"
+
+
+class DeedDialog(ModalScreen[Done | None]):
+    """Gives back what has come of it, None where it was left."""
+
+    BINDINGS: ClassVar = [
+        Binding("escape", "leave", "cancel", show=False),
+        Binding("up", "app.focus_previous", "previous", show=False),
+        Binding("down", "app.focus_next", "next", show=False),
+    ]
+    AUTO_FOCUS = ""
+
+    def __init__(self, deed: Deed, hands: Hands) -> None:
+        super().__init__()
+        self._deed = deed
+        self._hands = hands
+        self._fields = (*deed.fields, *_typed_name(deed))
+        self._working = False
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog", can_focus=False):
+            yield Static(self._deed.title, classes="dialog-title", markup=False)
+            for each in self._fields:
+                with Vertical(classes="field"):
+                    with Horizontal(classes="field-line"):
+                        yield Label(each.label, classes="field-label", markup=False)
+                        yield _input(each)
+                    yield Static("", id=f"wrong-{each.id}", classes="field-wrong", markup=False)
+            yield Static("", id="tells", markup=False)
+            yield Static("", id="refused", markup=False)
+            with Horizontal(id="ways"):
+                yield Button("Cancel", id="cancel", compact=True)
+                yield Button(self._deed.verb, id="do", compact=True, classes=self._deed.severity.value)
+
+    def on_mount(self) -> None:
+        self._check()
+        for each in self._fields:
+            self.query_one(f"#wrong-{each.id}", Static).update("")  # nothing is wrong before something was typed
+        if self._deed.severity is Severity.MILD and self._fields:
+            self.query(Input).first().focus()
+        else:
+            self.query_one("#cancel", Button).focus()
+
+    # What is typed
+
+    def _text(self, each: Field) -> str:
+        return self.query_one(f"#field-{each.id}", Input).value.strip()
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.query_one("#refused", Static).update("")
+        self._check()
+
+    def _check(self) -> bool:
+        """Say what is wrong beside each field and what will happen; whether all is right."""
+        wrong = {each.id: each.wrong(self._text(each)) for each in self._fields}
+        for name, told in wrong.items():
+            self.query_one(f"#wrong-{name}", Static).update(told or "")
+        right = not any(wrong.values())
+        self.query_one("#do", Button).disabled = not right or self._working
+        self.query_one("#tells", Static).update(painted(*self._deed.tells(self._values())))
+        return right
+
+    def _values(self) -> dict[str, str]:
+        return {each.id: self._text(each) for each in self._deed.fields if not each.secret}
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        """Enter goes to the next field, and from the last one does it."""
+        event.stop()
+        inputs = list(self.query(Input))
+        at = inputs.index(event.input)
+        if at + 1 < len(inputs):
+            inputs[at + 1].focus()
+        else:
+            self._begin()
+
+    @on(Button.Pressed, "#do")
+    def _pressed(self) -> None:
+        self._begin()
+
+    @on(Button.Pressed, "#cancel")
+    def action_leave(self) -> None:
+        if not self._working:
+            self.dismiss(None)
+
+    # Doing it
+
+    def _begin(self) -> None:
+        if self._check() and not self._working:
+            self._working = True
+            self.query_one("#do", Button).disabled = True
+            self.run_worker(self._carry_out(), exclusive=True)
+
+    async def _carry_out(self) -> None:
+        secrets = {each.id: Secret(self._text(each)) for each in self._deed.fields if each.secret}
+        typed = Typed(self._values(), secrets)
+        refused = self.query_one("#refused", Static)
+        refused.update(painted((Span("working…", Tone.FAINT),)))
+        try:
+            done = await self._hands.carry_out(lambda home: self._deed.run(home, typed), self._unlock)
+        except GatewayError as error:
+            self._working = False
+            hint = (Span(f"  {error.hint}", Tone.FAINT),) if error.hint else ()
+            refused.update(painted((Span(error.message, Tone.ALARM), *hint)))
+            self._check()
+            refused.scroll_visible(animate=False)
+            return
+        for box in self.query(Input):
+            box.clear()
+        self.dismiss(done)
+
+    async def _unlock(self, question: str) -> Secret | None:
+        return await self.app.push_screen(Unlock(question), wait_for_dismiss=True)
+
+
+def _typed_name(deed: Deed) -> tuple[Field, ...]:
+    """The field in which a severe deed wants the name typed."""
+    if deed.severity is not Severity.SEVERE:
+        return ()
+
+    def check(text: str) -> str | None:
+        return None if text.casefold() == deed.name.casefold() else f"type {deed.name}"
+
+    return (Field(NAME_FIELD, f"to go on, type {deed.name}", check=check, required=True),)
+
+
+def _input(each: Field) -> Input:
+    return Input(
+        each.initial,
+        placeholder=each.example,
+        password=each.secret,
+        suggester=SuggestFromList(each.choices, case_sensitive=False) if each.choices else None,
+        id=f"field-{each.id}",
+        compact=True,
+    )
