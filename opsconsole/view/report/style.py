@@ -12,7 +12,7 @@ STYLE: Final = """
     --band: #1d2228; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 78rem; padding: 2rem 1.5rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 84rem; padding: 2rem 1.5rem; background: var(--paper); color: var(--ink);
   font: 15px/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
@@ -34,7 +34,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; padding-bottom: 0.4rem; }
 th, td { padding: 0.3rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th:first-child { text-align: left; font-weight: normal; }
-thead th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--faint); }
+thead th { font-weight: 600; white-space: normal; vertical-align: bottom; border-bottom: 2px solid var(--faint); }
 .group th, .group td, tfoot th, tfoot td { font-weight: 600; }
 .group { background: var(--band); }
 tfoot td, tfoot th { border-top: 2px solid var(--faint); border-bottom: 0; }

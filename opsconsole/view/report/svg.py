@@ -12,15 +12,16 @@ from html import escape
 from itertools import pairwise
 from typing import Final
 
-WIDTH: Final = 720
+WIDE: Final = 1160
 HEIGHT: Final = 220
+NARROW: Final = 560
 _TOP: Final = 28
 _FOOT: Final = 24
 _BAR: Final = 26
-_NAMES: Final = 190
+_NAMES: Final = 180
 _ROOM_FOR_FIGURES: Final = 120
-_LONGEST_NAME: Final = 26
-_LABEL_EVERY: Final = 80
+_LONGEST_NAME: Final = 24
+_LABEL_EVERY: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Bar:
 def columns(ident: str, title: str, bars: Sequence[Bar]) -> str:
     """Upright bars from left to right, for what goes with time; names below as far as they do not touch."""
     peak = max(bars, key=lambda bar: bar.value)
-    room, step = HEIGHT - _TOP - _FOOT, WIDTH / len(bars)
+    room, step = HEIGHT - _TOP - _FOOT, WIDE / len(bars)
     gap = min(2.0, step / 5)
     drawn = [
         _rectangle(bar, at * step + gap / 2, HEIGHT - _FOOT - tall, step - gap, tall)
@@ -49,15 +50,15 @@ def columns(ident: str, title: str, bars: Sequence[Bar]) -> str:
         f"{escape(bars[at].name)}</text>"
         for at in range(every // 2, len(bars), every)
     ]
-    base = f'<line class="base" x1="0" y1="{HEIGHT - _FOOT}" x2="{WIDTH}" y2="{HEIGHT - _FOOT}"/>'
+    base = f'<line class="base" x1="0" y1="{HEIGHT - _FOOT}" x2="{WIDE}" y2="{HEIGHT - _FOOT}"/>'
     top = f'<text class="peak" x="0" y="16">max {escape(peak.figure)} · {escape(peak.name)}</text>'
-    return _svg(ident, title, _told(bars, peak), HEIGHT, [top, *drawn, base, *names])
+    return _svg(ident, title, _told(bars, peak), (WIDE, HEIGHT), [top, *drawn, base, *names])
 
 
 def rows(ident: str, title: str, bars: Sequence[Bar]) -> str:
     """Lying bars, one below the other with name and figure."""
     peak = max(bars, key=lambda bar: bar.value)
-    room = WIDTH - _NAMES - _ROOM_FOR_FIGURES
+    room = NARROW - _NAMES - _ROOM_FOR_FIGURES
     drawn: list[str] = []
     for at, bar in enumerate(bars):
         y, long = at * _BAR + _TOP, _share(bar, peak) * room
@@ -70,12 +71,12 @@ def rows(ident: str, title: str, bars: Sequence[Bar]) -> str:
     height = len(bars) * _BAR + _TOP
     base = f'<line class="base" x1="{_NAMES}" y1="{_TOP - 4}" x2="{_NAMES}" y2="{height}"/>'
     top = f'<text class="peak" x="0" y="16">max {escape(peak.figure)} · {escape(peak.name)}</text>'
-    return _svg(ident, title, _told(bars, peak), height, [top, *drawn, base])
+    return _svg(ident, title, _told(bars, peak), (NARROW, height), [top, *drawn, base])
 
 
-def _svg(ident: str, title: str, told: str, height: int, inner: Sequence[str]) -> str:
+def _svg(ident: str, title: str, told: str, size: tuple[int, int], inner: Sequence[str]) -> str:
     return (
-        f'<svg id="{ident}" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{ident}-t {ident}-d">\n'
+        f'<svg id="{ident}" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-labelledby="{ident}-t {ident}-d">\n'
         f'<title id="{ident}-t">{escape(title)}</title>\n<desc id="{ident}-d">{escape(told)}</desc>\n'
         + "\n".join(inner)
         + "\n</svg>"
