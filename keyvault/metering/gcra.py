@@ -68,7 +68,8 @@ class Gcra:
         """How many units may come now."""
         if now_us > self._now_us:
             self._run_off(now_us)
-        return max(0, self.rate - -(-(self._entered - self._gone) // PERIOD_US))
+        left = self.rate - -(-(self._entered - self._gone) // PERIOD_US)
+        return left if left > 0 else 0
 
     def empty_in_us(self, now_us: int) -> int:
         """The microseconds until everything has run off."""

@@ -17,7 +17,7 @@ from keyvault.clock import Clock
 from keyvault.domain.limits import Limit
 from keyvault.domain.scopes import ScopeKind
 from keyvault.errors import Refusal
-from keyvault.proxy.permit import UNLIMITED, Count, Kind, Permit, now_in_us, span
+from keyvault.proxy.permit import UNLIMITED, Count, Counts, Kind, Permit, now_in_us, span
 from keyvault.proxy.reckoning import reckoned
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _WORDS: Final[dict[Kind, str]] = {
     "parallel": "requests at once",
 }
 _SCOPES: Final = {ScopeKind.KEY: "this key", ScopeKind.PROJECT: "the project", ScopeKind.CUSTOMER: "the customer"}
+_REMEMBERED: Final = 10_000
+"""What applies to whom is kept for so many; clients name models freely, so the memory is bounded."""
 
 
 class Rule:
@@ -68,6 +70,7 @@ class Limiter:
         self._clock = clock
         self._rules: dict[int, Rule] = {}
         self._of: dict[ScopeKind, dict[int, list[Rule]]] = {}
+        self._counts: dict[tuple[int, int, int, str, str], Counts] = {}
         self.refused: Counter[Kind] = Counter()
         """Requests refused since the start, by what there was no room for."""
 
@@ -93,6 +96,7 @@ class Limiter:
         not there, is refused, whatever the model."""
         now_us = now_in_us(self._clock)
         before, self._rules = self._rules, {}
+        self._counts.clear()
         self._of = {kind: {} for kind in ScopeKind}
         for said in limits:
             rule = before.get(said.id)
@@ -109,20 +113,17 @@ class Limiter:
     def admit(self, call: Call) -> Permit:
         """Count a request in, or refuse it: 429 with how long to wait. A refused call has its permit, too, which says
         in the answer's headers how much is left."""
-        if not self._rules or not (rules := self._applying(call)):
+        if not self._rules:
             return UNLIMITED
-        now_us, tokens = now_in_us(self._clock), False
-        env, model = call.caller.env, call.model or ""
-        counts: list[Count] = []
-        for rule in rules:
-            if rule.doubted:
-                raise _not_vouched_for()
-            if rule.covers(model):
-                counts.append(rule.count(env, now_us))
-                tokens = tokens or rule.limit.tpm is not None
-        if not counts:
+        caller, payer, now_us = call.caller, call.payer, now_in_us(self._clock)
+        who = (caller.key_id, payer.project_id, payer.customer_id, caller.env, call.model or "")
+        counts = self._counts.get(who)
+        if counts is None:
+            counts = self._remember(who, now_us)
+        if not counts.every:
             return UNLIMITED
-        permit = call.permit = Permit(counts, reckoned(call) if tokens else 0, self._clock)
+        tokens = reckoned(call) if counts.tokens else 0
+        permit = call.permit = Permit(counts, tokens, self._clock)
         if (obstacle := permit.obstacle(now_us)) is not None:
             self.refused[obstacle[1]] += 1
             raise _refusal(*obstacle)
@@ -131,17 +132,29 @@ class Limiter:
 
     def about(self, call: Call) -> list[Limit]:
         """The limits that some request like a call could meet, whatever its model."""
-        return [rule.limit for rule in self._applying(call)]
+        payer = call.payer
+        return [rule.limit for rule in self._applying(call.caller.key_id, payer.project_id, payer.customer_id)]
 
-    def _applying(self, call: Call) -> Sequence[Rule]:
-        payer, of = call.payer, self._of
+    def _remember(self, who: tuple[int, int, int, str, str], now_us: int) -> Counts:
+        """What applies to a caller and a model, until the limits change. Raises `Refusal` where one is in doubt."""
+        *scopes, env, model = who
+        rules = self._applying(*scopes)
+        if any(rule.doubted for rule in rules):
+            raise _not_vouched_for()
+        if len(self._counts) >= _REMEMBERED:
+            self._counts.clear()
+        found = self._counts[who] = Counts([rule.count(env, now_us) for rule in rules if rule.covers(model)])
+        return found
+
+    def _applying(self, key_id: int, project_id: int, customer_id: int) -> Sequence[Rule]:
+        of = self._of
         if not of:
             return ()
-        found = of[ScopeKind.KEY].get(call.caller.key_id, _NO_RULES)
-        if payer.project_id in of[ScopeKind.PROJECT]:
-            found = [*found, *of[ScopeKind.PROJECT][payer.project_id]]
-        if payer.customer_id in of[ScopeKind.CUSTOMER]:
-            found = [*found, *of[ScopeKind.CUSTOMER][payer.customer_id]]
+        found = of[ScopeKind.KEY].get(key_id, _NO_RULES)
+        if project_id in of[ScopeKind.PROJECT]:
+            found = [*found, *of[ScopeKind.PROJECT][project_id]]
+        if customer_id in of[ScopeKind.CUSTOMER]:
+            found = [*found, *of[ScopeKind.CUSTOMER][customer_id]]
         return found
 
 

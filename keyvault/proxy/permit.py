@@ -44,10 +44,11 @@ _NAMES: Final = {
 class Count:
     """What one limit counts in one environment."""
 
-    __slots__ = ("limit", "requests", "tokens", "under_way")
+    __slots__ = ("limit", "parallel", "requests", "tokens", "under_way")
 
     def __init__(self, limit: Limit, now_us: int) -> None:
         self.limit = limit
+        self.parallel = limit.parallel
         self.requests = _bucket(None, limit.rpm, now_us)
         self.tokens = _bucket(None, limit.tpm, now_us)
         self.under_way = 0
@@ -55,6 +56,7 @@ class Count:
     def follow(self, limit: Limit, now_us: int) -> None:
         """The limit's numbers are others now; what was counted stays."""
         self.limit = limit
+        self.parallel = limit.parallel
         self.requests = _bucket(self.requests, limit.rpm, now_us)
         self.tokens = _bucket(self.tokens, limit.tpm, now_us)
 
@@ -66,6 +68,44 @@ def _bucket(was: Gcra | None, rate: int | None, now_us: int) -> Gcra | None:
         return Gcra(rate, now_us)
     was.change(rate, now_us)
     return was
+
+
+class Counts:
+    """Every count that applies to the requests of one caller for one model: worked out once."""
+
+    __slots__ = ("every", "requests", "tokens")
+
+    def __init__(self, every: Sequence[Count]) -> None:
+        self.every = every
+        self.requests = [count.requests for count in every if count.requests is not None]
+        self.tokens = [count.tokens for count in every if count.tokens is not None]
+
+    def obstacle(self, reckoned: int, now_us: int) -> tuple[Count, Kind, int] | None:
+        """The limit without room for a request of so many tokens that has the longest wait, and that wait in
+        microseconds."""
+        for count in self.every:
+            if count.parallel is not None and count.under_way >= count.parallel:
+                return self._worst(reckoned, now_us)
+        for bucket in self.requests:
+            if bucket.wait_us(1, now_us):
+                return self._worst(reckoned, now_us)
+        for bucket in self.tokens:
+            if bucket.wait_us(reckoned, now_us):
+                return self._worst(reckoned, now_us)
+        return None
+
+    def _worst(self, reckoned: int, now_us: int) -> tuple[Count, Kind, int] | None:
+        worst: tuple[Count, Kind, int] | None = None
+        longest = 0
+        for count in self.every:
+            parallel = count.parallel
+            if parallel is not None and count.under_way >= parallel and longest < PARALLEL_WAIT_US:
+                worst, longest = (count, "parallel", PARALLEL_WAIT_US), PARALLEL_WAIT_US
+            if count.requests is not None and (wait := count.requests.wait_us(1, now_us)) > longest:
+                worst, longest = (count, "requests", wait), wait
+            if count.tokens is not None and (wait := count.tokens.wait_us(reckoned, now_us)) > longest:
+                worst, longest = (count, "tokens", wait), wait
+        return worst
 
 
 class Permit:
@@ -84,7 +124,7 @@ class Permit:
         "_used",
     )
 
-    def __init__(self, counts: Sequence[Count], reckoned: int, clock: Clock) -> None:
+    def __init__(self, counts: Counts, reckoned: int, clock: Clock) -> None:
         """`reckoned`: how many tokens it is expected to take."""
         self._counts = counts
         self._clock = clock
@@ -97,29 +137,18 @@ class Permit:
 
     def obstacle(self, now_us: int) -> tuple[Count, Kind, int] | None:
         """The limit without room for it that has the longest wait, and that wait in microseconds."""
-        worst: tuple[Count, Kind, int] | None = None
-        longest = 0
-        for count in self._counts:
-            parallel = count.limit.parallel
-            if parallel is not None and count.under_way >= parallel and longest < PARALLEL_WAIT_US:
-                worst, longest = (count, "parallel", PARALLEL_WAIT_US), PARALLEL_WAIT_US
-            if count.requests is not None and (wait := count.requests.wait_us(1, now_us)) > longest:
-                worst, longest = (count, "requests", wait), wait
-            if count.tokens is not None and (wait := count.tokens.wait_us(self._reckoned, now_us)) > longest:
-                worst, longest = (count, "tokens", wait), wait
-        return worst
+        return self._counts.obstacle(self._reckoned, now_us)
 
     def take(self, now_us: int) -> None:
         """Count the request in."""
         self._open = True
-        for count in self._counts:
+        for count in self._counts.every:
             count.under_way += 1
-            requests, tokens = count.requests, count.tokens
-            if requests is not None:
-                self._asked.append((requests, requests.take(1, now_us)))
-            if tokens is not None:
-                weight = min(self._reckoned, tokens.rate)  # what it is beyond that is charged when it is known
-                self._reserved.append((tokens, tokens.take(weight, now_us), weight))
+        for bucket in self._counts.requests:
+            self._asked.append((bucket, bucket.take(1, now_us)))
+        for bucket in self._counts.tokens:
+            weight = min(self._reckoned, bucket.rate)  # what it is beyond that is charged when it is known
+            self._reserved.append((bucket, bucket.take(weight, now_us), weight))
 
     def settled(self, booked: Settlement) -> None:
         """An attempt has ended: its tokens count, whoever it served."""
@@ -137,7 +166,7 @@ class Permit:
         if not self._open:
             return
         self._open = False
-        for count in self._counts:
+        for count in self._counts.every:
             count.under_way -= 1
         never_left = self._attempted and not self._reached
         if self._reserved or never_left:
@@ -151,18 +180,17 @@ class Permit:
         """How much of the nearest limit on requests, and of that on tokens, is left, as the API of `family` says it."""
         now_us = now_in_us(self._clock)
         requests, tokens = _NAMES[family]
-        found = self._told(requests, [count.requests for count in self._counts], now_us, family)
-        return found + self._told(tokens, [count.tokens for count in self._counts], now_us, family)
+        found = self._told(requests, self._counts.requests, now_us, family)
+        return found + self._told(tokens, self._counts.tokens, now_us, family)
 
-    def _told(self, names: _Names, buckets: Sequence[Gcra | None], now_us: int, family: Family) -> Headers:
-        nearest, least = None, 0
-        for bucket in buckets:
-            if bucket is not None:
-                left = bucket.remaining(now_us)
-                if nearest is None or left < least:
-                    nearest, least = bucket, left
-        if nearest is None:
+    def _told(self, names: _Names, buckets: Sequence[Gcra], now_us: int, family: Family) -> Headers:
+        if not buckets:
             return []
+        nearest, least = buckets[0], buckets[0].remaining(now_us)
+        for bucket in buckets[1:]:
+            left = bucket.remaining(now_us)
+            if left < least:
+                nearest, least = bucket, left
         empty_in_us = nearest.empty_in_us(now_us)
         until = span(empty_in_us) if family is Family.OPENAI else self._moment(empty_in_us)
         limit, remaining, reset = names
@@ -172,7 +200,7 @@ class Permit:
         return rfc3339(from_ms(self._clock.now_ms() + -(-later_us // 1000))) or ""
 
 
-UNLIMITED: Final = Permit((), 0, Clock())
+UNLIMITED: Final = Permit(Counts(()), 0, Clock())
 """For a request that no limit applies to."""
 
 
