@@ -18,7 +18,7 @@ from textual.widgets import Button, Input, Label, Static
 
 from keyvault.errors import GatewayError
 from keyvault.secrets import Secret
-from opsconsole.tui.deeds import Deed, Done, Field, Severity, Typed
+from opsconsole.tui.deeds.deed import Deed, Done, Field, Severity, Typed
 from opsconsole.tui.dialogs.unlock import Unlock
 from opsconsole.tui.hands import Hands
 from opsconsole.tui.theme import painted

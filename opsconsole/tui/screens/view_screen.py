@@ -18,7 +18,7 @@ from textual.widget import Widget
 
 from opsconsole.tui.actions import Action
 from opsconsole.tui.context import Context
-from opsconsole.tui.deeds import Deed, Done
+from opsconsole.tui.deeds.deed import Deed, Done
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.widgets.filter_bar import FilterBar
 from opsconsole.tui.widgets.heading import HeadingBar

@@ -1,0 +1,1 @@
+"""What a person can do from the console, one module for each noun; `deed` says what a deed is."""
