@@ -267,3 +267,8 @@ def parse_cents(text: str) -> int:
     if rest or not cents:
         raise UsageError(f"not an amount in whole cents: {text[:40]!a}", hint="write it like 2.50")
     return cents
+
+
+def decimal(cents: int) -> str:
+    """Cents as exact decimal text: `-12.50`."""
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"

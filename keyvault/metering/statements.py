@@ -27,6 +27,7 @@ from keyvault.domain.statements import (
     Month,
     Statement,
     check_number,
+    decimal,
     digest,
     missing_numbers,
     next_number,
@@ -149,7 +150,7 @@ class Statements:
                 raise UsageError(f"{number} is a credit note itself", hint=f"gwctl statements show {stored.credits}")
             given = sum(note.amount_cents for note in rows.credits_of(tx, number))
             if cents > (left := max(0, statement.total_cents - given)):
-                what = f"of {number} no more than {dollars(left)} {CURRENCY} can be given back"
+                what = f"of {number} no more than {decimal(left)} {CURRENCY} can be given back"
                 raise Conflict(what, hint=f"gwctl statements show {number}")
             customer = customers.find_customer(tx, stored.customer)
             assert customer is not None
@@ -266,12 +267,6 @@ def _digest_told(detail: str) -> str:
         return str(json.loads(detail)["digest"])
     except (ValueError, TypeError, KeyError):
         return ""
-
-
-def dollars(cents: int) -> str:
-    """Cents as people write them: `12.50`."""
-    sign = "-" if cents < 0 else ""
-    return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d}"
 
 
 def _customer(tx: Transaction, scope: Scope) -> Customer:

@@ -54,6 +54,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "budgets": "What may be spent each hour, day, week or month.",
         "limits": "How many requests and tokens a minute, and at once.",
         "usage": "Requests, tokens, cost and charge.",
+        "statements": "Closed months of customers, and credit notes.",
         "alerts": "What went wrong where nobody was looking.",
         "audit": "Who changed what, and whether the log of it is whole.",
         "vault": "How the vault opens.",

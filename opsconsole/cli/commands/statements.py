@@ -1,0 +1,252 @@
+"""`gwctl statements`: months that are closed, and credit notes. To look at them the vault need not be unlocked."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keyvault.clock import from_ms
+from keyvault.domain.names import counted
+from keyvault.domain.scopes import parse_scope
+from keyvault.domain.statements import CREDIT_NOTE, Document, Statement, decimal, parse_cents
+from keyvault.errors import CheckFailed, GatewayError, UsageError
+from keyvault.money import CURRENCY
+from opsconsole.cli.files import OutFile, written
+from opsconsole.cli.output import Column, Details, Format, Listing, Row
+from opsconsole.cli.scopes import AnyPayingScope
+from opsconsole.cli.session import Session
+from opsconsole.cli.verbs import Noun
+
+if TYPE_CHECKING:
+    from keyvault.metering.statements import Listed, Shown
+
+statements = Noun(
+    "statements",
+    "Closed months of customers, and credit notes.",
+    examples="gwctl statements create customer:acme --month 2026-10 --tz Europe/Berlin\ngwctl statements list",
+)
+app = statements.app
+
+Month = Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="The month, in the time zone.")]
+Zone = Annotated[
+    str | None,
+    typer.Option("--tz", metavar="ZONE", help="Such as Europe/Berlin; as on the customer's last statement, or UTC."),
+]
+Number = Annotated[str, typer.Argument(metavar="NUMBER", help="Such as 2026-0001.")]
+_DOCUMENTS = (Format.MD, Format.HTML)
+_COLUMNS = [
+    Column("number"),
+    Column("kind"),
+    Column("customer"),
+    Column("month"),
+    Column("amount", "USD"),
+    Column("credited"),
+    Column("credits", "FOR"),
+    Column("issued_at", "ISSUED"),
+]
+
+
+@statements.verb(
+    "create",
+    changes=True,
+    also=_DOCUMENTS,
+    examples="""
+    gwctl statements create customer:acme --month 2026-10 --tz Europe/Berlin
+    gwctl statements create customer:acme --month 2026-11 --draft
+    gwctl statements create --all --month 2026-10
+    """,
+)
+def create(
+    session: Session,
+    month: Month,
+    scope: AnyPayingScope = None,
+    every: Annotated[bool, typer.Option("--all", help="Every customer with something to say, not closed yet.")] = False,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Show it as it is now, without number, frozen nowhere.")
+    ] = False,
+    tz: Zone = None,
+) -> None:
+    """Close a customer's month: number its statement, and freeze what it says. It is never edited after.
+
+    The month must be over in its time zone, and everything that began in it settled.
+    """
+    if every is (scope is not None) or (every and draft):
+        hint = "gwctl statements create customer:NAME --month 2026-10, or --all; --draft is of one customer"
+        raise UsageError("name one customer, or --all", hint=hint)
+    service = session.home.statements
+    if scope is None:
+        made = service.create_all(month, tz)
+        session.changed(f"closed {month} of {counted(len(made), 'customer')}")
+        rows = [_made(statement) for statement in made]
+        session.show(Listing("statements", rows, _COLUMNS, key="number", extra={"currency": CURRENCY}))
+        return
+    wanted = parse_scope(scope)
+    statement = service.draft(wanted, month, tz) if draft else service.create(wanted, month, tz)
+    if not draft:
+        session.changed(f"closed {month} of {statement.customer}: {statement.number}")
+    _print(session, statement)
+
+
+@statements.verb(
+    "credit",
+    changes=True,
+    also=_DOCUMENTS,
+    examples="""
+    gwctl statements credit 2026-0001 2.50 --reason 'booked twice'
+    gwctl statements credit 2026-0001 2.50 --reason 'goodwill' --to-balance --yes
+    """,
+)
+def credit(
+    session: Session,
+    number: Number,
+    usd: Annotated[str, typer.Argument(metavar="USD", help="How much, in whole cents, such as 2.50.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays on record.")],
+    to_balance: Annotated[bool, typer.Option("--to-balance", help="Put it on the customer's balance.")] = False,
+) -> None:
+    """Give back some of what a statement charged, by a numbered credit note. The statement stays as it is."""
+    cents = parse_cents(usd)
+    where = " on its balance" if to_balance else ""
+    session.confirm(f"credit {decimal(cents)} {CURRENCY} of {number}{where}?")
+    note = session.home.statements.credit(number, cents, reason, to_balance=to_balance)
+    session.changed(f"credited {decimal(cents)} {CURRENCY} of {note.credits}: {note.number}")
+    _print(session, note)
+
+
+@statements.verb(
+    "list",
+    examples="""
+    gwctl statements list
+    gwctl statements list customer:acme -o csv
+    gwctl statements list --month 2026-10 --json
+    """,
+)
+def list_(
+    session: Session,
+    scope: AnyPayingScope = None,
+    month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="Only of this month.")] = None,
+) -> None:
+    """List statements and credit notes, as they were issued."""
+    wanted = None if scope is None else parse_scope(scope)
+    rows = [_listed(each) for each in session.home.statements.list(wanted, month)]
+    session.show(Listing("statements", rows, _COLUMNS, key="number", extra={"currency": CURRENCY}))
+
+
+@statements.verb(
+    "show", also=_DOCUMENTS, examples="gwctl statements show 2026-0001\ngwctl statements show 2026-0001 --json"
+)
+def show(session: Session, number: Number) -> None:
+    """Show a statement or credit note as it was issued. One that something else has changed is not shown."""
+    _show(session, number)
+
+
+@statements.verb(
+    "export",
+    also=_DOCUMENTS,
+    examples="""
+    gwctl statements export 2026-0001 -o html --out 2026-0001.html
+    gwctl statements export 2026-0001 -o csv
+    """,
+)
+def export(session: Session, number: Number, out: OutFile = None) -> None:
+    """Write a statement or credit note as a document, or as a file for programs and spreadsheets."""
+    found = _found(session, number)
+    with written(session, out) as write:
+        write(_text(session.options.format, found))
+
+
+@statements.verb("verify", examples="gwctl statements verify")
+def verify(session: Session) -> None:
+    """Check every statement and credit note, and that no number is missing; exit 7 where something does not hold."""
+    _open_unasked(session)
+    wrong = session.home.statements.verify()
+    count = len(session.home.statements.list())
+    told = {"documents": count, "holds": not wrong, "wrong": wrong, "seals": _vouched_by(session)}
+    session.show(Details(told, key="documents"))
+    if wrong:
+        raise CheckFailed(f"{counted(len(wrong), 'thing')} not as issued: {wrong[0]}", hint="gwctl doctor")
+
+
+def _show(session: Session, number: str) -> None:
+    session.io.data(_text(session.options.format, _found(session, number)))
+
+
+def _found(session: Session, number: str) -> Shown:
+    _open_unasked(session)
+    return session.home.statements.show(number)
+
+
+def _open_unasked(session: Session) -> None:
+    """Open the vault where nobody has to be asked for that; what it cannot tell is said to be unverified."""
+    vault = session.home.vault
+    vault.prompt = None
+    with contextlib.suppress(GatewayError):
+        vault.trust()
+
+
+def _vouched_by(session: Session) -> str:
+    from keyvault.metering.statements import Vouched
+
+    return (Vouched.LOCKED if session.home.vault.opened is None else Vouched.SEALED).value
+
+
+def _text(form: Format, found: Shown) -> str:
+    from opsconsole.view.statement import forms
+    from opsconsole.view.statement.paper import paper
+
+    if form is Format.NAME:
+        return f"{found.document.number}\n"
+    if form is Format.CSV:
+        return forms.as_csv(found.document)
+    if form in (Format.JSON, Format.JSONL):
+        told = forms.document(found.document, found.credit_notes, found.vouched.value)
+        return forms.as_json(told)
+    page = paper(found.document, found.credit_notes, found.vouched.value)
+    return {Format.MD: forms.as_markdown, Format.HTML: forms.as_html}.get(form, forms.as_text)(page)
+
+
+def _print(session: Session, document: Document) -> None:
+    """What was made, or would be."""
+    from opsconsole.view.statement import forms
+    from opsconsole.view.statement.paper import paper
+
+    form = session.options.format
+    if form in (Format.JSON, Format.JSONL):
+        told = forms.document(document)
+        session.io.data(forms.as_json({**told, **({"dry_run": True} if session.dry_run else {})}))
+    elif form is Format.CSV:
+        session.io.data(forms.as_csv(document))
+    elif form is Format.NAME:
+        session.io.data(f"{document.number or 'draft'}\n")
+    else:
+        write = {Format.MD: forms.as_markdown, Format.HTML: forms.as_html}.get(form, forms.as_text)
+        session.io.data(write(paper(document)))
+
+
+def _listed(each: Listed) -> Row:
+    return {
+        "number": each.number,
+        "kind": each.kind,
+        "customer": each.customer,
+        "month": each.month,
+        "tz": each.zone,
+        "amount": decimal(-each.cents if each.kind == CREDIT_NOTE else each.cents),
+        "credited": decimal(each.credited_cents) if each.credited_cents else None,
+        "credits": each.credits,
+        "issued_at": from_ms(each.issued_ms),
+    }
+
+
+def _made(statement: Statement) -> Row:
+    return {
+        "number": statement.number,
+        "kind": statement.kind,
+        "customer": statement.customer,
+        "month": statement.month,
+        "tz": statement.zone,
+        "amount": decimal(statement.total_cents),
+        "credited": None,
+        "credits": None,
+        "issued_at": from_ms(statement.issued_ms),
+    }

@@ -1,0 +1,232 @@
+"""The forms of a statement: a page for a terminal, Markdown or a browser, and files for programs and spreadsheets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any, Final
+
+from keyvault.clock import from_ms, rfc3339
+from keyvault.domain.statements import CreditNote, Document, Statement, decimal
+from keyvault.money import CURRENCY, format_usd
+from opsconsole.view import sheet
+from opsconsole.view.report.markdown import escaped
+from opsconsole.view.report.style import STYLE
+from opsconsole.view.statement.paper import Paper, Table
+from opsconsole.view.text import printable
+
+_CELLS: Final = (
+    "number",
+    "customer",
+    "month",
+    "kind",
+    "project",
+    "model",
+    "reason",
+    "requests",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "unknown_charges",
+    "exact",
+    "amount",
+    "currency",
+)
+"""The columns of a CSV file."""
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def as_text(page: Paper) -> str:
+    """For a terminal or a pipe: nothing is cut."""
+    width = max(len(name) for name, _ in page.facts)
+    parts = [page.title, "", *(f"{name.ljust(width)}  {text}" for name, text in page.facts)]
+    for table in page.tables:
+        parts += ["", table.title, *_aligned(table)]
+    if page.remarks:
+        parts += ["", *(f"- {remark}" for remark in page.remarks)]
+    return "\n".join(parts) + "\n"
+
+
+def as_markdown(page: Paper) -> str:
+    parts = [f"# {escaped(page.title)}", "", *(f"- {name}: {escaped(text)}" for name, text in page.facts)]
+    for table in page.tables:
+        marks = ["---" if at < table.words else "---:" for at in range(len(table.headings))]
+        rows = [_marked(table.headings), _marked(marks, raw=True), *map(_marked, table.rows)]
+        rows += [_marked([cell and f"**{cell}**" for cell in table.total], raw=True)] if table.total else []
+        parts += ["", f"## {escaped(table.title)}", "", *rows]
+    if page.remarks:
+        parts += ["", *(f"- {escaped(remark)}" for remark in page.remarks)]
+    return "\n".join(parts) + "\n"
+
+
+def as_html(page: Paper) -> str:
+    """One file: nothing is loaded from anywhere, and no script could run."""
+    facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>\n" for name, text in page.facts)
+    remarks = "".join(f"<li>{escape(remark)}</li>\n" for remark in page.remarks)
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        f'<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(page.title)}</title>\n<style>{STYLE}</style>\n</head>",
+        f"<body>\n<h1>{escape(page.title)}</h1>",
+        f'<dl class="sums">\n{facts}</dl>',
+        *map(_html_table, page.tables),
+        f'<ul class="remarks">\n{remarks}</ul>' if remarks else "",
+        "</body>\n</html>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def document(shown: Document, credit_notes: Sequence[CreditNote] = (), vouched: str = "") -> dict[str, Any]:
+    """For programs: amounts are exact decimal text; `amount` is what is charged, in cents."""
+    told = _statement(shown, credit_notes) if isinstance(shown, Statement) else _credit_note(shown)
+    return {"number": shown.number, "kind": shown.kind, **told, "vouched": vouched or None, "currency": CURRENCY}
+
+
+def as_json(told: dict[str, Any]) -> str:
+    return json.dumps(told, indent=2) + "\n"
+
+
+def as_csv(shown: Document) -> str:
+    """One row for each line and adjustment; their amounts add up to the total."""
+    rows = [_for_credit(shown)] if isinstance(shown, CreditNote) else [*_for_lines(shown), *_for_corrections(shown)]
+    return sheet.lines([_CELLS, *([row.get(name) for name in _CELLS] for row in rows)])
+
+
+def _for_lines(shown: Statement) -> Iterator[dict[str, Any]]:
+    for line in shown.lines:
+        yield {
+            **_own(shown, "charge", line.cents),
+            "month": shown.month,
+            "project": line.project,
+            "model": printable(line.model),
+            "requests": line.requests,
+            "input_tokens": line.input_tokens,
+            "cached_input_tokens": line.cached_input_tokens,
+            "output_tokens": line.output_tokens,
+            "unknown_charges": line.unknown_charges,
+            "exact": format_usd(line.charge_pico),
+        }
+
+
+def _for_corrections(shown: Statement) -> Iterator[dict[str, Any]]:
+    for each in shown.corrections:
+        yield {
+            **_own(shown, "adjustment", each.cents),
+            "month": shown.month,
+            "project": each.project,
+            "model": printable(each.model),
+            "reason": printable(each.reason),
+            "exact": format_usd(each.amount_pico),
+        }
+
+
+def _for_credit(note: CreditNote) -> dict[str, Any]:
+    return {**_own(note, "credit", -note.amount_cents), "reason": printable(note.reason)}
+
+
+def _own(shown: Document, kind: str, cents: int) -> dict[str, Any]:
+    told = {"number": shown.number, "customer": shown.customer, "kind": kind}
+    return {**told, "amount": decimal(cents), "currency": CURRENCY}
+
+
+def _statement(shown: Statement, credit_notes: Sequence[CreditNote]) -> dict[str, Any]:
+    return {
+        "customer": shown.customer,
+        "month": shown.month,
+        "tz": shown.zone,
+        "since": rfc3339(from_ms(shown.first_ms)),
+        "until": rfc3339(from_ms(shown.last_ms)),
+        "issued_at": rfc3339(from_ms(shown.issued_ms)) if shown.number else None,
+        "lines": [
+            {
+                "project": line.project,
+                "model": line.model,
+                "requests": line.requests,
+                "input_tokens": line.input_tokens,
+                "cached_input_tokens": line.cached_input_tokens,
+                "output_tokens": line.output_tokens,
+                "unknown_charges": line.unknown_charges,
+                "exact": format_usd(line.charge_pico),
+                "amount": decimal(line.cents),
+            }
+            for line in shown.lines
+        ],
+        "adjustments": [
+            {
+                "project": each.project,
+                "model": each.model,
+                "reason": each.reason,
+                "exact": format_usd(each.amount_pico),
+                "amount": decimal(each.cents),
+            }
+            for each in shown.corrections
+        ],
+        "balances": [
+            {
+                "scope": moves.scope,
+                "opening": format_usd(moves.opening_pico),
+                "top_ups": format_usd(moves.top_ups_pico),
+                "adjustments": format_usd(moves.adjustments_pico),
+                "released": format_usd(moves.released_pico),
+                "charged": format_usd(moves.charged_pico),
+                "in_doubt": format_usd(moves.doubt_pico),
+                "closing": format_usd(moves.closing_pico),
+            }
+            for moves in shown.balances
+        ],
+        "exact_total": format_usd(shown.total_pico),
+        "total": decimal(shown.total_cents),
+        "paid_from_balances": decimal(shown.prepaid_cents),
+        "due": decimal(shown.due_cents),
+        "in_doubt": format_usd(shown.doubt_pico),
+        "unknown_charges": shown.unknown_charges,
+        "pending": shown.pending,
+        "credit_notes": [_credit_note(note) | {"number": note.number} for note in credit_notes],
+        "credited": decimal(sum(note.amount_cents for note in credit_notes)),
+    }
+
+
+def _credit_note(note: CreditNote) -> dict[str, Any]:
+    return {
+        "customer": note.customer,
+        "credits": note.credits,
+        "tz": note.zone,
+        "issued_at": rfc3339(from_ms(note.issued_ms)),
+        "amount": decimal(note.amount_cents),
+        "reason": note.reason,
+        "balance": note.balance,
+    }
+
+
+def _aligned(table: Table) -> list[str]:
+    rows = [table.headings, *table.rows, *([table.total] if table.total else [])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if at < table.words else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _marked(cells: Sequence[str], *, raw: bool = False) -> str:
+    return f"| {' | '.join(cells if raw else map(escaped, cells))} |"
+
+
+def _html_table(table: Table) -> str:
+    heads = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in table.headings)
+    body = "\n".join(_html_row(row) for row in table.rows)
+    foot = f"\n<tfoot>{_html_row(table.total)}</tfoot>" if table.total else ""
+    return (
+        f'<h2>{escape(table.title)}</h2>\n<div class="scroll">\n<table>\n<thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>{foot}\n</table>\n</div>"
+    )
+
+
+def _html_row(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
