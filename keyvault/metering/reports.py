@@ -6,25 +6,28 @@ follows the asked time zone exactly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from keyvault.clock import Clock, to_ms, ulid_at
+from keyvault.clock import Clock, to_ms
 from keyvault.domain.reports import LiveSnapshot, RequestDetail, RequestLine, UsageReport
 from keyvault.errors import NotFound, UsageError
 from keyvault.metering import spans
 from keyvault.metering.entries import MINUTE_MS
+from keyvault.metering.exporting import attempts, settled_behind
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
 from keyvault.metering.summing import Filters, Stretch, check, usage_by
 from keyvault.metering.writer import MINUTES_KEPT
 from keyvault.storage import reports as rows
-from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.engine import Database
 
 _TAIL_AT_ONCE: Final = 10_000
 _MOST: Final = 10**9
-UPLOAD_MS: Final = 60_000
+_LAST: Final = 32_767
+_ATTEMPT: Final = re.compile(r"(?P<request>[0-9A-Z]{26})(-(?P<number>[0-9]{1,4}))?")
 
 
 class Reports:
@@ -91,6 +94,20 @@ class Reports:
         _check_limit(limit)
         return Follow(self._database, self._clock, limit, tags)
 
+    def attempts(
+        self, since: datetime | None, until: datetime, after: str | None = None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Single attempts that began in a stretch of time, in pages of rows of `exporting.FIELDS`, in order of their
+        ids. `after`: the id of an attempt, or of a request with all of its own, to go on behind. Raises `UsageError`.
+        """
+        place = None if after is None else _place(after)
+        return attempts(self._database, None if since is None else to_ms(since), to_ms(until), place)
+
+    def settled_behind(self) -> str:
+        """The id of a request up to which every request has ended."""
+        with self._database.read() as tx:
+            return settled_behind(tx, self._clock)
+
     def request(self, request_id: str) -> RequestDetail:
         """One request with all its attempts, those still open included. Raises `NotFound`."""
         wanted = request_id.strip().upper()[:64]
@@ -124,7 +141,7 @@ class Follow:
     def next(self) -> list[RequestLine]:
         """What has ended since the last call; at first the newest `limit` requests."""
         with self._database.read() as tx:
-            behind = self._settled(tx)
+            behind = settled_behind(tx, self._clock)
             if self._seen is None:
                 fresh = rows.last_finals(tx, self._limit, tags=self._tags)
                 ended = rows.last_finals(tx, None, behind, self._tags)
@@ -136,13 +153,13 @@ class Follow:
         self._seen = {request_id for request_id in ended if request_id > self._behind}
         return lines
 
-    def _settled(self, tx: Transaction) -> str:
-        """The id behind which requests may still end: of the oldest open one, or one that began a minute ago.
 
-        A request is open some time after it got its id, when its body has come; hence the minute.
-        """
-        lately, oldest_open = ulid_at(self._clock.now_ms() - UPLOAD_MS), rows.oldest_open(tx)
-        return lately if oldest_open is None else min(lately, oldest_open[:-1])  # cut, it comes before the whole
+def _place(text: str) -> tuple[str, int]:
+    """`01K…-2`, or without the number: behind all attempts of the request."""
+    matched = _ATTEMPT.fullmatch(text.strip().upper())
+    if not matched:
+        raise UsageError(f"not the id of an attempt: {text[:40]!a}", hint="the id of a row that an export wrote")
+    return matched["request"], int(matched["number"] or _LAST)
 
 
 def _check_limit(limit: int) -> None:

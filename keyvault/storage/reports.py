@@ -241,6 +241,15 @@ def attempts_of(tx: Transaction, request_ids: Sequence[str]) -> list[Any]:
     return found
 
 
+def attempts_after(tx: Transaction, request_id: str, number: int, limit: int) -> list[Any]:
+    """Settled attempts behind one, as rows of the table, in order."""
+    behind = sa.tuple_(attempts.c.request_id, attempts.c.number) > sa.tuple_(
+        sa.literal(request_id, sa.Text), sa.literal(number, sa.SmallInteger)
+    )
+    page = sa.select(attempts).where(behind).order_by(attempts.c.request_id, attempts.c.number).limit(limit)
+    return list(tx.execute(page))
+
+
 def open_of(tx: Transaction, request_id: str) -> list[Any]:
     """Open attempts of a request, as rows of the table, in order; settled ones may be among them."""
     of = open_attempts.c.request_id == request_id

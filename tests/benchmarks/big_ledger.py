@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from keyvault.clock import Clock
 from keyvault.domain.reports import LATENCY_BOUNDS_MS
@@ -31,11 +31,11 @@ KEYS = 60
 DAY_MS = 86_400_000
 
 # `r` is a repeatable stir of the row's number: Knuth's multiplicative hash.
-_ROWS = """
+_ROWS: Final = """
 WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?),
 made AS (SELECT i, (i * 2654435761) % 4294967296 AS r, ? + CAST(i * ? AS INTEGER) AS ms FROM n)
 INSERT INTO attempts
-SELECT printf('%010d%016d', ms / 1000, made.i), 1, ms, 1 + (r % 60) * (r / 61 % 60) / 60, 1, a.id, a.target,
+SELECT {ulid}, 1, ms, 1 + (r % 60) * (r / 61 % 60) / 60, 1, a.id, a.target,
        'chat', r % 2,
        CASE WHEN r % 97 = 0 THEN 2 ELSE 1 END, 1, CASE WHEN r % 97 = 0 THEN 500 ELSE 200 END, 1,
        200 + r % 3000, r % 200, NULL, NULL, 20 + r % 500, NULL, NULL, NULL, NULL, 1,
@@ -43,6 +43,11 @@ SELECT printf('%010d%016d', ms / 1000, made.i), 1, ms, 1 + (r % 60) * (r / 61 % 
        CASE WHEN (r % 60) * (r / 61 % 60) / 60 % 10 = 0 THEN r / 13 % 6 ELSE 0 END, NULL, NULL, 0, NULL
 FROM made JOIN names a ON a.i = (made.r / 7 % 25) * (made.r / 11 % 6) / 30
 """
+
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_DIGITS: Final = (f"substr('{_ALPHABET}', ((ms >> {5 * place}) & 31) + 1, 1)" for place in reversed(range(10)))
+_ULID: Final = f"{' || '.join(_DIGITS)} || printf('%016d', made.i)"
 
 
 def make(path: Path, rows: int, days: int, now_ms: int) -> Database:
@@ -57,7 +62,7 @@ def make(path: Path, rows: int, days: int, now_ms: int) -> Database:
     first, step = now_ms - days * DAY_MS, days * DAY_MS / rows
     for start in range(0, rows, 500_000):
         connection.execute("BEGIN")
-        connection.execute(_ROWS, (start, min(rows, start + 500_000), first, step))
+        connection.execute(_ROWS.format(ulid=_ULID), (start, min(rows, start + 500_000), first, step))
         connection.execute("COMMIT")
     for table, ms in (("totals_minute", 60_000), ("totals_quarter", 900_000), ("totals_day", DAY_MS)):
         kept = now_ms - 8 * DAY_MS if table == "totals_minute" else 0
