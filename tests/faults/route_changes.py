@@ -80,7 +80,9 @@ class Load:
     async def _run(self) -> None:
         headers = {"authorization": f"Bearer {self.secret}"}
         async with (
-            httpx.AsyncClient(base_url=self.gateway.origin, headers=headers, timeout=20, trust_env=False) as client,
+            httpx.AsyncClient(
+                base_url=self.gateway.origin, headers=headers, timeout=20, trust_env=False, verify=False
+            ) as client,
             asyncio.TaskGroup() as group,
         ):
             for number in range(self.clients):

@@ -96,7 +96,7 @@ async def running(home: Home, name: str = "tester") -> AsyncIterator[Running]:
     key = home.keys.create(name).secret.reveal()
     async with (
         serving(home, "127.0.0.1:0", "127.0.0.1:0") as (url, admin),
-        httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client,
+        httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=20) as client,
     ):
         yield Running(home, url, admin, key, client)
     home.close()

@@ -141,7 +141,7 @@ async def served(home: Home, key: str) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {key}"}
     async with (
         serving(home, "127.0.0.1:0", "127.0.0.1:0") as (url, _),
-        httpx.AsyncClient(base_url=url, trust_env=False, timeout=20, headers=headers) as client,
+        httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=20, headers=headers) as client,
     ):
         yield client
 

@@ -141,7 +141,7 @@ async def test_without_an_epoch_it_is_noticed_within_seconds_and_entries_within_
         home = Home(gw.home.environ, clock)
         tables = Tables(home)
         told: list[str] = []
-        chore = Prepaid(home, tables.examiner, told.extend)
+        chore = Prepaid(home, tables.rules.examiner, told.extend)
         await asyncio.to_thread(chore)
         assert not told
         write(tmp_path / "home", "UPDATE balance_entries SET amount_pico = amount_pico * 2")
@@ -257,7 +257,11 @@ async def two_workers(tmp_path: Path, url: str) -> AsyncIterator[tuple[Home, lis
             worker = Home(dict(home.environ))
             stack.callback(worker.close)
             at, _admin = await stack.enter_async_context(serving(worker, "127.0.0.1:0", "127.0.0.1:0"))
-            clients.append(await stack.enter_async_context(httpx.AsyncClient(base_url=at, trust_env=False, timeout=20)))
+            clients.append(
+                await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=at, trust_env=False, verify=False, timeout=20)
+                )
+            )
         yield home, clients, keys
         home.close()
 
@@ -303,6 +307,7 @@ async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
     a()
     assert tables[0].purse == before is not None
     tables[0].refresh()
+    await tables[0].rules.renewed()
     assert [each.may_spend for each in tables] == [True, False]
     with home.database.write() as tx:
         tx.exec_driver_sql(
@@ -314,6 +319,7 @@ async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
     home.workers.beat(workers[0], {})
     a()
     tables[1].refresh()
+    await tables[1].rules.renewed()
     assert [each.may_spend for each in tables] == [False, True]
     with home.database.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM open_attempts").scalar_one() == 0

@@ -656,7 +656,7 @@ async def test_anthropic_clients_get_errors_in_their_own_shape(tmp_path: Path) -
 async def test_the_admin_listener_tells_health_and_metrics(tmp_path: Path) -> None:
     async with gateway(tmp_path, answer_well) as (gw, _):
         await gw.chat()
-        async with httpx.AsyncClient(base_url=gw.admin, trust_env=False) as admin:
+        async with httpx.AsyncClient(base_url=gw.admin, trust_env=False, verify=False) as admin:
             assert (await admin.get("/healthz")).json() == {"status": "ok"}
             assert (await admin.get("/readyz")).status_code == 200
             text = (await admin.get("/metrics")).text
@@ -676,7 +676,7 @@ async def test_draining_finishes_what_is_under_way(tmp_path: Path) -> None:
         home = new_home(tmp_path / "home")
         add_upstream(home, "up0", provider.url)
         headers = {"authorization": f"Bearer {home.keys.create('tester').secret.reveal()}"}
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             async with serving(home, "127.0.0.1:0", "127.0.0.1:0") as (url, _):
                 post = client.post(f"{url}/v1/chat/completions", json={"model": "m"}, headers=headers)
                 under_way = asyncio.create_task(post)

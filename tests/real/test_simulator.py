@@ -63,7 +63,7 @@ def test_a_client_that_leaves_is_noticed(simulator: Simulator, client: openai.Op
 
 def test_the_request_id_it_was_given_is_on_its_record(simulator: Simulator, client: openai.OpenAI) -> None:
     client.chat.completions.create(model="sim", messages=HELLO, extra_headers={"x-client-request-id": "mine-1"})
-    told = httpx.get(f"{simulator.origin}/simulator/counts", trust_env=False).json()
+    told = httpx.get(f"{simulator.origin}/simulator/counts", trust_env=False, verify=False).json()
     assert told["seen"][0]["client_request_id"] == "mine-1"
     assert told["models"]["sim"]["completed"] == 1
 
@@ -108,7 +108,7 @@ def test_a_cut_answer_is_broken_and_counted_as_such(
 def test_a_malformed_request_is_a_400(simulator: Simulator, body: bytes) -> None:
     headers = {"authorization": "Bearer sk-sim"}
     url = f"{simulator.base_url}/chat/completions"
-    assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 400
+    assert httpx.post(url, content=body, headers=headers, trust_env=False, verify=False).status_code == 400
 
 
 def test_it_keeps_the_pace_it_was_given() -> None:

@@ -47,7 +47,7 @@ class Load:
 
     def _ask(self) -> None:
         body = {"model": "tiny-chat", "messages": [{"role": "user", "content": "hi"}]}
-        with httpx.Client(trust_env=False, timeout=TIMEOUT) as client:
+        with httpx.Client(trust_env=False, verify=False, timeout=TIMEOUT) as client:
             while not self._stopped.is_set():
                 status = client.post(f"{self._url}/chat/completions", json=body, headers=self._headers).status_code
                 with self._changed:
