@@ -3,7 +3,7 @@
 The memory decides and the ledger is its log: a hold is taken before an attempt is put on record, turned into what was
 charged when it is settled, and given back when the request has ended. Started anew, the memory is read from totals
 (budgets) and from what the ledger booked (balances); holds end with the process. All of it is for the event loop's
-thread.
+thread; what the rules say, and what was spent before, somebody else reads (`renewing`).
 
 A request belongs to the periods in which it began, and draws on the budgets that there were; a budget whose zone has
 changed, or that was deleted and set again, goes on with what requests hold on it. What others have booked, and what
@@ -18,9 +18,6 @@ from dataclasses import dataclass, field
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget
 from keyvault.domain.scopes import Payer, ScopeKind, ScopeRef
-from keyvault.metering.spent import spent_in
-from keyvault.storage import balances, budgets
-from keyvault.storage.engine import Transaction
 
 _REMEMBERED = 10_000
 """Which accounts apply to whom, kept for so many; clients name models freely, so the memory is bounded."""
@@ -123,9 +120,35 @@ class Hold:
 class _Rules:
     """The budgets and the balance of one scope."""
 
-    budgets: list[Budget] = field(default_factory=list)
+    budgets: dict[int, Budget] = field(default_factory=dict)
+    """By id."""
     balances: dict[str, Balance] = field(default_factory=dict)
     """By environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What of the rules about money is not as it was."""
+
+    budgets: Sequence[Budget] = ()
+    balances: Sequence[Balance] = ()
+    removed: Collection[int] = ()
+    """Ids of budgets that were deleted."""
+    missing: Collection[int] = ()
+    """Ids of balances that are gone, and cover nothing: nobody removes one but somebody who tampers."""
+    doubted_budgets: Collection[int] = ()
+    """Ids of those that nobody vouches for."""
+    doubted_balances: Collection[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the ledger knows to be spent."""
+
+    spent: Mapping[int, int] = field(default_factory=dict)
+    """By id, of budgets in periods that are new to the memory."""
+    written: Mapping[Hashable, int] = field(default_factory=dict)
+    """By place, of the accounts that these budgets had before."""
 
 
 class Accounts:
@@ -152,31 +175,32 @@ class Accounts:
         told = {"budgets": self._budgets, "balances": self._balances}
         return {name: {i: a.held_pico for i, a in accounts.items() if a.held_pico} for name, accounts in told.items()}
 
-    def renew(
-        self, tx: Transaction, now_ms: int, doubted: Mapping[str, set[int]] | None = None, *, again: bool = False
-    ) -> None:
-        """Read budgets and balances. What was spent is read for those that are new here, and for those whose period
-        has become another; of the others the memory knows better. `doubted`: ids by table that nobody vouches for;
-        such an account covers nothing. `again`: others have spent meanwhile, so it is read for all; what requests hold
-        here they go on holding."""
-        bad = doubted or {}
-        rules: dict[tuple[ScopeKind, int], _Rules] = {}
-        known = [self._believed(budget, bad.get("budgets", ())) for budget in budgets.every(tx)]
-        self._renew_budgets(tx, known, now_ms, again=again)
-        for budget in known:
-            _rules_of(rules, budget.scope).budgets.append(budget)
-            if budget.id in bad.get("budgets", ()):
-                self._budgets[budget.id].limit_pico, self._budgets[budget.id].doubted = 0, True
-        funded = {}
-        for balance in balances.every(tx):
-            funded[balance.id] = self._funded(balance, doubted=balance.id in bad.get("balances", ()))
-        for gone in self._balances.keys() - funded.keys():  # nobody removes one but somebody who tampers
-            funded[gone] = self._balances[gone]
-            funded[gone].limit_pico = 0
-        for account in funded.values():
-            if isinstance(account.of, Balance):
-                _rules_of(rules, account.of.scope).balances[account.of.env] = account.of
-        self._balances, self._rules = funded, rules
+    def known(self) -> Sequence[Account]:
+        """The accounts of budgets, also of those that are gone and that requests still hold something on."""
+        return (*self._dropped, *self._budgets.values())
+
+    def renew(self, changes: Changes, counted: Counted, now_ms: int) -> None:
+        """Go by changed rules from now on. Of budgets that are the ones they were the memory knows what is spent; of
+        the others it was `counted`."""
+        before = {budget.id: self._before(budget) for budget in changes.budgets if budget.id in counted.spent}
+        self._drop(changes.removed)
+        for budget in changes.budgets:
+            if budget.id in changes.doubted_budgets:
+                self._doubt(budget)
+            else:
+                if budget.id in counted.spent:
+                    self._budgets[budget.id] = _begun(budget, before[budget.id], counted, now_ms)
+                account = self._budgets[budget.id]
+                account.of, account.limit_pico, account.doubted = budget, budget.amount_pico, False
+                self._rules_of(budget.scope).budgets[budget.id] = budget
+        going_on = {id(account) for account in self._budgets.values()} if self._dropped else ()
+        self._dropped = [each for each in self._dropped if each.held_pico and id(each) not in going_on]
+        for balance in changes.balances:
+            account = self._balances[balance.id] = self._funded(balance, balance.id in changes.doubted_balances)
+            assert isinstance(account.of, Balance)
+            self._rules_of(account.of.scope).balances[account.of.env] = account.of
+        for gone in self._balances.keys() & changes.missing:
+            self._balances[gone].limit_pico = 0
         self._applying.clear()
 
     def applying(self, payer: Payer, key_id: int, env: str, model: str, now_ms: int) -> tuple[Account, ...]:
@@ -200,7 +224,7 @@ class Accounts:
         """Learn what the ledger knows to be spent of budgets in their periods at that moment, by budget id. It may lag
         behind by what waits to be written, so it never lessens anything."""
         for account in map(self._budgets.get, spent):
-            if account is not None and isinstance(account.of, Budget) and _within(account, at_ms):
+            if account is not None and isinstance(account.of, Budget) and within(account, at_ms):
                 account.spent_pico = max(account.spent_pico, spent[account.of.id])
 
     def _find(
@@ -209,7 +233,7 @@ class Accounts:
         """`model`: None for every one."""
         scopes = ((ScopeKind.KEY, key_id), (ScopeKind.PROJECT, project_id), (ScopeKind.CUSTOMER, customer_id))
         rules = [self._rules[scope] for scope in scopes if scope in self._rules]
-        ruled = [b for each in rules for b in each.budgets if b.env == env and self._covers(b, model)]
+        ruled = [b for each in rules for b in each.budgets.values() if b.env == env and self._covers(b, model)]
         found = [self._current(budget, now_ms) for budget in ruled]
         until_ms = min((a.until_ms for a in found if a.until_ms is not None), default=_FOREVER)
         balance = next((each.balances[env] for each in rules if env in each.balances), None)
@@ -221,11 +245,11 @@ class Accounts:
 
     def _current(self, budget: Budget, now_ms: int) -> Account:
         account = self._budgets[budget.id]
-        if account.until_ms is not None and now_ms >= account.until_ms:
+        if account.until_ms is not None and now_ms >= account.until_ms and not account.doubted:
             account = self._budgets[budget.id] = _opened(budget, 0, now_ms)  # nothing was spent in it before now
         return account
 
-    def _funded(self, balance: Balance, *, doubted: bool) -> Account:
+    def _funded(self, balance: Balance, doubted: bool) -> Account:
         """The account of a balance. Of a doubted one nothing is believed that was not known before; else the ledger may
         know of more that was spent: what was lost, and what others have booked."""
         account = self._balances.get(balance.id) or Account(balance, 0)
@@ -238,55 +262,53 @@ class Accounts:
             account.doubt_pico = max(account.doubt_pico, balance.doubt_pico)
         return account
 
-    def _believed(self, budget: Budget, doubted: Collection[int]) -> Budget:
-        """Of a doubted budget nothing is believed that was not known before."""
-        account = self._budgets.get(budget.id) if budget.id in doubted else None
-        return account.of if account is not None and isinstance(account.of, Budget) else budget
+    def _before(self, budget: Budget) -> Account | None:
+        """The account that a budget had, though it was deleted and set again."""
+        rules = self._rules.get((budget.scope.kind, budget.scope.id))
+        there = [self._budgets[each] for each in rules.budgets] if rules is not None else []
+        return next((each for each in (*there, *self._dropped) if place(each.of) == place(budget)), None)
 
-    def _renew_budgets(self, tx: Transaction, known: Sequence[Budget], now_ms: int, *, again: bool) -> None:
-        before = {_place(account.of): account for account in (*self._dropped, *self._budgets.values())}
-        fresh = [budget for budget in known if again or not self._goes_on(budget, now_ms)]
-        spent = spent_in(tx, fresh, now_ms)
-        unwritten = _unwritten(tx, [before[place] for place in map(_place, fresh) if place in before], now_ms)
-        accounts = {budget.id: self._budgets[budget.id] for budget in known if budget.id not in spent}
-        for budget in fresh:
-            place = _place(budget)
-            pico = spent[budget.id] + unwritten.get(place, 0)
-            accounts[budget.id] = _begun(budget, before.get(place), pico, now_ms)
-        for budget in known:
-            account = accounts[budget.id]
-            account.of, account.limit_pico, account.doubted = budget, budget.amount_pico, False
-        ended = before.keys() - map(_place, known)
-        self._budgets, self._dropped = accounts, [before[place] for place in ended if before[place].held_pico]
+    def _drop(self, removed: Iterable[int]) -> None:
+        for budget_id in self._budgets.keys() & set(removed):
+            account = self._budgets.pop(budget_id)
+            self._dropped.append(account)
+            scope = account.of.scope.kind, account.of.scope.id
+            rules = self._rules[scope]
+            del rules.budgets[budget_id]
+            if not rules.budgets and not rules.balances:
+                del self._rules[scope]
 
-    def _goes_on(self, budget: Budget, now_ms: int) -> bool:
-        """Whether memory knows what is spent of it in its present period."""
+    def _doubt(self, budget: Budget) -> None:
+        """Of a doubted budget nothing is believed that was not known before; it covers nothing."""
         account = self._budgets.get(budget.id)
-        if account is None or not isinstance(account.of, Budget):
-            return False
-        same = (_place(account.of), account.of.zone) == (_place(budget), budget.zone)
-        return same and (account.until_ms is None or now_ms < account.until_ms)
+        if account is None:
+            account = self._budgets[budget.id] = Account(budget, 0, until_ms=0)
+            self._rules_of(budget.scope).budgets[budget.id] = budget
+        account.limit_pico, account.doubted = 0, True
+
+    def _rules_of(self, scope: ScopeRef) -> _Rules:
+        return self._rules.setdefault((scope.kind, scope.id), _Rules())
 
 
-def _rules_of(rules: dict[tuple[ScopeKind, int], _Rules], scope: ScopeRef) -> _Rules:
-    return rules.setdefault((scope.kind, scope.id), _Rules())
-
-
-def _place(of: Budget | Balance) -> Hashable:
+def place(of: Budget | Balance) -> Hashable:
     """What makes a budget the same one, though it was deleted and set again."""
     return of.scope.kind, of.scope.id, of.env, *((of.model, of.period) if isinstance(of, Budget) else ())
 
 
-def _unwritten(tx: Transaction, accounts: Iterable[Account], now_ms: int) -> Mapping[Hashable, int]:
-    """What was spent that the ledger is still to write, by place."""
-    rules = {a.of.id: (a.of, a) for a in accounts if isinstance(a.of, Budget) and _within(a, now_ms)}
-    written = spent_in(tx, [budget for budget, _ in rules.values()], now_ms)
-    return {_place(budget): max(0, account.spent_pico - written[i]) for i, (budget, account) in rules.items()}
+def goes_on(account: Account | None, budget: Budget, now_ms: int) -> bool:
+    """Whether memory knows what is spent of a budget in its present period."""
+    if account is None or not isinstance(account.of, Budget) or account.of.id != budget.id:
+        return False
+    same = (place(account.of), account.of.zone) == (place(budget), budget.zone)
+    return same and (account.until_ms is None or now_ms < account.until_ms)
 
 
-def _begun(budget: Budget, before: Account | None, spent_pico: int, now_ms: int) -> Account:
-    """The account of a budget in a window that is new to it. Requests that may belong to that window too hold on: they
-    have the account that there was."""
+def _begun(budget: Budget, before: Account | None, counted: Counted, now_ms: int) -> Account:
+    """The account of a budget in a window that is new to it. What was spent and is still to be written counts, too.
+    Requests that may belong to that window hold on: they have the account that there was."""
+    spent_pico = counted.spent[budget.id]
+    if before is not None and (written := counted.written.get(place(budget))) is not None:
+        spent_pico += max(0, before.spent_pico - written)
     account = _opened(budget, spent_pico, now_ms)
     if before is None or (before.until_ms is not None and before.until_ms <= account.from_ms):
         return account
@@ -299,5 +321,5 @@ def _opened(budget: Budget, spent_pico: int, now_ms: int) -> Account:
     return Account(budget, budget.amount_pico, spent_pico, from_ms=start, until_ms=end)
 
 
-def _within(account: Account, at_ms: int) -> bool:
+def within(account: Account, at_ms: int) -> bool:
     return account.from_ms <= at_ms and (account.until_ms is None or at_ms < account.until_ms)

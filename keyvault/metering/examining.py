@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from keyvault.domain.balances import BEGIN, Balance, EntryKind, chained
 from keyvault.metering.remembered import Seen
 from keyvault.metering.spending import Spending
 from keyvault.storage import balances as rows
 from keyvault.storage.balances import Link, Taken
-from keyvault.storage.engine import Transaction
+from keyvault.storage.engine import Row, Transaction
 
 Begin = Callable[[], AbstractContextManager[Transaction]]
 """Begins a transaction that sees one moment."""
@@ -46,14 +46,29 @@ class Chain:
         return Chain(link.number, self.funded_pico + link.amount_pico, self.released_pico + released, head)
 
 
-@dataclass(slots=True)
-class _Found:
-    """What one look has found."""
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A balance that was found to hold, as it lay there."""
 
-    doubts: dict[int, str] = field(default_factory=dict)
-    seen: dict[str, Seen] = field(default_factory=dict)
-    chains: dict[int, Chain] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
+    name: str
+    row: Row
+    chain: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known before a look."""
+
+    seen: Mapping[str, Seen]
+    sound: Mapping[int, _Sound]
+
+    def like(self, row: Row) -> _Sound | None:
+        """The balance, where it was found to hold as it lies there."""
+        known = self.sound.get(row[0])
+        if known is None or known.row != row:
+            return None
+        seen = self.seen.get(known.name)
+        return known if seen is None or row.taken_version >= seen.version else None
 
 
 class Examiner:
@@ -64,7 +79,7 @@ class Examiner:
         self._spending = spending
         self._lock = threading.Lock()
         self._seen = dict(remembered)
-        self._chains: dict[int, Chain] = {}
+        self._sound: Mapping[int, _Sound] = {}
         self.doubts: Mapping[int, str] = {}
         """Balance id → why it covers nothing, in plain words."""
         self.missing: frozenset[str] = frozenset()
@@ -76,36 +91,43 @@ class Examiner:
         with self._lock:
             return dict(self._seen)
 
-    def look(self, begin: Begin, *, whole: bool = False) -> Mapping[int, str]:
-        """Look at every balance; the doubts. Entries that were found to hold are not read again unless `whole`."""
-        with self._lock:  # before the transaction begins: no row is older than what is compared with it
-            seen, chains = dict(self._seen), {} if whole else dict(self._chains)
-        with begin() as tx:
-            found = self._look(tx, seen, chains)
+    def known(self, *, whole: bool = False) -> Known:
+        """What is known now; ask before the transaction begins that is looked with, so that no row is older than what
+        it is compared with. What was found to hold is not read again unless `whole`."""
         with self._lock:
-            for name, each in found.seen.items():
-                if name not in self._seen or self._seen[name].version < each.version:
-                    self._seen[name] = each
-            self._chains = found.chains
-        self.doubts, self.missing = found.doubts, frozenset(seen.keys() - found.names)
-        return self.doubts
+            return Known(dict(self._seen), {} if whole else self._sound)
 
-    def _look(self, tx: Transaction, seen: Mapping[str, Seen], chains: Mapping[int, Chain]) -> _Found:
-        found, taken = _Found(), {row.balance_id: row for row in rows.taken(tx)}
-        for balance in rows.every(tx):
-            found.names.add(balance.name)
-            row = taken.get(balance.id)
-            if (why := self._why_not(row, seen.get(balance.name))) is not None:
-                found.doubts[balance.id] = f"what was taken from the balance of {balance.scope} {why}"
-            elif row is not None:
-                found.seen[balance.name] = Seen(row.version, row.charged_pico, row.doubt_pico)
-            chain = Chain.of(balance)
-            if chains.get(balance.id) == chain or _followed(tx, balance.id, chains.get(balance.id, Chain())) == chain:
-                found.chains[balance.id] = chain
+    def look(self, begin: Begin, *, whole: bool = False) -> Mapping[int, str]:
+        """Look at every balance; the doubts."""
+        known = self.known(whole=whole)
+        with begin() as tx:
+            return self.look_at(tx, rows.stored(tx), known)
+
+    def look_at(self, tx: Transaction, stored: Mapping[int, Row], known: Known) -> Mapping[int, str]:
+        """Look at balances as they lie there; the doubts."""
+        sound = {balance_id: like for balance_id, row in stored.items() if (like := known.like(row)) is not None}
+        names, doubts = {each.name for each in sound.values()}, dict[int, str]()
+        found = dict[str, Seen]()
+        for balance in rows.read(tx, [row for balance_id, row in stored.items() if balance_id not in sound]):
+            row = stored[balance.id]
+            names.add(balance.name)
+            why = self._why_not(rows.taken_of(row), known.seen.get(balance.name))
+            if why is not None:
+                doubts[balance.id] = f"what was taken from the balance of {balance.scope} {why}"
+                continue
+            found[balance.name] = Seen(row.taken_version, row.charged_pico, row.doubt_pico)
+            if _holds(tx, balance, known.sound.get(balance.id)):
+                sound[balance.id] = _Sound(balance.name, row, Chain.of(balance))
             else:
                 what = f"the entries of the balance of {balance.scope}"
-                found.doubts[balance.id] = f"{what} were changed by something else than gwctl"
-        return found
+                doubts[balance.id] = f"{what} were changed by something else than gwctl"
+        with self._lock:
+            for name, each in found.items():
+                if name not in self._seen or self._seen[name].version < each.version:
+                    self._seen[name] = each
+            self._sound = sound
+        self.doubts, self.missing = doubts, frozenset(known.seen.keys() - names)
+        return doubts
 
     def _why_not(self, row: Taken | None, seen: Seen | None) -> str | None:
         if row is None:
@@ -117,9 +139,12 @@ class Examiner:
         return None
 
 
-def _followed(tx: Transaction, balance_id: int, known: Chain) -> Chain | None:
-    """The chain of all entries, from what is known to hold; None where one does not follow."""
+def _holds(tx: Transaction, balance: Balance, before: _Sound | None) -> bool:
+    """Whether each entry follows from the one before it, and the last is the one that the balance's own row names."""
+    known = Chain() if before is None else before.chain
+    if before is not None and known == Chain.of(balance):
+        return True
     found: Chain | None = known
-    for link in rows.chain(tx, balance_id, known.entries):
-        found = found.after(balance_id, link) if found is not None else None
-    return found
+    for link in rows.chain(tx, balance.id, known.entries):
+        found = found.after(balance.id, link) if found is not None else None
+    return found == Chain.of(balance)

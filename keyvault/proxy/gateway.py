@@ -118,6 +118,8 @@ class Gateway:
         answers.refuse(exchange, refusal, call.request_id if call else self._ids.next())
 
     async def _serve(self, call: Call) -> None:
+        if self._tables.rules.renewing is not None:  # what was changed before counts for this request
+            await self._tables.rules.renewed()
         if call.as_of != self._tables.directory.reading:  # the body took its time, and some key has changed
             self._identify(call)
         if not call.path:  # what the key has used, and nothing else, was let in without one

@@ -23,7 +23,6 @@ from keyvault.proxy.reckoning import reckoned
 if TYPE_CHECKING:
     from keyvault.proxy.admission import Call
 
-_FEW: Final = 100
 _WORDS: Final[dict[Kind, str]] = {
     "requests": "requests per minute (RPM)",
     "tokens": "tokens per minute (TPM)",
@@ -81,12 +80,6 @@ class Limiter:
     @property
     def rules(self) -> Collection[Rule]:
         return self._rules.values()
-
-    def unlike(self, limits: Iterable[Limit]) -> Collection[int] | None:
-        """The ids of limits that are new, in doubt, or say something else than they did; None for many."""
-        before = {rule.limit for rule in self._rules.values() if not rule.doubted}
-        found = [limit.id for limit in limits if limit not in before]
-        return found if len(found) <= _FEW else None
 
     def renew(
         self, limits: Iterable[Limit], doubted: Collection[int] = (), looked: Collection[int] | None = None

@@ -2,7 +2,8 @@
 
 All of it is held in memory and renewed when its epoch in the database changes, so that a revoked key, a new route or a
 changed price counts for the very next request. What something else than gwctl has changed is not taken over: the key is
-refused, the upstream is out of service, the routes and prices that held before go on.
+refused, the upstream is out of service, the routes and prices that held before go on. The rules about money are read
+beside serving (`rules`): who asks for them waits until they are as of what `refresh` has seen.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,17 +23,15 @@ from keyvault.errors import Tampered
 from keyvault.home import Home
 from keyvault.keys.directory import Directory
 from keyvault.keys.payers import Payers
-from keyvault.metering.accounts import Accounts
-from keyvault.metering.examining import Examiner
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
 from keyvault.proxy.choosing import Chooser, ServingUpstream
-from keyvault.proxy.limiting import Limiter
 from keyvault.proxy.noticed import Noticed
+from keyvault.proxy.rules import NAMES, Rules
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.health import Health
 from keyvault.routing.planner import Planner
-from keyvault.storage import credentials, epochs, limits, objects, routes, switch
+from keyvault.storage import credentials, epochs, objects, routes, switch
 from keyvault.storage.epochs import Epochs
 from keyvault.vault.manifest import RESEAL
 
@@ -41,8 +41,9 @@ log = structlog.get_logger()
 
 _CALLERS: Final = frozenset(["keys", "projects", "customers", "gateway"])
 _UPSTREAMS: Final = frozenset(["upstreams", "credentials"])
-_MONEY: Final = frozenset(["budgets", "balances"])
-_RULES: Final = ("budgets", "limits", "balances")
+_RULES: Final = frozenset(NAMES)
+_UNREAD: Final = -1
+"""In the place of an epoch whose change could not be read."""
 
 
 class Tables:
@@ -78,17 +79,12 @@ class Tables:
         self._renew_planner()
         self.prices = self._read_prices()
         self.noticed = Noticed()
-        self.limiter = Limiter(home.clock)
         self.purse: int | None = 0
         """Which time this worker has taken the purse; None: another has it. Set in the thread that looks after it."""
         self._counted = 0
         """The taking since which what was spent has been read anew."""
-        self.examiner = Examiner(home.spending, home.remembered.read())
-        self.examiner.look(home.database.snapshot)
-        self._refuse_unvouched_rules()
-        self._renew_limits(look_at_all=True)
-        self.accounts = Accounts()
-        self.count_again()
+        self.rules = Rules(home, self.guard, self._seen[4])
+        self.accounts, self.limiter = self.rules.accounts, self.rules.limiter
 
     def refresh(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read.
@@ -115,7 +111,7 @@ class Tables:
     @property
     def seen(self) -> Epochs:
         """The change epochs that the tables are as of."""
-        return self._seen
+        return (*self._seen[:4], self.rules.as_of)
 
     def _look_again(self) -> None:
         self._looked = False
@@ -148,29 +144,19 @@ class Tables:
         with contextlib.suppress(Tampered):
             if prices != self._seen[3] or "prices" in again:
                 self.prices = self._read_prices()
-        if "purse" in again:
-            taken = self.purse
-            self.count_again()
-            self._counted = self._counted if taken is None else taken
-        if money != self._seen[4] or again & _MONEY:
-            self._renew_accounts()
-        if money != self._seen[4] or "limits" in again:
-            self._renew_limits(look_at_all="limits" in again)
+        if money != self._seen[4] or again & {*_RULES, "purse"}:
+            taken = self.purse if "purse" in again else None
+            renewal = self.rules.renew(money, again="purse" in again)
+            renewal.add_done_callback(partial(self._rules_renewed, again & {*_RULES, "purse"}, taken))
 
-    def _refuse_unvouched_rules(self) -> None:
-        """Raise `Tampered` where a rule about money is gone, or was edited: nobody can tell whom it was about, who
-        would spend without any bound. A process that was there before goes by what it knew."""
-        if gone := sorted(self.examiner.missing):
-            what = f"the balance of {gone[0]} was there before, and something else than gwctl has removed it"
-            raise Tampered(what, hint=f"gwctl balances reseal {gone[0].partition(' ')[0]} --reason TEXT")
-        with self._home.database.snapshot() as tx:
-            for name in _RULES:
-                if bad := self.guard.doubted(tx, name):
-                    raise Tampered(f"{self.guard.doubts[name, min(bad)]}; nothing is served by it", hint=RESEAL)
-
-    def count_again(self) -> None:
-        """Read what was spent anew, where others may have spent meanwhile; what is held here stays held."""
-        self._renew_accounts(again=True)
+    def _rules_renewed(self, again: Set[str], taken: int | None, renewal: asyncio.Task[None]) -> None:
+        if renewal.cancelled():
+            return
+        if renewal.exception() is not None:
+            self._distrusted.update(again)
+            self._seen = (*self._seen[:4], _UNREAD)
+        elif taken is not None:
+            self._counted = taken
 
     def serving(self) -> list[Upstream]:
         """The upstreams that can serve now."""
@@ -183,6 +169,7 @@ class Tables:
             return None if self.guard.doubted_keys(tx, [key_id]) else objects.multiplier_ppm(tx, key_id)
 
     def close(self) -> None:
+        self.rules.close()
         self._reader.close()
 
     def _renew_upstreams(self) -> None:
@@ -211,20 +198,6 @@ class Tables:
         with self._home.database.snapshot() as tx:
             self.suspended = switch.suspended(tx) or bool(self.guard.doubted(tx, "gateway"))
             """Whether the operator stopped everybody."""
-
-    def _renew_accounts(self, *, again: bool = False) -> None:
-        unsound = self.examiner.look(self._home.database.snapshot)
-        with self._home.database.snapshot() as tx:
-            doubted = {name: self.guard.doubted(tx, name) for name in _MONEY}
-            doubted["balances"] |= unsound.keys()
-            self.accounts.renew(tx, self._home.clock.now_ms(), doubted, again=again)
-
-    def _renew_limits(self, *, look_at_all: bool) -> None:
-        """One that says what it said is vouched for as it was: to look at 10,000 takes a fifth of a second."""
-        with self._home.database.snapshot() as tx:
-            found = limits.every(tx)
-            looked = None if look_at_all else self.limiter.unlike(found)
-            self.limiter.renew(found, self.guard.doubted(tx, "limits", looked), looked)
 
     def _renew_planner(self) -> None:
         self.planner = Planner(

@@ -79,10 +79,12 @@ class Vouching:
 
     def _tell(self) -> None:
         """Raise what is new, resolve what is over, also of what an earlier process has raised."""
-        found = {f"{name}:{row_id}": why for (name, row_id), why in self._guard.doubts.items() if name in VOUCHED}
+        doubts, removed = self._guard.doubts, self._guard.removed
+        found = {_scope(row): f"{why}; it is not acted by" for row, why in doubts.items() if row[0] in VOUCHED}
+        found |= {_scope(row): f"{why}; what it said goes on" for row, why in removed.items()}
         for scope in found.keys() - self._told.keys():
-            log.error("a row is not acted by", row=scope, reason=found[scope])
-            self._home.alerts.raise_alert(ROW, scope, f"{found[scope]}; it is not acted by")
+            log.error("a row is not what gwctl left", row=scope, reason=found[scope])
+            self._home.alerts.raise_alert(ROW, scope, found[scope])
         inherited = {scope for kind, scope in self._inherited or () if kind == ROW}
         for scope in (self._told.keys() | inherited) - found.keys():
             self._home.alerts.resolve(ROW, scope)
@@ -118,6 +120,10 @@ def refusals_told(home: Home) -> Iterator[None]:
         with contextlib.suppress(GatewayError):  # why it does not start matters more than that nobody can be told
             home.alerts.raise_alert(DATABASE, "database", f"the gateway did not start: {error.message}")
         raise
+
+
+def _scope(row: tuple[str, int]) -> str:
+    return f"{row[0]}:{row[1]}"
 
 
 def _due(checked: tuple[epochs.Epochs, float], seen: epochs.Epochs, now: float) -> bool:

@@ -49,9 +49,9 @@ class Worker:
         self._ledger = ledger = Ledger(home.database, home.clock, self.id, spending=home.spending)
         if lost := ledger.recover():
             log.warning("attempts of a dead process closed as lost", attempts=lost)
-            tables.count_again()  # what they may have cost is spent
+            tables.rules.count_again()  # what they may have cost is spent
         self._purse = Purse(home.database, home.clock, self.id, tables, home.spending)
-        self._prepaid = Prepaid(home, tables.examiner, tables.distrust)
+        self._prepaid = Prepaid(home, tables.rules.examiner, tables.distrust)
         self._metrics = Metrics()
         self.pool = Pool(connect_timeout=home.settings.connect_timeout, environ=home.environ)
         self._isolation = Isolation(home.database, home.clock, tables, ledger, self.pool, self.id)

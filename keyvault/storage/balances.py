@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from keyvault.domain.balances import BEGIN, Balance, Entry, EntryKind, chained
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Tampered
 from keyvault.storage import scopes
-from keyvault.storage.engine import Transaction
+from keyvault.storage.engine import Row, Transaction
 from keyvault.storage.schema import attempts, balance_entries, balance_spending, balances
 from keyvault.storage.seals import added, touch
 
@@ -53,17 +53,50 @@ class Link(NamedTuple):
 
 
 _LINK: Final = [balance_entries.c[name] for name in Link._fields]
+_BALANCES: Final = sa.select(
+    balances,
+    balance_spending.c.version.label("taken_version"),
+    balance_spending.c.charged_pico,
+    balance_spending.c.doubt_pico,
+    balance_spending.c.mac,
+).outerjoin(balance_spending)
+_OWN: Final = len(balances.columns)
 
 
 def every(tx: Transaction) -> list[Balance]:
     """All balances, in the order in which they were made; what nobody has written was taken of none."""
-    return _read(tx, sa.true())
+    return read(tx, stored(tx).values())
+
+
+def stored(tx: Transaction) -> Mapping[int, Row]:
+    """All balances as they lie there, with what was taken from them, by id: to tell which are others than they were, at
+    little cost."""
+    return {row[0]: row for row in tx.execute(_BALANCES.order_by(balances.c.id))}
+
+
+def read(tx: Transaction, rows: Collection[Row]) -> list[Balance]:
+    """What rows say. One that says it is nobody's who pays is as good as gone."""
+    refs = scopes.refs_of(tx, rows)
+    return [_balance(row, refs[row.scope_kind, row.scope_id]) for row in rows if row.scope_kind in _PAYERS]
+
+
+def own(row: Row) -> tuple[Any, ...]:
+    """What a row says, but for what was taken: what its seal is over, and more."""
+    return tuple(row[:_OWN])
+
+
+def taken_of(row: Row) -> Taken | None:
+    """What was taken, as the ledger wrote it; None where that is gone."""
+    if row.taken_version is None:
+        return None
+    mac = None if row.mac is None else bytes(row.mac)
+    return Taken(row.id, row.taken_version, row.charged_pico, row.doubt_pico, mac)
 
 
 def find(tx: Transaction, scope: ScopeRef, env: str) -> Balance | None:
     columns = balances.c
     this = (columns.scope_kind == scope.kind.value) & (columns.scope_id == scope.id) & (columns.env == env)
-    return next(iter(_read(tx, this)), None)
+    return next(iter(read(tx, tx.execute(_BALANCES.where(this)).all())), None)
 
 
 def create(tx: Transaction, scope: ScopeRef, env: str, at: datetime) -> int:
@@ -159,7 +192,7 @@ def attempted(tx: Transaction) -> Mapping[int, tuple[int, int]]:
     sums = [
         expression
         for column in (attempts.c.charge_pico, attempts.c.doubt_pico)
-        for expression in (sa.func.sum(column / _MICRO), sa.func.sum(column % _MICRO))
+        for expression in (sa.func.sum(column // _MICRO), sa.func.sum(column % _MICRO))
     ]
     query = sa.select(attempts.c.balance_id, *sums).where(attempts.c.balance_id.is_not(None))
     found = {}
@@ -169,18 +202,10 @@ def attempted(tx: Transaction) -> Mapping[int, tuple[int, int]]:
     return found
 
 
-def _read(tx: Transaction, which: sa.ColumnElement[bool]) -> list[Balance]:
-    query = sa.select(balances, balance_spending.c.charged_pico, balance_spending.c.doubt_pico).where(which)
-    rows = tx.execute(query.outerjoin(balance_spending).order_by(balances.c.id)).all()
-    refs = scopes.refs(tx) if rows else {}
-    return [_balance(row, refs) for row in rows if row.scope_kind in _PAYERS]
-
-
-def _balance(row: sa.Row[Any], refs: Mapping[tuple[ScopeKind, int], ScopeRef]) -> Balance:
-    kind = ScopeKind(row.scope_kind)
+def _balance(row: Row, scope: ScopeRef) -> Balance:
     return Balance(
         id=row.id,
-        scope=refs.get((kind, row.scope_id)) or ScopeRef(kind, row.scope_id, f"#{row.scope_id}"),
+        scope=scope,
         env=row.env,
         funded_pico=row.funded_pico,
         charged_pico=row.charged_pico or 0,
@@ -193,7 +218,7 @@ def _balance(row: sa.Row[Any], refs: Mapping[tuple[ScopeKind, int], ScopeRef]) -
     )
 
 
-def _entry(row: sa.Row[Any]) -> Entry:
+def _entry(row: Row) -> Entry:
     try:
         return Entry(
             number=row.number,

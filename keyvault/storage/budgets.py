@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.budgets import Budget, Period
-from keyvault.domain.scopes import ScopeKind, ScopeRef
+from keyvault.domain.scopes import ScopeRef
 from keyvault.storage import scopes
-from keyvault.storage.engine import Transaction
+from keyvault.storage.engine import Row, Transaction
 from keyvault.storage.schema import budgets
 from keyvault.storage.seals import added, touch
+
+_PERIODS: Final = frozenset(period.value for period in Period)
 
 
 def every(tx: Transaction) -> list[Budget]:
     """All budgets, in the order in which they were made. One of something that is gone names it by its number."""
-    rows = tx.execute(sa.select(budgets).order_by(budgets.c.id)).all()
-    refs = scopes.refs(tx) if rows else {}
-    found = []
-    for row in rows:
-        kind = ScopeKind(row.scope_kind)
-        found.append(_budget(row, refs.get((kind, row.scope_id)) or ScopeRef(kind, row.scope_id, f"#{row.scope_id}")))
-    return found
+    return read(tx, stored(tx).values())
+
+
+def stored(tx: Transaction) -> Mapping[int, Row]:
+    """All rows as they lie there, by id: to tell which are others than they were, at little cost."""
+    return {row[0]: row for row in tx.execute(sa.select(budgets).order_by(budgets.c.id))}
+
+
+def read(tx: Transaction, rows: Collection[Row]) -> list[Budget]:
+    """What rows say. Who or what nobody can tell is left out: gwctl has not written it."""
+    refs = scopes.refs_of(tx, rows)
+    told = (row for row in rows if (row.scope_kind, row.scope_id) in refs and row.period in _PERIODS)
+    return [_budget(row, refs[row.scope_kind, row.scope_id]) for row in told]
 
 
 def find(tx: Transaction, scope: ScopeRef, model: str, env: str, period: Period) -> Budget | None:
@@ -71,7 +80,7 @@ def _terms(budget: Budget) -> dict[str, Any]:
     }
 
 
-def _budget(row: sa.Row[Any], scope: ScopeRef) -> Budget:
+def _budget(row: Row, scope: ScopeRef) -> Budget:
     return Budget(
         id=row.id,
         scope=scope,

@@ -25,6 +25,8 @@ from keyvault.errors import ConfigurationError, Damaged, Unavailable
 from keyvault.storage.turns import begin_immediate
 
 Transaction = sa.Connection
+Row = sa.Row[Any]
+"""A row as it lies there."""
 
 Touched = dict[tuple[str, int | str], Any]
 """Table name and id of what a transaction changes → what it was before, None for what is new."""

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from keyvault.domain.limits import Limit
-from keyvault.domain.scopes import ScopeKind, ScopeRef
+from keyvault.domain.scopes import ScopeRef
 from keyvault.storage import scopes
-from keyvault.storage.engine import Transaction
+from keyvault.storage.engine import Row, Transaction
 from keyvault.storage.schema import limits
 from keyvault.storage.seals import added, touch
 
 
 def every(tx: Transaction) -> list[Limit]:
     """All limits, in the order in which they were made. One of something that is gone names it by its number."""
-    rows = tx.execute(sa.select(limits).order_by(limits.c.id)).all()
-    refs = scopes.refs(tx) if rows else {}
-    found = []
-    for row in rows:
-        kind = ScopeKind(row.scope_kind)
-        scope = refs.get((kind, row.scope_id)) or ScopeRef(kind, row.scope_id, f"#{row.scope_id}")
-        found.append(_limit(row, scope))
-    return found
+    return read(tx, stored(tx).values())
+
+
+def stored(tx: Transaction) -> Mapping[int, Row]:
+    """All rows as they lie there, by id: to tell which are others than they were, at little cost."""
+    return {row[0]: row for row in tx.execute(sa.select(limits).order_by(limits.c.id))}
+
+
+def read(tx: Transaction, rows: Collection[Row]) -> list[Limit]:
+    """What rows say. About whom nobody can tell is left out: gwctl has not written it."""
+    refs = scopes.refs_of(tx, rows)
+    told = (row for row in rows if (row.scope_kind, row.scope_id) in refs)
+    return [_limit(row, refs[row.scope_kind, row.scope_id]) for row in told]
 
 
 def of_scope(tx: Transaction, scope: ScopeRef) -> list[Limit]:

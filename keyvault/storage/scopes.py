@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import sqlalchemy as sa
 
 from keyvault.domain.names import fold, not_found
 from keyvault.domain.scopes import Scope, ScopeKind, ScopeRef
-from keyvault.storage.engine import Transaction
+from keyvault.storage.engine import Row, Transaction
 from keyvault.storage.schema import customers, keys, projects
 
-_PROJECTS = sa.select(projects.c.id, customers.c.name.label("customer"), projects.c.name).join(customers)
+_PROJECTS: Final = sa.select(projects.c.id, customers.c.name.label("customer"), projects.c.name).join(customers)
+_FEW: Final = 500
+"""So many ids are asked for by one statement; beyond that all rows are read."""
 
 
 def find(tx: Transaction, scope: Scope) -> ScopeRef:
@@ -35,9 +38,27 @@ def _payers(tx: Transaction, kind: ScopeKind) -> Mapping[str, ScopeRef]:
 
 def refs(tx: Transaction) -> Mapping[tuple[ScopeKind, int], ScopeRef]:
     """Every scope by kind and id."""
-    found = [
-        ScopeRef(ScopeKind.CUSTOMER, r.id, r.name) for r in tx.execute(sa.select(customers.c.id, customers.c.name))
-    ]
-    found += [ScopeRef(ScopeKind.PROJECT, row.id, f"{row.customer}/{row.name}") for row in tx.execute(_PROJECTS)]
-    found += [ScopeRef(ScopeKind.KEY, row.id, row.name) for row in tx.execute(sa.select(keys.c.id, keys.c.name))]
-    return {(ref.kind, ref.id): ref for ref in found}
+    return {(kind, ref.id): ref for kind in ScopeKind for ref in _read(tx, kind, None)}
+
+
+def refs_of(tx: Transaction, rows: Collection[Row]) -> Mapping[tuple[str, int], ScopeRef]:
+    """The scopes that rows name by `scope_kind` and `scope_id`; one that is gone is called by its number."""
+    wanted: dict[str, set[int]] = {}
+    for row in rows:
+        wanted.setdefault(row.scope_kind, set()).add(row.scope_id)
+    found = dict[tuple[str, int], ScopeRef]()
+    for kind in (kind for kind in ScopeKind if kind in wanted):
+        gone = {(kind.value, i): ScopeRef(kind, i, f"#{i}") for i in wanted[kind]}
+        found |= gone | {(kind.value, ref.id): ref for ref in _read(tx, kind, wanted[kind])}
+    return found
+
+
+def _read(tx: Transaction, kind: ScopeKind, ids: Collection[int] | None) -> list[ScopeRef]:
+    table = {ScopeKind.CUSTOMER: customers, ScopeKind.PROJECT: projects, ScopeKind.KEY: keys}[kind]
+    query = _PROJECTS if table is projects else sa.select(table.c.id, table.c.name)
+    if ids is not None and len(ids) <= _FEW:
+        query = query.where(table.c.id.in_(ids))
+    found = tx.execute(query)
+    if table is projects:
+        return [ScopeRef(kind, row.id, f"{row.customer}/{row.name}") for row in found]
+    return [ScopeRef(kind, row.id, row.name) for row in found]

@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from keyvault.errors import Tampered
 from keyvault.storage import seals as rows
 from keyvault.storage.engine import Transaction
 from keyvault.storage.seals import VOUCHED, SealedRow
 from keyvault.vault.describing import described
-from keyvault.vault.manifest import SealKeys, Standing, sealed_up_to
+from keyvault.vault.manifest import SealKeys, Standing, check, sealed_up_to
 from keyvault.vault.stopped import turned_back
 
 _Seen = dict[tuple[str, int], tuple[int, bool]]
@@ -22,7 +23,8 @@ _Seen = dict[tuple[str, int], tuple[int, bool]]
 
 
 class Guard:
-    """What one process knows of the rows it acts by. For one thread, but for `look_at_all`."""
+    """What one process knows of the rows it acts by. Threads may share it, but each table is for one at a time; only
+    `look_at_all` is for any."""
 
     def __init__(self, keys: SealKeys) -> None:
         self._keys = keys
@@ -30,11 +32,18 @@ class Guard:
         self._doubts: dict[tuple[str, int], str] = {}
         self._found: dict[tuple[str, int], str] = {}
         """The doubts of the last look at everything."""
+        self._removed: dict[tuple[str, int], str] = {}
 
     @property
     def doubts(self) -> Mapping[tuple[str, int], str]:
         """Table and id of every row that is not acted by → why, in plain words."""
         return {**self._doubts, **self._found}
+
+    @property
+    def removed(self) -> Mapping[tuple[str, int], str]:
+        """Table and id of every row that something else than gwctl has removed, as far as it was asked → so, in plain
+        words."""
+        return dict(self._removed)
 
     def look_at_all(self, begin: Callable[[], AbstractContextManager[Transaction]]) -> set[str]:
         """Look at every row, in another thread than the one that acts by them; the tables whose doubts are others than
@@ -54,6 +63,15 @@ class Guard:
         """The ids of rows of a table, or of some of them, that must not be acted by."""
         looked = {row.id for row in self._look(tx, name, ids)}
         return {row_id for row_id in looked if (name, row_id) in self._doubts}
+
+    def removed_by_others(self, tx: Transaction, name: str, gone: Collection[int]) -> set[int]:
+        """Of rows of a table that are gone, those that something else than gwctl removed. One snapshot is needed."""
+        bad = set(gone) if gone and not self._is_what_was_sealed(tx) else set()
+        for known in [known for known in self._removed if known[0] == name and known[1] not in bad]:
+            del self._removed[known]
+        for row_id in bad:
+            self._removed[name, row_id] = f"{name} number {row_id} was removed by something else than gwctl"
+        return bad
 
     def doubted_keys(self, tx: Transaction, ids: Collection[int]) -> set[int]:
         """The ids of keys that must not be admitted because of themselves, their project or their customer."""
@@ -78,6 +96,13 @@ class Guard:
         for table, row_id in list(self._doubts):
             if table == name and row_id not in there and (ids is None or row_id in ids):
                 del self._doubts[table, row_id]
+
+    def _is_what_was_sealed(self, tx: Transaction) -> bool:
+        try:
+            check(tx, self._keys)
+        except Tampered:
+            return False
+        return True
 
     def _listed(self, tx: Transaction) -> set[tuple[str, int]]:
         """The rows that were stopped while the vault was locked, as far as that is not sealed yet."""

@@ -17,6 +17,7 @@ from keyvault.proxy.tables import Tables
 from tests.attacks.conftest import write
 from tests.proxy.harness import add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
+from tests.proxy.test_balances import until
 
 DEFAULT = parse_scope("customer:default")
 EDITS = {
@@ -65,3 +66,43 @@ async def test_a_rule_that_is_edited_while_the_gateway_runs_sets_nobody_free(tmp
                 write(tmp_path / "home", "UPDATE epochs SET money = money + 1")
                 assert (await gw.chat(max_tokens=5)).status_code == EDITS[edit]
     assert not provider.seen
+
+
+REMOVALS = {"DELETE FROM budgets": 402, "DELETE FROM limits": 429, "DELETE FROM balances": 402}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+async def test_a_rule_that_is_removed_by_hand_while_the_gateway_runs_goes_on_and_is_an_alert(
+    tmp_path: Path, removal: str
+) -> None:
+    async def answer(seen: Seen, line: Line) -> None:
+        await line.answer(200, completion(model=seen.json["model"]))
+
+    async with Provider(answer).running() as provider:
+        home = ruled(tmp_path, removal)
+        add_upstream(home, "up", provider.url)
+        if "limits" in removal:
+            home.limits.set(DEFAULT, LimitChange(rpm=1))
+        async with running(home) as gw:
+            assert (await gw.chat(max_tokens=5)).status_code == 200
+            write(tmp_path / "home", removal)
+            write(tmp_path / "home", "UPDATE epochs SET money = money + 1")
+            for _ in range(2):
+                assert (await gw.chat(max_tokens=999_999)).status_code == REMOVALS[removal]
+            await until(lambda: any("removed" in alert.text for alert in gw.home.alerts.list()))
+
+
+async def test_a_rule_that_was_deleted_as_it_should_be_applies_no_more(tmp_path: Path) -> None:
+    async def answer(seen: Seen, line: Line) -> None:
+        await line.answer(200, completion(model=seen.json["model"]))
+
+    async with Provider(answer).running() as provider:
+        home = new_home(tmp_path / "home")
+        add_upstream(home, "up", provider.url)
+        home.budgets.set(DEFAULT, Terms(1, Period.MONTH, hard=True))
+        home.limits.set(DEFAULT, LimitChange(rpm=1))
+        async with running(home) as gw:
+            assert [(await gw.chat(max_tokens=5)).status_code for _ in range(2)] == [402, 429]
+            home.budgets.delete(DEFAULT)
+            home.limits.delete(DEFAULT)
+            assert [(await gw.chat(max_tokens=5)).status_code for _ in range(2)] == [200, 200]

@@ -20,6 +20,7 @@ from keyvault.metering.spending import Spending
 from keyvault.storage import balances as rows
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore
+from tests.accounts import renew
 from tests.conftest import FrozenClock
 
 DOLLAR = 10**12
@@ -242,15 +243,14 @@ def test_a_worker_goes_by_its_memory_and_draws_on_nothing_doubted(
     service.top_up(ACME, 10 * DOLLAR, "one")
     accounts = Accounts()
 
-    def available(**doubted: set[int]) -> int:
-        with database.snapshot() as tx:
-            accounts.renew(tx, clock.now_ms(), doubted)
+    def available(*doubted: int) -> int:
+        renew(accounts, database, clock.now_ms(), doubted_balances=doubted)
         [account] = accounts.every
         return account.available_pico
 
     assert available() == 10 * DOLLAR
     by_hand(database, "UPDATE balance_spending SET charged_pico = -90000000000000")
-    assert available(balances={1}) == 0
+    assert available(1) == 0
     by_hand(database, "UPDATE balance_spending SET charged_pico = 3000000000000")
     assert available() == 7 * DOLLAR, "more than it knew was taken"
     by_hand(database, "UPDATE balance_spending SET charged_pico = 0")

@@ -31,6 +31,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.metering.remembered import Remembered
 from keyvault.metering.spending import Spending
 from keyvault.storage.engine import Database
+from tests.accounts import renew
 from tests.conftest import FrozenClock
 from tests.ledgers import attempt, settlement
 
@@ -145,8 +146,7 @@ class BalanceMachine(RuleBasedStateMachine):
         assert (balance.charged_pico, balance.doubt_pico) == (self.charged, self.doubt)
         assert standing.available_pico == self.funded - self.charged - self.doubt
         accounts = Accounts()
-        with self.database.snapshot() as tx:
-            accounts.renew(tx, self.clock.now_ms())
+        renew(accounts, self.database, self.clock.now_ms())
         assert [account.available_pico for account in accounts.every] == [standing.available_pico]
         [verdict] = self.service.verify()
         assert (verdict.tampered, verdict.differs) == (None, None)

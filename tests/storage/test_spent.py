@@ -22,6 +22,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.metering.spent import spent_in, spent_of_all
 from keyvault.storage import budgets as rows
 from keyvault.storage.engine import Database
+from tests.accounts import renew
 from tests.conftest import FrozenClock
 from tests.ledgers import attempt, settlement
 from tests.pepper import FixedPepper
@@ -48,8 +49,7 @@ class Worker:
         return self.budgets.set(parse_scope(scope), Terms(usd * USD, period, **terms)).budget.id  # type: ignore[arg-type]
 
     def renew(self) -> None:
-        with self.database.snapshot() as tx:
-            self.accounts.renew(tx, self.clock.ms)
+        renew(self.accounts, self.database, self.clock.ms)
 
     def payer(self, key: Key, project: int | None = None) -> Payer:
         found = next(p for p in self.projects if p.id == (project or key.project_id))
@@ -263,8 +263,7 @@ async def test_of_a_row_that_something_else_changed_only_what_was_known_is_belie
     number = worker.set("key:one", 10)
     worker.renew()
     worker.set("key:one", 1000, hard=False)
-    with worker.database.snapshot() as tx:
-        worker.accounts.renew(tx, worker.clock.ms, {"budgets": {number}})
+    renew(worker.accounts, worker.database, worker.clock.ms, doubted_budgets={number})
     account = next(iter(worker.accounts.every))
     assert (account.hard, account.available_pico) == (True, 0)
     worker.renew()
