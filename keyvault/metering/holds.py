@@ -8,7 +8,7 @@ body's images count for, and what has no bound at all, is told by its shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,17 +39,27 @@ class Worst:
         return None if left >= 0 else -1
 
 
+@dataclass(slots=True)
+class Scale:
+    """What of a price bounds a cost: its dearest rates, by the size of the input."""
+
+    per_call: int
+    """Pico-dollars times `UNITS_PER_PRICE`."""
+    steps: Sequence[_Step]
+    """From the lowest threshold up; most prices have one."""
+
+    def worst(self, input_tokens: int, choices: int) -> Worst:
+        step = self.steps[0]
+        for above in self.steps:
+            if input_tokens > above.threshold:
+                step = above
+        return Worst(self.per_call + input_tokens * step.input + choices * step.image, choices * step.output)
+
+
 def worst(rates: Rates, input_tokens: int, choices: int, *, writes_cache: bool = True) -> Worst | None:
     """None where a rate that is needed is missing: a price by the call or the image needs no other."""
-    if rates.input is None and rates.images is None and rates.per_call is None:
-        return None
-    steps = _steps(rates, writes_cache)
-    step = steps[0]
-    for above in steps:
-        if input_tokens > above.threshold:
-            step = above
-    per_call = (rates.per_call or 0) * UNITS_PER_PRICE
-    return Worst(per_call + input_tokens * step.input + choices * step.image, choices * step.output)
+    found = scale(rates, writes_cache)
+    return None if found is None else found.worst(input_tokens, choices)
 
 
 def worst_case(rates: Rates, body_bytes: int, output_cap: int | None, choices: int) -> int | None:
@@ -69,8 +79,14 @@ class _Step:
 
 
 @lru_cache(maxsize=1024)
-def _steps(rates: Rates, writes_cache: bool) -> tuple[_Step, ...]:
-    """From the lowest threshold up; most prices have one step."""
+def scale(rates: Rates, writes_cache: bool) -> Scale | None:
+    """None where a rate that is needed is missing."""
+    if rates.input is None and rates.images is None and rates.per_call is None:
+        return None
+    return Scale((rates.per_call or 0) * UNITS_PER_PRICE, _steps(rates, writes_cache))
+
+
+def _steps(rates: Rates, writes_cache: bool) -> Sequence[_Step]:
     entering = [rates.input, rates.cached_input, rates.audio_input]
     if writes_cache:
         entering += [rates.cache_write, rates.cache_write_1h]

@@ -13,6 +13,7 @@ from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.domain.balances import Balance
+from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Basis, OpenAttempt, Settlement
 from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
@@ -26,7 +27,7 @@ from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape, shape_of
 from keyvault.proxy.tables import Tables
-from keyvault.proxy.terms import FEWEST, Terms, terms
+from keyvault.proxy.terms import FEWEST, Tariff, Terms, tariff, terms
 from keyvault.routing.planner import Planned
 
 MODEST: Final = 1_024
@@ -47,10 +48,13 @@ class Allowance:
         self.terms: dict[Target, Terms] = {}
         self.cap: int | None = None
         """The cap that the money sets, per choice; None: the caller's holds."""
-        self.hard = any(account.hard for account in accounts)
+        self.hard = False
         """Whether something must not be overspent."""
-        balances = (account.of.id for account in accounts if isinstance(account.of, Balance))
-        self.balance_id: int | None = next(balances, None)
+        self.balance_id: int | None = None
+        for account in accounts:
+            self.hard = self.hard or account.hard
+            if isinstance(account.of, Balance):
+                self.balance_id = account.of.id
 
     @property
     def pico(self) -> int | None:
@@ -84,14 +88,12 @@ class Allowances:
         self._clock = clock
         self._excess: dict[Target, int] = {}
         """Targets that do not keep caps, by how many tokens."""
+        self._tariffs: dict[tuple[Target, Dialect], Tariff] = {}
 
     def allow(self, call: Call, plan: Iterable[Planned]) -> Allowance:
         """Hold the most that a request can cost. Raises `Refusal` 402 where that is not covered."""
-        accounts = self._tables.accounts
-        if not accounts:
-            return NONE
         now_ms, caller = self._clock.now_ms(), call.caller
-        found = accounts.applying(call.payer, caller.key_id, caller.env, call.model or "", now_ms)
+        found = self._tables.accounts.applying(call.payer, caller.key_id, caller.env, call.model or "", now_ms)
         deferred = call.claim is not None and call.claim.deferred
         if not found or (call.asks_for_free and not deferred):
             return NONE
@@ -103,7 +105,8 @@ class Allowances:
                 raise _not_bounded("background" if call.body.background else "path")
             return NONE
         plain = shape_of(call.dialect, call.body, call.exchange.request.body)
-        allowance.terms = {each.target: self._terms(call, each, now_ms, _shape(call, each, plain)) for each in plan}
+        for each in plan:
+            allowance.terms[each.target] = self._terms(call, each, now_ms, _shape(call, each, plain))
         self._hold(call, allowance)
         return allowance
 
@@ -177,12 +180,14 @@ class Allowances:
                 del self._excess[target]
 
     def _hold(self, call: Call, allowance: Allowance) -> None:
-        unbounded = next((each.unbounded for each in allowance.terms.values() if each.unbounded), None)
-        if unbounded is not None:
-            if allowance.hard:
-                raise _not_bounded(unbounded)
-            return
-        most = _most(allowance.terms.values(), None)
+        most: int | None = 0
+        for each in allowance.terms.values():
+            if (unbounded := each.unbounded) is not None:
+                if allowance.hard:
+                    raise _not_bounded(unbounded)
+                return
+            pico = each.charge_at(None)
+            most = None if most is None or pico is None else max(most, pico)
         try:
             if most is not None:
                 allowance.hold.grow_to(most)
@@ -224,9 +229,17 @@ class Allowances:
 
     def _terms(self, call: Call, planned: Planned, now_ms: int, shape: Shape) -> Terms:
         """`shape`: of the body as this target gets it."""
-        price, excess = self._price(planned, now_ms), self._excess.get(planned.target, 0)
-        bound_pico = call.caller.policy.bound_pico
-        return terms(planned, call.dialect, shape, price, call.payer.multiplier_ppm, excess, bound_pico)
+        target, price = planned.target, self._price(planned, now_ms)
+        of = self._tariffs.get((target, call.dialect))
+        if of is None or of.price is not price:
+            of = self._remember(planned, call.dialect, price)
+        return terms(of, shape, call.payer.multiplier_ppm, self._excess.get(target, 0), call.caller.policy.bound_pico)
+
+    def _remember(self, planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
+        if len(self._tariffs) >= _MOST_TARGETS:  # clients name models freely
+            self._tariffs.clear()
+        found = self._tariffs[planned.target, dialect] = tariff(planned, dialect, price)
+        return found
 
     def _price(self, planned: Planned, now_ms: int) -> Price | None:
         upstream = planned.upstream

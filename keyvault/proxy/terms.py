@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
-from keyvault.metering.holds import Worst, worst
+from keyvault.metering.holds import Scale, Worst, scale
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape
 from keyvault.routing.planner import Planned
@@ -107,23 +106,34 @@ class Terms:
         return dict.fromkeys(shape.given or (self.field,), lowered)
 
 
-def terms(
-    planned: Planned,
-    dialect: Dialect,
-    shape: Shape,
-    price: Price | None,
-    multiplier_ppm: int,
-    excess: int = 0,
-    bound_pico: int | None = None,
-) -> Terms:
+@dataclass(slots=True)
+class Tariff:
+    """What of a target's terms is the same for every request in a dialect, while its price is."""
+
+    model: str
+    price: Price | None
+    marked: Scale | None
+    unmarked: Scale | None
+    """The bound of a price for bodies with marks for a cache, and for those without."""
+    usual_cap: int
+    field: str
+
+
+def tariff(planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
+    model, provider = planned.target.model, planned.upstream.provider
+    marked = unmarked = None
+    if price is not None:
+        marks_count = dialect is Dialect.MESSAGES or provider in _CACHES_WHAT_IS_MARKED
+        marked, unmarked = scale(price.rates, True), scale(price.rates, not marks_count)
+    return Tariff(model, price, marked, unmarked, _usual_cap(model), _field(dialect, provider))
+
+
+def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_pico: int | None = None) -> Terms:
     """The terms of a target for a request of this shape. `bound_pico`: what the key says that requests without a bound
     cost its customer; one who pays nothing has it at the provider's price."""
-    model, provider = planned.target.model, planned.upstream.provider
-    writes_cache = shape.marked or not (dialect is Dialect.MESSAGES or provider in _CACHES_WHAT_IS_MARKED)
-    line = None
-    if price is not None:
-        line = worst(price.rates, shape.input_tokens(model), shape.choices, writes_cache=writes_cache)
-    found = Terms(shape, line, multiplier_ppm, _usual_cap(model), _field(dialect, provider), excess)
+    bounding = of.marked if shape.marked else of.unmarked
+    line = None if bounding is None else bounding.worst(shape.input_tokens(of.model), shape.choices)
+    found = Terms(shape, line, multiplier_ppm, of.usual_cap, of.field, excess)
     if bound_pico is not None and found.unbounded is not None:
         found.own_bound = bound_pico * PPM // multiplier_ppm if multiplier_ppm else bound_pico
         most = None if line is None else line.buys(found.own_bound)
@@ -132,7 +142,6 @@ def terms(
     return found
 
 
-@lru_cache(maxsize=1024)
 def _usual_cap(model: str) -> int:
     return LONG_CAP if _LONG.search(model.lower()) else USUAL_CAP
 

@@ -63,8 +63,6 @@ NO_MEDIA: Final = Media()
 def media_in(dialect: Dialect, body: JsonBody) -> Media:
     """The media of a body. Raises `Refusal` 400 where it is nested too deeply."""
     fields, talk = body.fields, [name for name in body.looked_through if name in TALK]
-    if not talk and dialect is not Dialect.IMAGES:
-        return NO_MEDIA
     found = Media()
     try:
         if dialect is Dialect.IMAGES:

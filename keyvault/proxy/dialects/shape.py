@@ -20,7 +20,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.bodies import Body
 from keyvault.proxy.dialects.fields import CAP_FIELDS, JsonBody
 from keyvault.proxy.dialects.marks import Marks
-from keyvault.proxy.dialects.media import media_in
+from keyvault.proxy.dialects.media import NO_MEDIA, media_in
 from keyvault.proxy.dialects.multipart import FormBody, weighed
 from keyvault.proxy.dialects.references import every_value
 
@@ -62,6 +62,10 @@ _IN: Final[Mapping[Dialect, tuple[str, ...]]] = {
     Dialect.AUDIO: ("file", "file_id", "file_url", "url", "audio", "audio_url", "input_audio"),
 }
 """Fields that bring in what the body does not hold, by dialect."""
+_WATCHED: Final = frozenset(
+    {*_ANYWHERE, *sum(_IN.values(), ()), "context_management", "extra_body", "modalities", "tools"}
+)
+"""All fields whose presence, or value, counts for anything but their bytes."""
 _HARMLESS: Final = frozenset({"safety_settings", "thinking_config", "thought_tag_marker"})
 """Of Gemini's `extra_body`: what brings nothing in."""
 _NO_OUTPUT: Final = frozenset({Dialect.EMBEDDINGS, Dialect.MODERATIONS})
@@ -118,16 +122,17 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
         return Shape(text, files, body.choices, IMAGE_OUTPUT)
     if not isinstance(body, JsonBody):
         return Shape(len(raw), 0, 1, None, unbounded="body")
-    media = media_in(dialect, body)
-    unbounded = media.unbounded or _named(dialect, body)
-    prompt, tools = _tool_prompt(dialect, body)
+    media, marked = NO_MEDIA, False
+    if body.looked_through or dialect is Dialect.IMAGES:
+        media = media_in(dialect, body)
+        marked = any(CACHE_MARKS.stand_in(bytes(body.fields[name])) for name in body.looked_through)
+    unbounded, prompt, tools = media.unbounded, 0, None
+    if not _WATCHED.isdisjoint(body.fields):
+        unbounded = unbounded or _named(dialect, body)
+        prompt, tools = _tool_prompt(dialect, body)
     tokens = len(raw) - media.size + prompt
-    output, marked = _output(dialect, body), any(_marked(body.fields[name]) for name in body.looked_through)
-    return Shape(tokens, media.images, body.choices, *output, unbounded=unbounded or tools, marked=marked)
-
-
-def _marked(field: msgspec.Raw) -> bool:
-    return CACHE_MARKS.stand_in(bytes(field))
+    cap, given, settable, least = _output(dialect, body)
+    return Shape(tokens, media.images, body.choices, cap, given, settable, least, unbounded or tools, marked)
 
 
 def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:
