@@ -98,6 +98,10 @@ class Glyphs:
     blocks: str
     """Eight heights, lowest first."""
     braille: bool
+    half: str
+    cross: str
+    bar: str
+    """What is full of a bar, and what is empty."""
 
 
 UNICODE: Final = Glyphs(
@@ -118,6 +122,9 @@ UNICODE: Final = Glyphs(
     separator="·",
     blocks="▁▂▃▄▅▆▇█",
     braille=True,
+    half="◐",
+    cross="×",
+    bar="▰▱",
 )
 ASCII: Final = Glyphs(
     unknown="-",
@@ -137,6 +144,9 @@ ASCII: Final = Glyphs(
     separator="-",
     blocks="_.,-=+*#",
     braille=False,
+    half="%",
+    cross="x",
+    bar="#.",
 )
 
 
