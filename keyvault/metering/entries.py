@@ -37,7 +37,7 @@ _INPUT, _CACHED, _WRITTEN = map(SUMS.index, ("input", "cached_input", "cache_wri
 _OUTPUT, _REASONING = map(SUMS.index, ("output", "reasoning"))
 _COST, _CHARGE, _DOUBT = map(SUMS.index, ("cost_pico", "charge_pico", "doubt_pico"))
 _UNKNOWN_COST, _FREE = map(SUMS.index, ("unknown_cost", "free"))
-_BASIS: Final = {basis: SUMS.index(f"basis_{basis.label}") for basis in Basis}
+_BASIS: Final = [SUMS.index(f"basis_{basis.label}") for basis in sorted(Basis)]
 _FIRST, _TOTAL = map(SUMS.index, ("first_0", "total_0"))
 assert _FIRST + 2 * (len(LATENCY_BOUNDS_MS) + 1) == WIDTH, "the histograms come last, and whole"
 
@@ -80,10 +80,10 @@ def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
         attempt.target_id,
         attempt.dialect,
         1 if attempt.stream else 0,
-        settlement.outcome.value,
+        int(settlement.outcome),
         1 if settlement.final else 0,
         settlement.status,
-        settlement.basis.value,
+        int(settlement.basis),
         usage.input,
         usage.cached_input,
         usage.cache_write,

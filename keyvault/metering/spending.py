@@ -55,13 +55,7 @@ class Spending:
         row = row or Taken(balance_id, 0, 0, 0, None)
         if sound:
             self.written([row])
-        added = replace(
-            row,
-            version=row.version + 1,
-            charged_pico=row.charged_pico + charged,
-            doubt_pico=row.doubt_pico + doubt,
-            mac=None,
-        )
+        added = Taken(balance_id, row.version + 1, row.charged_pico + charged, row.doubt_pico + doubt, None)
         return self.signed(added) if sound else added
 
     def _mac(self, row: Taken) -> bytes | None:

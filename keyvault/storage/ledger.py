@@ -12,8 +12,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from typing import Any, Final
 
@@ -39,7 +38,7 @@ from keyvault.storage.schema import (
     totals_quarter,
     workers,
 )
-from keyvault.storage.statements import Row, Statement, insert_into, positional_dialect
+from keyvault.storage.statements import Query, Row, Statement, insert_into, positional_dialect
 from keyvault.storage.turns import begin_immediate
 
 NO_NUMBER: Final = -1
@@ -105,7 +104,7 @@ class Transaction:
 
     def settle_object(self, object_id: str, upstream: str) -> bool:
         """Say of pending work at a provider that it is booked; False where it is not pending."""
-        self._run(self._statements.update_object, {"of_object": object_id, "of_upstream": upstream})
+        self._statements.update_object.run(self._cursor, {"of_object": object_id, "of_upstream": upstream})
         return bool(self._cursor.rowcount)
 
     def spending(self, balance_ids: Sequence[int]) -> list[Taken]:
@@ -114,7 +113,8 @@ class Transaction:
         return [Taken(row[0], row[1], row[2], row[3], None if row[4] is None else bytes(row[4])) for row in found]
 
     def set_spending(self, rows: Sequence[Taken]) -> None:
-        self._statements.upsert_spending.run(self._cursor, [astuple(row) for row in rows])
+        values = [(row.balance_id, row.version, row.charged_pico, row.doubt_pico, row.mac) for row in rows]
+        self._statements.upsert_spending.run(self._cursor, values)
 
     def mark(self, worker: str) -> None:
         """Count one more transaction of this worker."""
@@ -137,21 +137,18 @@ class Transaction:
 
     def finish(self, request_id: str, number: int) -> None:
         """Say of a settled attempt that no other followed."""
-        self._run(self._statements.update_final, {"request": request_id, "attempt": number})
+        self._statements.update_final.run(self._cursor, {"request": request_id, "attempt": number})
 
     def drop_minutes(self, before: int, at_most: int) -> bool:
         """Delete minute totals older than a minute, some at a time; whether there may be more."""
         oldest = self._all(self._statements.select_oldest, {})[0][0]
         if oldest is None or oldest >= before:
             return False
-        self._run(self._statements.delete_minutes, {"before": min(before, oldest + at_most)})
+        self._statements.delete_minutes.run(self._cursor, {"before": min(before, oldest + at_most)})
         return bool(oldest + at_most < before)
 
-    def _run(self, compiled: sa.Compiled, values: dict[str, Any]) -> None:
-        self._cursor.execute(str(compiled), _positional(compiled, values))
-
-    def _all(self, compiled: sa.Compiled, values: dict[str, Any]) -> list[Row]:
-        self._run(compiled, values)
+    def _all(self, query: Query, values: dict[str, Any]) -> list[Row]:
+        query.run(self._cursor, values)
         rows: list[Row] = self._cursor.fetchall()
         return rows
 
@@ -251,15 +248,15 @@ class _Statements:
         taken = taken.on_conflict_do_update(index_elements=["balance_id"], set_=changes)
         self.upsert_spending = Statement(taken, dialect)
         holder = sa.select(purse.c.worker).where(purse.c.id == sa.literal_column("1"))
-        self.select_purse = (holder if is_sqlite else holder.with_for_update(read=True)).compile(dialect=dialect)
-        self.select_spending = _spending(is_sqlite).compile(dialect=dialect)
-        self.select_orphans = _orphans(is_sqlite).compile(dialect=dialect)
-        self.select_last = _last().compile(dialect=dialect)
-        self.update_final = _finish().compile(dialect=dialect)
-        self.update_object = _settle_object().compile(dialect=dialect)
-        self.select_oldest = sa.select(sa.func.min(totals_minute.c.bucket)).compile(dialect=dialect)
+        self.select_purse = Query(holder if is_sqlite else holder.with_for_update(read=True), dialect)
+        self.select_spending = Query(_spending(is_sqlite), dialect)
+        self.select_orphans = Query(_orphans(is_sqlite), dialect)
+        self.select_last = Query(_last(), dialect)
+        self.update_final = Query(_finish(), dialect)
+        self.update_object = Query(_settle_object(), dialect)
+        self.select_oldest = Query(sa.select(sa.func.min(totals_minute.c.bucket)), dialect)
         minutes = sa.delete(totals_minute).where(totals_minute.c.bucket < sa.bindparam("before"))
-        self.delete_minutes = minutes.compile(dialect=dialect)
+        self.delete_minutes = Query(minutes, dialect)
 
 
 @cache
@@ -274,12 +271,6 @@ def known_names(database: Database) -> tuple[dict[str, int], dict[tuple[str, str
         named = {row.name: row.id for row in tx.execute(sa.select(aliases))}
         pairs = {(row.upstream, row.model): row.id for row in tx.execute(sa.select(targets))}
     return named, pairs
-
-
-def _positional(compiled: sa.Compiled, values: dict[str, Any]) -> list[Any]:
-    names: Iterable[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
-    defaults = compiled.params
-    return [values.get(name, defaults.get(name)) for name in names]
 
 
 def _values(table: sa.Table) -> dict[str, sa.ColumnElement[Any]]:
