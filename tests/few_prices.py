@@ -6,15 +6,33 @@ test's time. What the whole book is like is tested where it is filled.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from keyvault.domain.vault import SlotKind
 from keyvault.home import Home
 from keyvault.storage.schema import prices
 from keyvault.vault import manifest
 
 KEPT: Final = ("openai", "anthropic", "groq")
+
+
+@functools.cache
+def made_home() -> Path:
+    """A home to be copied, made once in a process: filling and sealing the price book takes most of a second."""
+    directory = Path(tempfile.mkdtemp(prefix="made-home-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    home = Home({"GWCTL_HOME": str(directory / "home")})
+    home.initialise(SlotKind.FILE)
+    keep_few(home)
+    home.close()
+    return directory / "home"
 
 
 def keep_few(home: Home) -> None:

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import io
 import json
 import os
@@ -16,18 +14,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from keyvault.clock import Clock
-from keyvault.home import Home
 from keyvault.storage.engine import sqlite_module
 from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
 from tests.canaries import Canaries
-from tests.few_prices import keep_few
+from tests.few_prices import made_home
 
 GWCTL: Final = Path(sys.executable).with_name("gwctl")
 _LISTENING: Final = re.compile(r"listening on (http\S+) \(admin (http\S+)\)")
@@ -47,9 +42,9 @@ class Gateway:
         self.process: subprocess.Popen[str] | None = None
         if not empty:
             if settings.keys() & {"GWCTL_DATABASE_URL"}:
-                self._set_up("init", "--yes", "--unlock", "file")
+                self.gwctl("init", "--yes", "--unlock", "file")
             else:
-                shutil.copytree(_made_home(), home, dirs_exist_ok=True)
+                shutil.copytree(made_home(), home, dirs_exist_ok=True)
             self.canaries.add("key file", (home / "config" / "unlock.key").read_text().strip())
 
     @property
@@ -65,25 +60,21 @@ class Gateway:
     # Commands
 
     def gwctl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one command; a failure raises with what it said, and so does a secret shown a second time."""
+        """Run one command, in this process: half a second less than in one of its own.
+
+        A failure raises with what it said, and so does a secret shown a second time.
+        """
         self.canaries.given(arguments, stdin or "")
-        done = subprocess.run([GWCTL, *arguments], env=self.environ, input=stdin or "", text=True, capture_output=True)
-        assert not check or done.returncode == 0, f"gwctl {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
+        streams = Streams(io.StringIO(stdin or ""), out := io.StringIO(), err := io.StringIO())
+        code = run(arguments, self.environ, streams)
+        done = subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        assert not check or code == 0, f"gwctl {' '.join(arguments)}: {code}\n{done.stderr}"
         self._check(arguments, done.stdout + done.stderr)
         return done
 
-    def _set_up(self, *arguments: str, stdin: str = "") -> str:
-        """What a command prints, run in this process: half a second less than in one of its own."""
-        self.canaries.given(arguments, stdin)
-        streams = Streams(io.StringIO(stdin), out := io.StringIO(), err := io.StringIO())
-        code = run(arguments, self.environ, streams)
-        assert code == 0, f"gwctl {' '.join(arguments)}: {code}\n{err.getvalue()}"
-        self._check(arguments, out.getvalue() + err.getvalue())
-        return out.getvalue()
-
     def run(self, *arguments: str) -> str:
-        """What a command that changes something prints; in this process."""
-        return self._set_up(*arguments)
+        """What a command that changes something prints."""
+        return self.gwctl(*arguments).stdout
 
     def _check(self, arguments: Sequence[str], said: str) -> None:
         leaked = self.canaries.in_text(said.encode())
@@ -95,17 +86,17 @@ class Gateway:
         return json.loads(self.gwctl(*arguments, "--json", stdin=stdin).stdout)
 
     def create_upstream(self, name: str, provider: str, base_url: str, secret: str, *options: str) -> None:
-        self._set_up(
+        self.gwctl(
             "upstreams", "create", name, "--provider", provider, "--base-url", base_url,
             "--secret-stdin", "--allow-private", *options, stdin=secret,
         )  # fmt: skip
 
     def create_key(self, name: str, *options: str) -> str:
         """The new key's secret."""
-        return str(json.loads(self._set_up("keys", "create", name, *options, "--json"))["secret"])
+        return str(self.json("keys", "create", name, *options)["secret"])
 
     def set_price(self, target: str, *, input_usd: str = "1", output_usd: str = "2") -> None:
-        self._set_up("prices", "set", target, "--input", input_usd, "--output", output_usd)
+        self.gwctl("prices", "set", target, "--input", input_usd, "--output", output_usd)
 
     def requests(self, count: int = 1000) -> list[dict[str, Any]]:
         """The newest requests in the ledger, as `usage tail` tells them."""
@@ -154,20 +145,6 @@ class Gateway:
         with contextlib.closing(connection):
             connection.row_factory = driver.Row
             return [dict(row) for row in connection.execute(query, parameters or {})]
-
-
-@functools.cache
-def _made_home() -> Path:
-    """A home as `gwctl init` makes it, to be copied; made once in a process."""
-    directory = Path(tempfile.mkdtemp(prefix="made-home-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    environ = {"PATH": os.environ["PATH"], "GWCTL_HOME": str(directory / "home")}
-    streams = Streams(io.StringIO(), io.StringIO(), err := io.StringIO())
-    code = run(("init", "--yes", "--unlock", "file", "--json"), environ, streams)
-    assert code == 0, err.getvalue()
-    with contextlib.closing(Home(environ, Clock())) as home:
-        keep_few(home)
-    return directory / "home"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import shlex
-import subprocess
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from opsconsole.cli.io import Streams
 from opsconsole.cli.main import run
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import running
+from tests.few_prices import made_home
 from tests.gateway import GWCTL
 
 ROOT: Final = Path(__file__).parents[2]
@@ -37,7 +38,6 @@ class Newcomer:
     def __init__(self, directory: Path, provider: str) -> None:
         self.directory = directory
         self.provider = provider
-        self.in_processes = False
         self.environ = {
             "GWCTL_HOME": str(directory / "home"),
             "PATH": f"{GWCTL.parent}:/usr/bin:/bin",
@@ -56,21 +56,10 @@ class Newcomer:
             secret = "sk-sim"
         if command.startswith(SHOWS_A_SECRET) and not any(option in words for option in GIVES_IT_ELSEWHERE):
             words += ["-o", "secret"]  # to a pipe a secret goes only when asked for
-        code, said = self._in_a_process(words[1:], secret) if self.in_processes else self._here(words[1:], secret)
-        assert code == 0, f"{command}\n{said}"
-
-    def _in_a_process(self, words: list[str], stdin: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [GWCTL, *words], env=self.environ, cwd=self.directory, input=stdin, text=True, capture_output=True
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def _here(self, words: list[str], stdin: str) -> tuple[int, str]:
-        """The same command line in this process: half a second less for each."""
-        streams = Streams(io.StringIO(stdin), out := io.StringIO(), err := io.StringIO())
+        streams = Streams(io.StringIO(secret), out := io.StringIO(), err := io.StringIO())
         with contextlib.chdir(self.directory):
-            code = run(words, self.environ, streams)
-        return code, out.getvalue() + err.getvalue()
+            code = run(words[1:], self.environ, streams)
+        assert code == 0, f"{command}\n{out.getvalue()}{err.getvalue()}"
 
 
 def commands(text: str) -> list[str]:
@@ -80,15 +69,19 @@ def commands(text: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in lines]
 
 
-@pytest.fixture
-def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
-    """Somebody who has a simulated OpenAI."""
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
     with running(Profile()) as [simulator]:
-        yield Newcomer(tmp_path, simulator.base_url)
+        yield simulator.base_url
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, provider: str) -> Newcomer:
+    """Somebody who has a simulated OpenAI."""
+    return Newcomer(tmp_path, provider)
 
 
 def test_every_command_of_the_readme_works(newcomer: Newcomer) -> None:
-    newcomer.in_processes = True
     typed = commands(README)
     assert len(typed) > 20
     for command in typed:
@@ -97,7 +90,7 @@ def test_every_command_of_the_readme_works(newcomer: Newcomer) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_of_a_page_works(page: Path, newcomer: Newcomer) -> None:
-    newcomer.type("gwctl init")
+    shutil.copytree(made_home(), newcomer.directory / "home")
     newcomer.type("gwctl upstreams create openai --provider openai")
     newcomer.type("gwctl keys create ci-bot --project acme/web --create")
     for command in commands(page.read_text()):

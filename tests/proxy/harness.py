@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
-import functools
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +19,7 @@ from keyvault.domain.vault import SlotKind
 from keyvault.home import Home
 from keyvault.proxy.server import serving
 from keyvault.secrets import Secret
-from tests.few_prices import keep_few
+from tests.few_prices import made_home
 
 UPSTREAM_SECRET = "sk-upstream-canary-5d1f0a7e"
 DOLLAR_PER_MILLION = 10**12
@@ -74,20 +71,8 @@ def new_home(root: Path, environ: Mapping[str, str] | None = None) -> Home:
     if "GWCTL_DATABASE_URL" in home.environ:
         home.initialise(SlotKind.FILE)
     else:
-        shutil.copytree(_made_home(), root, dirs_exist_ok=True)
+        shutil.copytree(made_home(), root, dirs_exist_ok=True)
     return home
-
-
-@functools.cache
-def _made_home() -> Path:
-    """A home to be copied, made once in a process: filling and sealing the price book takes a third of a second."""
-    directory = Path(tempfile.mkdtemp(prefix="made-home-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    home = Home({"GWCTL_HOME": str(directory / "home")}, Clock())
-    home.initialise(SlotKind.FILE)
-    keep_few(home)
-    home.close()
-    return directory / "home"
 
 
 @contextlib.asynccontextmanager
