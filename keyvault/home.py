@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from keyvault.metering.prices import Prices
     from keyvault.metering.remembered import Remembered
     from keyvault.metering.reports import Reports
+    from keyvault.metering.repricing import Repricings
     from keyvault.metering.spending import Spending
     from keyvault.metering.statements import Statements
     from keyvault.routing.routes import Routes
@@ -306,6 +307,12 @@ class Home:
         from keyvault.metering.reports import Reports
 
         return Reports(self.database, self.clock)
+
+    @cached_property
+    def repricings(self) -> Repricings:
+        from keyvault.metering.repricing import Repricings
+
+        return Repricings(self.database, self.clock)
 
     @cached_property
     def statements(self) -> Statements:

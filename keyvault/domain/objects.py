@@ -27,6 +27,12 @@ class State(StrEnum):
     """Such work, once it has been booked."""
 
 
+BATCHES: Final = frozenset({"batch", "message_batch"})
+"""Kinds of work that has prices of its own."""
+DEFERRED: Final = "deferred"
+"""What the ledger says in place of a dialect of work that is paid for when it is done."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One object at a provider and whose it is."""

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement, Usage
-from keyvault.domain.objects import StoredObject
+from keyvault.domain.objects import DEFERRED, StoredObject
 from keyvault.domain.prices import Price, charge, cost
 from keyvault.domain.routes import Target
 from keyvault.metering.entries import Sums, bounded, settled_row
 from keyvault.metering.spending import Spending
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore
-
-DIALECT = "deferred"
-"""What the ledger says in place of a dialect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ def _attempt(
         generation=found.generation,
         alias_id=line.alias_id,
         target_id=line.target_id,
-        dialect=DIALECT,
+        dialect=DEFERRED,
         stream=False,
         bound_pico=None,
         multiplier_ppm=multiplier_ppm,

@@ -133,8 +133,9 @@ class PriceBook:
         self._found: dict[tuple[str, str | None, str], tuple[_Version, ...]] = {}
 
     @classmethod
-    def load(cls, tx: Transaction) -> PriceBook:
-        return cls(rows.own(tx), rows.catalogue_rows(tx), rows.fallbacks(tx))
+    def load(cls, tx: Transaction, up_to: int | None = None) -> PriceBook:
+        """With `up_to` as it was when that version was the newest."""
+        return cls(rows.own(tx, up_to), rows.catalogue_rows(tx, up_to), rows.fallbacks(tx))
 
     def find(self, upstream: str, catalogue: str | None, model: str, at_ms: int) -> Price | None:
         """The price of a model of an upstream at a moment; None where it has none."""

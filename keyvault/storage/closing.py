@@ -6,8 +6,8 @@ Sums of money are made in parts, as SQLite's overflow at nine million dollars.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -49,6 +49,17 @@ class Frozen:
     content: str
     digest: bytes
     created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewAdjustment:
+    """What a customer without a balance owes more, or less."""
+
+    customer_id: int
+    project: str
+    model: str
+    amount_pico: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +132,9 @@ def _frozen(tx: Transaction, which: sa.ColumnElement[bool]) -> list[Frozen]:
 # Corrections that wait for a statement
 
 
-def add_waiting(tx: Transaction, customer_id: int, rows: Sequence[Mapping[str, Any]], created_ms: int) -> None:
-    """`rows`: project, model, amount_pico and reason of each."""
-    for row in rows:
-        values = {**row, "customer_id": customer_id, "created_ms": created_ms}
+def add_waiting(tx: Transaction, lines: Iterable[NewAdjustment], created_ms: int) -> None:
+    for line in lines:
+        values = {**asdict(line), "created_ms": created_ms}
         made = tx.execute(sa.insert(adjustments).values(values).returning(adjustments.c.id)).scalar_one()
         added(tx, "adjustments", int(made))
 

@@ -46,23 +46,34 @@ def insert_all(tx: Transaction, items: Iterable[Listed]) -> None:
         added(tx, "prices", *ids)
 
 
-def own(tx: Transaction) -> list[Listed]:
-    """All versions of own prices, oldest first."""
-    found = sa.select(prices).where(prices.c.upstream.is_not(None)).order_by(prices.c.from_ms, prices.c.id)
-    return [listed(row) for row in tx.execute(found)]
+def own(tx: Transaction, up_to: int | None = None) -> list[Listed]:
+    """All versions of own prices, oldest first; with `up_to` those that there were with that one."""
+    found = sa.select(prices).where(prices.c.upstream.is_not(None) & _known(up_to))
+    return [listed(row) for row in tx.execute(found.order_by(prices.c.from_ms, prices.c.id))]
 
 
-def catalogue_rows(tx: Transaction) -> dict[str, list[Any]]:
+def catalogue_rows(tx: Transaction, up_to: int | None = None) -> dict[str, list[Any]]:
     """The newest recording of each catalogue model, by catalogue, in the order of recording; to be read by `listed`.
+    With `up_to` of those that there were with that one.
 
     Most of a catalogue is never asked for, and reading a row costs more than fetching it.
     """
     newest = sa.func.max(prices.c.recorded_ms).over(partition_by=(prices.c.catalogue, prices.c.model)).label("newest")
-    every = sa.select(prices, newest).where(prices.c.catalogue.is_not(None)).subquery()
+    every = sa.select(prices, newest).where(prices.c.catalogue.is_not(None) & _known(up_to)).subquery()
     found: dict[str, list[Any]] = {}
     for row in tx.execute(sa.select(every).where(every.c.recorded_ms == every.c.newest).order_by(every.c.id)):
         found.setdefault(row.catalogue, []).append(row)
     return found
+
+
+def last(tx: Transaction) -> int:
+    """The number of the newest version of all; 0 in an empty book."""
+    return int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(prices.c.id), 0))).scalar_one())
+
+
+def catalogues(tx: Transaction) -> dict[str, str | None]:
+    """The catalogue of each upstream, by its name."""
+    return {row.name: row.catalogue for row in tx.execute(sa.select(upstreams.c.name, upstreams.c.catalogue))}
 
 
 def get(tx: Transaction, price_id: int) -> Price | None:
@@ -90,6 +101,10 @@ def upstream(tx: Transaction, name: str) -> tuple[str, str | None] | None:
 
 def upstream_names(tx: Transaction) -> list[str]:
     return list(tx.execute(sa.select(upstreams.c.name).order_by(upstreams.c.folded)).scalars())
+
+
+def _known(up_to: int | None) -> sa.ColumnElement[bool]:
+    return sa.true() if up_to is None else prices.c.id <= up_to
 
 
 def _row(item: Listed) -> dict[str, Any]:

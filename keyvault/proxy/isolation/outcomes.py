@@ -13,6 +13,7 @@ import msgspec
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Basis, Outcome, Usage
+from keyvault.domain.objects import BATCHES
 from keyvault.metering.deferred import Counted, End
 from keyvault.proxy.dialects.usage import basis_of, count, fields_of, read_usage
 
@@ -20,7 +21,6 @@ _DONE: Final = frozenset({"completed", "failed", "cancelled", "canceled", "expir
 _FAILED: Final = frozenset({"failed", "expired"})
 _CANCELLED: Final = frozenset({"cancelled", "canceled"})
 _NOTHING: Final = Usage(input=0, output=0)
-BATCHES: Final = frozenset({"batch", "message_batch"})
 
 _answer = msgspec.json.Decoder(dict[str, Any])
 

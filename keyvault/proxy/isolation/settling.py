@@ -15,7 +15,7 @@ import structlog
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import Outcome
-from keyvault.domain.objects import KINDS, State, StoredObject
+from keyvault.domain.objects import BATCHES, KINDS, State, StoredObject
 from keyvault.domain.routes import Target
 from keyvault.errors import GatewayError
 from keyvault.metering import deferred
@@ -23,7 +23,7 @@ from keyvault.metering.deferred import Counted, End, Line
 from keyvault.metering.ledger import Ledger
 from keyvault.proxy.headers import Headers, to_provider
 from keyvault.proxy.isolation.naming import ids_at
-from keyvault.proxy.isolation.outcomes import BATCHES, counted_in, counted_in_results, end_of, is_done
+from keyvault.proxy.isolation.outcomes import counted_in, counted_in_results, end_of, is_done
 from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.proxy.upstream import Pool, UpstreamFailure
 from keyvault.proxy.upstream.fetching import Fetched, fetch

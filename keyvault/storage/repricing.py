@@ -1,0 +1,137 @@
+"""What it takes to price a span of the ledger anew: its attempts, and which spans were priced anew before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from keyvault.domain.ledger import Outcome, Usage
+from keyvault.domain.objects import DEFERRED
+from keyvault.storage.closing import within
+from keyvault.storage.engine import Transaction
+from keyvault.storage.schema import attempts, objects, open_attempts, repricings, targets
+from keyvault.storage.seals import added
+
+_AT_ONCE: Final = 5_000
+_CHARGED: Final = (Outcome.SERVED.value, Outcome.ABORTED.value)
+"""What customers pay for; a failed or lost attempt is never theirs."""
+_COUNTS: Final = tuple(Usage.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Repricing:
+    """A span that was priced anew. `model`, `upstream`: only of these, as patterns; None: of all."""
+
+    id: int
+    first_ms: int
+    last_ms: int
+    model: str | None
+    upstream: str | None
+    price_id: int
+    """By the price book as it was when this was its newest version."""
+    multipliers: Mapping[int, int]
+    """By customer id, in millionths, for attempts that do not tell by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """An attempt that customers pay for, with what it cost by the ledger."""
+
+    key_id: int
+    project_id: int
+    started_ms: int
+    upstream: str
+    model: str
+    usage: Usage
+    cost_pico: int | None
+    charge_pico: int | None
+    balance_id: int | None
+    price_id: int | None
+    aborted: bool
+    priced_ms: int
+    """The moment whose price applies: for work that is paid for when it is done, when it was begun."""
+    made_by: str | None
+    """For such work, the kind of the object it was."""
+
+
+def attempts_in(tx: Transaction, first_ms: int, last_ms: int) -> Iterator[Priced]:
+    """The attempts of a span that customers pay for, some at a time: there may be millions."""
+    after: tuple[str, int] = ("", 0)
+    while page := tx.execute(_page(first_ms, last_ms, after)).all():
+        yield from map(_priced, page)
+        after = page[-1].request_id, page[-1].number
+
+
+def oldest_open_ms(tx: Transaction) -> int | None:
+    """When the oldest attempt began that is not settled."""
+    return tx.execute(sa.select(sa.func.min(open_attempts.c.started_ms))).scalar_one()  # type: ignore[no-any-return]
+
+
+def runs(tx: Transaction) -> list[Repricing]:
+    """Newest first."""
+    found = tx.execute(sa.select(repricings).order_by(repricings.c.id.desc()))
+    return [
+        Repricing(r.id, r.first_ms, r.last_ms, r.model, r.upstream, r.price_id, _multipliers(r.multipliers))
+        for r in found
+    ]
+
+
+def insert(tx: Transaction, run: Repricing, created_ms: int) -> int:
+    """Its number; the run's own is ignored."""
+    values = {
+        "first_ms": run.first_ms,
+        "last_ms": run.last_ms,
+        "model": run.model,
+        "upstream": run.upstream,
+        "price_id": run.price_id,
+        "multipliers": json.dumps({str(id_): ppm for id_, ppm in sorted(run.multipliers.items())}),
+        "created_ms": created_ms,
+    }
+    number = int(tx.execute(sa.insert(repricings).values(values).returning(repricings.c.id)).scalar_one())
+    added(tx, "repricings", number)
+    return number
+
+
+def _multipliers(text: str) -> Mapping[int, int]:
+    return {int(customer_id): int(ppm) for customer_id, ppm in json.loads(text).items()}
+
+
+def _page(first_ms: int, last_ms: int, after: tuple[str, int]) -> sa.Select[Any]:
+    request_id, number = after
+    others = (attempts.c.request_id > request_id) | (attempts.c.number > number)
+    behind = (attempts.c.request_id >= request_id) & others
+    made = (objects.c.object_id == attempts.c.provider_request_id) & (objects.c.upstream == targets.c.upstream)
+    columns = (attempts.c[name] for name in ("request_id", "number", "key_id", "project_id", "started_ms", "dialect"))
+    money = (attempts.c[name] for name in ("outcome", "cost_pico", "charge_pico", "balance_id", "price_id"))
+    counts = (attempts.c[name] for name in _COUNTS)
+    work = (objects.c.kind.label("object_kind"), objects.c.created_ms.label("object_ms"))
+    return (
+        sa.select(*columns, *money, *counts, targets.c.upstream, targets.c.model, *work)
+        .join(targets, targets.c.id == attempts.c.target_id)
+        .outerjoin(objects, made & (attempts.c.dialect == DEFERRED))
+        .where(within(first_ms, last_ms) & attempts.c.outcome.in_(_CHARGED) & behind)
+        .order_by(attempts.c.request_id, attempts.c.number)
+        .limit(_AT_ONCE)
+    )
+
+
+def _priced(row: Any) -> Priced:
+    return Priced(
+        key_id=row.key_id,
+        project_id=row.project_id,
+        started_ms=row.started_ms,
+        upstream=row.upstream,
+        model=row.model,
+        usage=Usage(*(getattr(row, name) for name in _COUNTS)),
+        cost_pico=row.cost_pico,
+        charge_pico=row.charge_pico,
+        balance_id=row.balance_id,
+        price_id=row.price_id,
+        aborted=row.outcome == Outcome.ABORTED.value,
+        priced_ms=row.started_ms if row.object_ms is None else row.object_ms,
+        made_by=row.object_kind,
+    )
