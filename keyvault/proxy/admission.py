@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
-from keyvault.domain.endpoints import ENDPOINTS, Dialect, Endpoint, Family
+from keyvault.domain.endpoints import Dialect, Endpoint
 from keyvault.domain.routes import Target, parse_target
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal, UsageError
-from keyvault.keys.directory import Caller, Directory, UsableToken
+from keyvault.keys.directory import Caller, Directory
+from keyvault.proxy.asked import PREFIX, USAGE_PATH, asked
 from keyvault.proxy.dialects.body import Body, read_body
 from keyvault.proxy.dialects.references import stored_reference
 from keyvault.proxy.headers import Headers, request_id_headers
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from keyvault.proxy.allowance import Allowance
     from keyvault.proxy.isolation.claim import Claim
 
-PREFIX: Final = "/v1"
-USAGE_PATH: Final = "/gateway/v1/usage"
 USAGE_ON_REQUEST: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
 MAX_TOKEN_BYTES: Final = 200
 RETRY_SUSPENDED_SECONDS: Final = 30
@@ -41,6 +40,8 @@ class Call:
         "address",
         "allowance",
         "as_of",
+        "asked",
+        "asks_for_models",
         "body",
         "caller",
         "claim",
@@ -51,6 +52,7 @@ class Call:
         "exchange",
         "free",
         "isolated",
+        "model",
         "path",
         "payer",
         "permit",
@@ -68,9 +70,12 @@ class Call:
         self.exchange = exchange
         self.request_id = request_id
         self.started = request.started
-        self.path = request.path[len(PREFIX) :] if request.path.startswith(PREFIX + "/") else ""
-        self.endpoint: Endpoint | None = ENDPOINTS.get(self.path) if request.method == "POST" else None
-        self.dialect = self.endpoint.dialect if self.endpoint else Dialect.OTHER
+        self.asked = found = asked(request)
+        self.path = found.path
+        self.endpoint: Endpoint | None = found.endpoint
+        self.dialect = found.dialect
+        self.asks_for_models = found.models
+        self.model: str | None = None  # as the body says
         self.as_of = -1  # the change epoch of keys by which `caller` was found
         self.relay: Relay | None = None  # of the attempt under way
         self.withdrawn: Refusal | None = None  # what the caller gets since its access was taken away
@@ -88,24 +93,10 @@ class Call:
         self.pin: Target | None = None
 
     @property
-    def model(self) -> str | None:
-        return self.body.model
-
-    @property
-    def client(self) -> str:
-        """What the caller calls itself, such as `OpenAI/Python 3.3.0`."""
-        request = self.exchange.request
-        name: str | None = request.lasting.get("client")
-        if name is None:
-            name = (request.header(b"user-agent") or b"")[:80].decode("ascii", "replace")
-            request.lasting["client"] = name
-        return name
-
-    @property
     def headers(self) -> Headers:
         """What every answer tells: our id of the request, and how much is left of the limits that hold for it."""
         own = request_id_headers(self.request_id)
-        return own if self.permit is UNLIMITED else own + self.permit.headers(family_of(self.exchange.request))
+        return own if self.permit is UNLIMITED else own + self.permit.headers(self.asked.family)
 
     def wants_usage_added(self, upstream: Upstream) -> bool:
         """A chat stream whose provider tells its usage only when asked, and whose client did not ask."""
@@ -117,40 +108,24 @@ class Call:
         )
 
     @property
-    def asks_for_usage(self) -> bool:
-        """What its key has used: the one thing that the gateway answers by itself, so it is not below `/v1`."""
-        request = self.exchange.request
-        return not self.path and request.method in ("GET", "HEAD") and request.path == USAGE_PATH
-
-    @property
-    def asks_for_models(self) -> bool:
-        return self.exchange.request.method == "GET" and (self.path == "/models" or self.path.startswith("/models/"))
-
-    @property
     def asks_for_free(self) -> bool:
         """A question that no provider takes money for."""
         return self.free or self.asks_for_models or (self.endpoint is not None and self.endpoint.free)
 
 
-def family_of(request: Request) -> Family:
-    """Whose SDK will read an error: told by the path, else by the header every Anthropic client sends."""
-    if request.path.startswith("/v1/messages") or request.header(b"anthropic-version") is not None:
-        return Family.ANTHROPIC
-    return Family.OPENAI
-
-
-def who(request: Request, directory: Directory, now_ms: int) -> Caller:
+def who(call: Call, directory: Directory, now_ms: int) -> Caller:
     """The caller of a request; the same 401 for a wrong, unknown, expired, suspended or revoked key.
 
     The same head on the same connection names the same token: it is looked up anew when any key has changed.
     """
-    known: tuple[int, UsableToken] | None = request.lasting.get("token")
+    head = call.asked
+    known = head.token
     if known is None or known[0] != directory.reading:
-        presented = _token(request)
+        presented = _token(call.exchange.request)
         found = directory.find(presented) if presented else None
         if found is None:
             raise no_such_key()
-        known = request.lasting["token"] = (directory.reading, found)
+        known = head.token = (directory.reading, found)
     caller = known[1].caller_at(now_ms)
     if caller is None:
         raise no_such_key()
@@ -180,6 +155,14 @@ def _token(request: Request) -> bytes | None:
     return token if len(token) <= MAX_TOKEN_BYTES else None
 
 
+def let_in(call: Call) -> None:
+    """Refuse a call from where, or to where, its key may not. Asked again when any key has changed."""
+    if call.asked.let_in != call.as_of:
+        check_address(call)
+        check_path(call)
+        call.asked.let_in = call.as_of
+
+
 def check_address(call: Call) -> None:
     """Refuse a caller from where its key may not be used; most keys have no such list."""
     policy = call.caller.policy
@@ -192,7 +175,7 @@ def check_address(call: Call) -> None:
 def check_path(call: Call) -> None:
     """Refuse what is not ours before a body is read: foreign paths, WebSockets, paths the key may not use."""
     request = call.exchange.request
-    if call.asks_for_usage:
+    if call.asked.usage:
         return
     if request.path == USAGE_PATH:
         raise Refusal(405, "method_not_allowed", "only GET here")
@@ -226,18 +209,16 @@ def _climbs(path: str) -> bool:
 
 def what(call: Call) -> None:
     """Read the head fields of the body, and the target a caller may pin."""
-    request = call.exchange.request
-    encoding = request.header(b"content-encoding")
-    if encoding is not None and encoding.lower() != b"identity":
+    request, head = call.exchange.request, call.asked
+    if head.encoding is not None and head.encoding.lower() != b"identity":
         raise Refusal(415, "unsupported_encoding", "send the body without a content-encoding")
     call.body = read_body(call.endpoint, request.header(b"content-type") or b"", request.body)
-    call.pin = _pin(call)
+    call.model = call.body.model
+    if head.pin is not None:
+        call.pin = _pin(call, head.pin)
 
 
-def _pin(call: Call) -> Target | None:
-    value = call.exchange.request.header(b"x-gateway-pin")
-    if value is None:
-        return None
+def _pin(call: Call, value: bytes) -> Target:
     if not call.caller.policy.pin:
         raise Refusal(403, "pin_not_allowed", "this key may not pin a target", type="permission_error")
     try:
@@ -253,8 +234,10 @@ def may(call: Call) -> None:
         _refuse_state(call)
     else:
         call.isolated = policy.isolation
+    if not policy.models:
+        return
     named = [m for m in (call.model, call.pin.model if call.pin else None) if m is not None]
-    if not named and policy.models and not call.asks_for_models:
+    if not named and not call.asks_for_models:
         raise Refusal(403, "model_not_allowed", "this key may use only some models", type="permission_error")
     for model in named:
         if not policy.allows_model(model):

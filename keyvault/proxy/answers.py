@@ -8,7 +8,8 @@ from keyvault.domain.routes import Target
 from keyvault.errors import Refusal, Unavailable
 from keyvault.money import format_usd
 from keyvault.proxy import models
-from keyvault.proxy.admission import Call, family_of
+from keyvault.proxy.admission import Call
+from keyvault.proxy.asked import family_of
 from keyvault.proxy.dialects.errors import render, scrub, stream_error
 from keyvault.proxy.ending import Ending
 from keyvault.proxy.headers import Headers, request_id_headers, to_client

@@ -28,10 +28,10 @@ _HEADERS: Final = (CUSTOMER, PROJECT, TAGS)
 
 def attribute(call: Call, payers: Payers) -> None:
     """Say who pays for a call, and its tags. Raises `Refusal`."""
-    lasting = call.exchange.request.lasting
-    known: tuple[int, Payer, str | None] | None = lasting.get("payer")
+    head = call.asked
+    known = head.payer
     if known is None or known[0] != call.as_of:
-        known = lasting["payer"] = (call.as_of, *_read(call.exchange.request, call.caller, payers))
+        known = head.payer = (call.as_of, *_read(call.exchange.request, call.caller, payers))
     _, call.payer, call.tags = known
 
 

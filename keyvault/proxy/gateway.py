@@ -86,14 +86,13 @@ class Gateway:
             raise answers.unavailable(error) from None
         call.as_of = tables.directory.reading
         try:
-            call.caller = admission.who(call.exchange.request, tables.directory, tables.time.now_ms())
+            call.caller = admission.who(call, tables.directory, tables.time.now_ms())
         except Refusal as refusal:
             refusal.hold_seconds = self._door.turned_away(call.address, self._time())
             raise
         if tables.suspended:
             raise admission.everybody_suspended()
-        admission.check_address(call)
-        admission.check_path(call)
+        admission.let_in(call)
 
     async def serve(self, exchange: Exchange) -> None:
         """3 to 10, with the whole body there. Cancelled when the client leaves."""
@@ -223,7 +222,7 @@ class Gateway:
         """Write it down; durable when the future is done."""
         booked.final = final
         self._metrics.settled(attempt.planned.target, booked)
-        self._tables.directory.used(call.caller, attempt.row.started_ms, call.client, call.address)
+        self._tables.directory.used(call.caller, attempt.row.started_ms, call.asked.client, call.address)
         return self._ledger.settle(booked)
 
 

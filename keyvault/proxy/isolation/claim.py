@@ -20,7 +20,8 @@ from keyvault.domain.endpoints import Dialect, Family
 from keyvault.domain.objects import KINDS, Action, Operation, StoredObject, find_operation, kind_of
 from keyvault.domain.routes import Target
 from keyvault.errors import Refusal
-from keyvault.proxy.admission import Call, family_of
+from keyvault.proxy.admission import Call
+from keyvault.proxy.asked import family_of
 from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.isolation.naming import Named, named_in_body, named_in_query
 from keyvault.proxy.tables import Tables
