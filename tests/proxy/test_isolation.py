@@ -12,12 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from keyvault.domain.keys import Policy
 from keyvault.secrets import Secret
 from tests.attacks.conftest import write
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.storing import PREFIXES, Store
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JSON = {"content-type": "application/json"}
 
@@ -143,52 +146,58 @@ async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
             yield Tenants(gateway, store, keys)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tenants]:
+    """One gateway for all that only ask for what is not theirs."""
+    async with tenants(tmp_path_factory.mktemp("shared")) as t:
+        yield t
+
+
 def error_of(answer: httpx.Response) -> str:
     """All that an answer says of what went wrong."""
     return json.dumps(answer.json()["error"])
 
 
 @pytest.mark.parametrize("collection", PREFIXES)
-async def test_an_object_is_reached_by_the_project_that_made_it_alone(tmp_path: Path, collection: str) -> None:
-    async with tenants(tmp_path) as t:
-        made = await t.make("a", collection)
-        assert t.owner(made) == "a"
-        sent = len(t.store.provider.seen)
-        for method, path in (
-            ("GET", f"/{collection}/{made}"),
-            ("DELETE", f"/{collection}/{made}"),
-            ("POST", f"/{collection}/{made}"),
-            ("POST", f"/{collection}/{made}/cancel"),
-            ("GET", f"/{collection}/{made}/content"),
-            ("GET", f"/{collection}/{made}/messages"),
-            ("GET", f"/{collection}/{made}/files"),
-        ):
-            refused = await t.ask("b", method, path, **({"json": {}} if method == "POST" else {}))
-            assert refused.status_code in (403, 404), (method, path, refused.text)
-            unknown = await t.ask("b", method, path.replace(made, made[:-6] + "zzzzzz"))
-            assert unknown.status_code == refused.status_code
-            assert error_of(unknown).replace("zzzzzz", made[-6:]) == error_of(refused)
-        assert len(t.store.provider.seen) == sent, "nothing is sent for an object that is not one's own"
-        if collection != "uploads":
-            mine = await t.ask("a2", "GET", f"/{collection}/{made}")
-            assert mine.json()["id"] == made, "another key of the project reaches it"
-        if collection not in ("uploads", "batches", "fine_tuning/jobs"):
-            assert (await t.ask("a", "DELETE", f"/{collection}/{made}")).status_code == 200
-            assert t.owner(made) is None
-            assert (await t.ask("a", "GET", f"/{collection}/{made}")).status_code == 404
+async def test_an_object_is_reached_by_the_project_that_made_it_alone(shared: Tenants, collection: str) -> None:
+    made = await shared.make("a", collection)
+    assert shared.owner(made) == "a"
+    sent = len(shared.store.provider.seen)
+    for method, path in (
+        ("GET", f"/{collection}/{made}"),
+        ("DELETE", f"/{collection}/{made}"),
+        ("POST", f"/{collection}/{made}"),
+        ("POST", f"/{collection}/{made}/cancel"),
+        ("GET", f"/{collection}/{made}/content"),
+        ("GET", f"/{collection}/{made}/messages"),
+        ("GET", f"/{collection}/{made}/files"),
+    ):
+        refused = await shared.ask("b", method, path, **({"json": {}} if method == "POST" else {}))
+        assert refused.status_code in (403, 404), (method, path, refused.text)
+        unknown = await shared.ask("b", method, path.replace(made, made[:-6] + "zzzzzz"))
+        assert unknown.status_code == refused.status_code
+        assert error_of(unknown).replace("zzzzzz", made[-6:]) == error_of(refused)
+    assert len(shared.store.provider.seen) == sent, "nothing is sent for an object that is not one's own"
+    if collection != "uploads":
+        mine = await shared.ask("a2", "GET", f"/{collection}/{made}")
+        assert mine.json()["id"] == made, "another key of the project reaches it"
+    if collection not in ("uploads", "batches", "fine_tuning/jobs"):
+        assert (await shared.ask("a", "DELETE", f"/{collection}/{made}")).status_code == 200
+        assert shared.owner(made) is None
+        assert (await shared.ask("a", "GET", f"/{collection}/{made}")).status_code == 404
 
 
-@pytest.mark.parametrize("collection", sorted(LISTED))
-async def test_a_list_shows_a_projects_own_objects_alone(tmp_path: Path, collection: str) -> None:
+async def test_a_list_shows_a_projects_own_objects_alone(tmp_path: Path) -> None:
     async with tenants(tmp_path) as t:
-        first = await t.make("a", collection)
-        foreign = [await t.make("b", collection) for _ in range(3)]
-        second = await t.make("a", collection)
-        page = (await t.ask("a", "GET", f"/{collection}")).json()
-        assert [each["id"] for each in page["data"]] == [second, first]
-        assert (page["first_id"], page["last_id"], page["has_more"]) == (second, first, False)
-        theirs = (await t.ask("b", "GET", f"/{collection}")).json()
-        assert [each["id"] for each in theirs["data"]] == foreign[::-1]
+        for collection in sorted(LISTED):
+            first = await t.make("a", collection)
+            foreign = [await t.make("b", collection) for _ in range(3)]
+            second = await t.make("a", collection)
+            page = (await t.ask("a", "GET", f"/{collection}")).json()
+            assert [each["id"] for each in page["data"]] == [second, first]
+            assert (page["first_id"], page["last_id"], page["has_more"]) == (second, first, False)
+            theirs = (await t.ask("b", "GET", f"/{collection}")).json()
+            assert [each["id"] for each in theirs["data"]] == foreign[::-1]
 
 
 async def test_pages_without_own_objects_are_passed_over(tmp_path: Path) -> None:
@@ -210,13 +219,12 @@ async def test_a_project_without_objects_is_answered_without_asking(tmp_path: Pa
         assert (page["data"], page["has_more"], len(t.store.provider.seen)) == ([], False, sent)
 
 
-async def test_a_cursor_must_be_ones_own(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        theirs, mine = await t.make("a", "files"), await t.make("b", "files")
-        assert (await t.ask("b", "GET", f"/files?after={theirs}")).status_code == 404
-        assert (await t.ask("b", "GET", f"/files?after={mine}&after={theirs}")).status_code == 404
-        assert (await t.ask("b", "GET", f"/files?After={theirs}")).status_code == 404
-        assert (await t.ask("b", "GET", f"/files?after={mine}")).status_code == 200
+async def test_a_cursor_must_be_ones_own(shared: Tenants) -> None:
+    theirs, mine = await shared.make("a", "files"), await shared.make("b", "files")
+    assert (await shared.ask("b", "GET", f"/files?after={theirs}")).status_code == 404
+    assert (await shared.ask("b", "GET", f"/files?after={mine}&after={theirs}")).status_code == 404
+    assert (await shared.ask("b", "GET", f"/files?After={theirs}")).status_code == 404
+    assert (await shared.ask("b", "GET", f"/files?after={mine}")).status_code == 200
 
 
 def said(content: Any) -> list[Any]:
@@ -254,25 +262,24 @@ MODELS = {"/responses", "/chat/completions", "/fine_tuning/jobs", "/assistants",
 
 @pytest.mark.parametrize(("path", "collection", "body"), REFERENCES, ids=lambda v: v if isinstance(v, str) else None)
 async def test_a_reference_to_another_projects_object_is_answered_as_unknown(
-    tmp_path: Path, path: str, collection: str, body: Any
+    shared: Tenants, path: str, collection: str, body: Any
 ) -> None:
-    async with tenants(tmp_path) as t:
-        theirs, mine = await t.make("a", collection), await t.make("b", collection)
-        sent = len(t.store.provider.seen)
-        text = json.dumps({"model": "m", **body} if path in MODELS else body)
-        refused = await t.ask("b", "POST", path, content=text.replace("@@", theirs), headers=JSON)
-        assert refused.status_code == 404, refused.text
-        escaped = "".join(f"\\u{ord(c):04x}" for c in theirs)
-        assert (await t.ask("b", "POST", path, content=text.replace("@@", escaped), headers=JSON)).status_code == 404
-        shouted = text.replace('file_id"', 'File_ID"').replace('"training_file"', '"Training_File"')
-        assert (await t.ask("b", "POST", path, content=shouted.replace("@@", theirs), headers=JSON)).status_code in (
-            400,
-            404,
-        )
-        assert len(t.store.provider.seen) == sent
-        if "some_new_field" not in body and path != "/messages":  # which this upstream does not speak
-            served = await t.ask("b", "POST", path, content=text.replace("@@", mine), headers=JSON)
-            assert served.status_code == 200, served.text
+    theirs, mine = await shared.make("a", collection), await shared.make("b", collection)
+    sent = len(shared.store.provider.seen)
+    text = json.dumps({"model": "m", **body} if path in MODELS else body)
+    refused = await shared.ask("b", "POST", path, content=text.replace("@@", theirs), headers=JSON)
+    assert refused.status_code == 404, refused.text
+    escaped = "".join(f"\\u{ord(c):04x}" for c in theirs)
+    assert (await shared.ask("b", "POST", path, content=text.replace("@@", escaped), headers=JSON)).status_code == 404
+    shouted = text.replace('file_id"', 'File_ID"').replace('"training_file"', '"Training_File"')
+    assert (await shared.ask("b", "POST", path, content=shouted.replace("@@", theirs), headers=JSON)).status_code in (
+        400,
+        404,
+    )
+    assert len(shared.store.provider.seen) == sent
+    if "some_new_field" not in body and path != "/messages":  # which this upstream does not speak
+        served = await shared.ask("b", "POST", path, content=text.replace("@@", mine), headers=JSON)
+        assert served.status_code == 200, served.text
 
 
 @pytest.mark.parametrize(
@@ -307,27 +314,25 @@ async def test_a_reference_to_another_projects_object_is_answered_as_unknown(
         "/videos",
     ],
 )
-async def test_no_spelling_of_an_id_gets_through(tmp_path: Path, trick: str) -> None:
-    async with tenants(tmp_path) as t:
-        theirs, own = await t.make("a", "files"), await t.make("b", "files")
-        sent = len(t.store.provider.seen)
-        path = trick.format(id=theirs, own=own, tail=theirs.removeprefix("file-"))
-        raw = httpx.URL(t.gateway.url, raw_path=f"/v1{path}".encode())
-        answer = await t.gateway.client.request("GET", raw, headers={"authorization": f"Bearer {t.keys['b']}"})
-        assert answer.status_code in (400, 403, 404), answer.text
-        assert len(t.store.provider.seen) == sent
+async def test_no_spelling_of_an_id_gets_through(shared: Tenants, trick: str) -> None:
+    theirs, own = await shared.make("a", "files"), await shared.make("b", "files")
+    sent = len(shared.store.provider.seen)
+    path = trick.format(id=theirs, own=own, tail=theirs.removeprefix("file-"))
+    raw = httpx.URL(shared.gateway.url, raw_path=f"/v1{path}".encode())
+    answer = await shared.gateway.client.request("GET", raw, headers={"authorization": f"Bearer {shared.keys['b']}"})
+    assert answer.status_code in (400, 403, 404), answer.text
+    assert len(shared.store.provider.seen) == sent
 
 
-async def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        theirs, mine = await t.make("a", "files"), await t.make("b", "files")
-        for first, last in ((f'"{theirs}"', f'"{mine}"'), (f'"{theirs}"', "null"), (f'"{mine}"', f'"{theirs}"')):
-            body = f'{{"model":"m","input":[{{"content":[{{"file_id":{first},"file_id":{last}}}]}}]}}'
-            answer = await t.ask("b", "POST", "/responses", content=body, headers=JSON)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "repeated_field")
-        top = f'{{"input_file_id":"{theirs}","input_file_id":"{mine}"}}'
-        assert (await t.ask("b", "POST", "/batches", content=top, headers=JSON)).status_code == 200
-        assert theirs not in {t.store.provider.seen[-1].json["input_file_id"]}, "what was read is what is sent"
+async def test_a_field_that_stands_twice_is_refused(shared: Tenants) -> None:
+    theirs, mine = await shared.make("a", "files"), await shared.make("b", "files")
+    for first, last in ((f'"{theirs}"', f'"{mine}"'), (f'"{theirs}"', "null"), (f'"{mine}"', f'"{theirs}"')):
+        body = f'{{"model":"m","input":[{{"content":[{{"file_id":{first},"file_id":{last}}}]}}]}}'
+        answer = await shared.ask("b", "POST", "/responses", content=body, headers=JSON)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "repeated_field")
+    top = f'{{"input_file_id":"{theirs}","input_file_id":"{mine}"}}'
+    assert (await shared.ask("b", "POST", "/batches", content=top, headers=JSON)).status_code == 200
+    assert theirs not in {shared.store.provider.seen[-1].json["input_file_id"]}, "what was read is what is sent"
 
 
 @pytest.mark.parametrize(
@@ -341,15 +346,14 @@ async def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
         {"anything": (None, "@@")},
     ],
 )
-async def test_a_forms_fields_are_read_as_well(tmp_path: Path, fields: dict[str, Any]) -> None:
-    async with tenants(tmp_path) as t:
-        theirs = await t.make("a", "files")
-        box = await t.make("b", "containers")
-        sent = len(t.store.provider.seen)
-        form = {name: (file, text.replace("@@", theirs)) for name, (file, text) in fields.items()}
-        answer = await t.ask("b", "POST", f"/containers/{box}/files", files=form)
-        assert answer.status_code in (400, 404), answer.text
-        assert len(t.store.provider.seen) == sent
+async def test_a_forms_fields_are_read_as_well(shared: Tenants, fields: dict[str, Any]) -> None:
+    theirs = await shared.make("a", "files")
+    box = await shared.make("b", "containers")
+    sent = len(shared.store.provider.seen)
+    form = {name: (file, text.replace("@@", theirs)) for name, (file, text) in fields.items()}
+    answer = await shared.ask("b", "POST", f"/containers/{box}/files", files=form)
+    assert answer.status_code in (400, 404), answer.text
+    assert len(shared.store.provider.seen) == sent
 
 
 async def test_a_body_that_nobody_can_read_is_refused(tmp_path: Path) -> None:
@@ -365,23 +369,21 @@ async def test_a_body_that_nobody_can_read_is_refused(tmp_path: Path) -> None:
         assert t.store.named() == set()
 
 
-async def test_a_streamed_response_is_on_record_before_its_end(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        answer = await t.ask("a", "POST", "/responses", json={"model": "m", "input": "x", "stream": True})
-        events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
-        made, item = events[0]["response"]["id"], events[-1]["response"]["output"][0]["id"]
-        assert (t.owner(made), t.owner(item)) == ("a", "a")
-        assert (await t.ask("b", "GET", f"/responses/{made}")).status_code == 404
-        stolen = {"model": "m", "input": [{"type": "item_reference", "id": item}]}
-        assert (await t.ask("b", "POST", "/responses", json=stolen)).status_code == 404
-        assert (await t.ask("a", "POST", "/responses", json=stolen)).status_code == 200
+async def test_a_streamed_response_is_on_record_before_its_end(shared: Tenants) -> None:
+    answer = await shared.ask("a", "POST", "/responses", json={"model": "m", "input": "x", "stream": True})
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    made, item = events[0]["response"]["id"], events[-1]["response"]["output"][0]["id"]
+    assert (shared.owner(made), shared.owner(item)) == ("a", "a")
+    assert (await shared.ask("b", "GET", f"/responses/{made}")).status_code == 404
+    stolen = {"model": "m", "input": [{"type": "item_reference", "id": item}]}
+    assert (await shared.ask("b", "POST", "/responses", json=stolen)).status_code == 404
+    assert (await shared.ask("a", "POST", "/responses", json=stolen)).status_code == 200
 
 
-async def test_what_was_there_before_belongs_to_nobody(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        old = t.store.put("files", "file-", object="file")["id"]
-        assert (await t.ask("a", "GET", f"/files/{old}")).status_code == 404
-        assert (await t.ask("operator", "GET", f"/files/{old}")).json()["id"] == old
+async def test_what_was_there_before_belongs_to_nobody(shared: Tenants) -> None:
+    old = shared.store.put("files", "file-", object="file")["id"]
+    assert (await shared.ask("a", "GET", f"/files/{old}")).status_code == 404
+    assert (await shared.ask("operator", "GET", f"/files/{old}")).json()["id"] == old
 
 
 async def test_the_operators_key_sees_everything_and_leaves_no_record(tmp_path: Path) -> None:
@@ -393,19 +395,17 @@ async def test_the_operators_key_sees_everything_and_leaves_no_record(tmp_path: 
         assert t.owner(mine) is None
 
 
-async def test_paths_that_nobody_knows_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        answer = await t.ask("a", "GET", "/brand_new/thing_1234567")
-        assert answer.status_code == 403
-        assert "--isolation off" in answer.json()["error"]["message"]
-        assert (await t.ask("operator", "GET", "/models")).status_code != 403
+async def test_paths_that_nobody_knows_are_refused_with_the_way_out(shared: Tenants) -> None:
+    answer = await shared.ask("a", "GET", "/brand_new/thing_1234567")
+    assert answer.status_code == 403
+    assert "--isolation off" in answer.json()["error"]["message"]
+    assert (await shared.ask("operator", "GET", "/models")).status_code != 403
 
 
-async def test_a_body_that_names_no_model_gets_none(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        for who in ("a", "operator"):
-            await t.ask(who, "POST", "/vector_stores", json={"name": "x"})
-            assert t.store.provider.seen[-1].json == {"name": "x"}
+async def test_a_body_that_names_no_model_gets_none(shared: Tenants) -> None:
+    for who in ("a", "operator"):
+        await shared.ask(who, "POST", "/vector_stores", json={"name": "x"})
+        assert shared.store.provider.seen[-1].json == {"name": "x"}
 
 
 async def test_default_keys_store_nothing_on_record(tmp_path: Path) -> None:
@@ -416,37 +416,34 @@ async def test_default_keys_store_nothing_on_record(tmp_path: Path) -> None:
         assert t.owner(answer.json()["id"]) is None
 
 
-async def test_errors_have_the_shape_of_the_callers_sdk(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        anthropic = {"anthropic-version": "2023-06-01"}
-        error = (await t.ask("a", "GET", "/files/file_0123456789", headers=anthropic)).json()
-        assert (error["type"], error["error"]["type"]) == ("error", "not_found_error")
-        error = (await t.ask("a", "GET", "/responses/resp_0123456789")).json()["error"]
-        assert error["message"] == "Response with id 'resp_0123456789' not found."
+async def test_errors_have_the_shape_of_the_callers_sdk(shared: Tenants) -> None:
+    anthropic = {"anthropic-version": "2023-06-01"}
+    error = (await shared.ask("a", "GET", "/files/file_0123456789", headers=anthropic)).json()
+    assert (error["type"], error["error"]["type"]) == ("error", "not_found_error")
+    error = (await shared.ask("a", "GET", "/responses/resp_0123456789")).json()["error"]
+    assert error["message"] == "Response with id 'resp_0123456789' not found."
 
 
-async def test_what_an_own_object_made_is_ones_own(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        batch = await t.make("a", "batches")
-        output = t.store.put("files", "file-", object="file")["id"]
-        t.store.objects["batches"][batch].update(status="completed", output_file_id=output)
-        assert (await t.ask("a", "GET", f"/files/{output}")).status_code == 404
-        await t.ask("a", "GET", f"/batches/{batch}")
-        assert (await t.ask("a", "GET", f"/files/{output}")).status_code == 200
-        assert (await t.ask("b", "GET", f"/files/{output}")).status_code == 404
+async def test_what_an_own_object_made_is_ones_own(shared: Tenants) -> None:
+    batch = await shared.make("a", "batches")
+    output = shared.store.put("files", "file-", object="file")["id"]
+    shared.store.objects["batches"][batch].update(status="completed", output_file_id=output)
+    assert (await shared.ask("a", "GET", f"/files/{output}")).status_code == 404
+    await shared.ask("a", "GET", f"/batches/{batch}")
+    assert (await shared.ask("a", "GET", f"/files/{output}")).status_code == 200
+    assert (await shared.ask("b", "GET", f"/files/{output}")).status_code == 404
 
 
-async def test_things_below_an_own_object_are_reached_through_it(tmp_path: Path) -> None:
-    async with tenants(tmp_path) as t:
-        thread, other = await t.make("a", "threads"), await t.make("b", "threads")
-        message = (
-            await t.ask("a", "POST", f"/threads/{thread}/messages", json={"role": "user", "content": "x"})
-        ).json()
-        assert (await t.ask("a", "GET", f"/threads/{thread}/messages/{message['id']}")).status_code == 200
-        sent = len(t.store.provider.seen)
-        assert (await t.ask("b", "GET", f"/threads/{thread}/messages/{message['id']}")).status_code == 404
-        assert (await t.ask("b", "GET", f"/threads/{other}/messages/{message['id']}")).status_code == 404
-        assert len(t.store.provider.seen) == sent
+async def test_things_below_an_own_object_are_reached_through_it(shared: Tenants) -> None:
+    thread, other = await shared.make("a", "threads"), await shared.make("b", "threads")
+    message = (
+        await shared.ask("a", "POST", f"/threads/{thread}/messages", json={"role": "user", "content": "x"})
+    ).json()
+    assert (await shared.ask("a", "GET", f"/threads/{thread}/messages/{message['id']}")).status_code == 200
+    sent = len(shared.store.provider.seen)
+    assert (await shared.ask("b", "GET", f"/threads/{thread}/messages/{message['id']}")).status_code == 404
+    assert (await shared.ask("b", "GET", f"/threads/{other}/messages/{message['id']}")).status_code == 404
+    assert len(shared.store.provider.seen) == sent
 
 
 async def test_a_key_moved_in_the_database_reaches_nothing_of_the_other_project(tmp_path: Path) -> None:
