@@ -8,6 +8,7 @@ settled, gone wrong. Each sentence's detail is one module away: `admission`, `ta
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from keyvault.clock import Clock, Ulids
 from keyvault.domain.ledger import Settlement
@@ -75,13 +76,13 @@ class Gateway:
         """1. Head and 2. Who: at the head of a request, before its body is read. Raises `Refusal`."""
         call = exchange.caller = Call(exchange, self._ids.next())
         call.address = self._address_of(exchange.request)
-        self._identify(call)
+        self._identify(call, self._tables.refresh)
 
-    def _identify(self, call: Call) -> None:
+    def _identify(self, call: Call, look: Callable[[], None]) -> None:
         """Whose call it is and whether they may call here, as of now. Raises `Refusal`."""
         tables = self._tables
         try:
-            tables.refresh()
+            look()
         except Unavailable as error:
             raise answers.unavailable(error) from None
         call.as_of = tables.directory.reading
@@ -120,7 +121,7 @@ class Gateway:
         if self._tables.rules.renewing is not None:  # what was changed before counts for this request
             await self._tables.rules.renewed()
         if call.as_of != self._tables.directory.reading:  # the body took its time, and some key has changed
-            self._identify(call)
+            self._identify(call, self._tables.look)
         if not call.path:  # what the key has used, and nothing else, was let in without one
             await self._own_usage.answer(call)
             return

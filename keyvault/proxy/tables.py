@@ -87,17 +87,18 @@ class Tables:
         self.accounts, self.limiter = self.rules.accounts, self.rules.limiter
 
     def refresh(self) -> None:
-        """Renew what has changed. Raises `Unavailable` where the database cannot be read.
+        """Look, for requests that have just been received: those that arrive together are judged by one look. A task
+        must not call it, but `look`: what is received later in its turn of the event loop would be judged by that."""
+        if not self._looked:
+            self.look()
+            self._looked = True
+            self._loop.call_soon(self._look_again)
 
-        It looks once in a turn of the event loop: requests that arrive together are judged by the same state.
-        """
-        if self._looked:
-            return
+    def look(self) -> None:
+        """Renew what has changed. Raises `Unavailable` where the database cannot be read."""
         found = self._reader.read()
         if found != self._seen or self._distrusted:
             self._renew(found)
-        self._looked = True
-        self._loop.call_soon(self._look_again)
 
     def distrust(self, names: Iterable[str]) -> None:
         """Have tables of the database read again, whatever their epochs say. Called from another thread."""

@@ -70,7 +70,7 @@ class Watch:
         while not stopping.is_set():
             await asyncio.sleep(LOOK_SECONDS)  # costs a tenth of waiting for `stopping`, twenty times a second
             try:
-                self._tables.refresh()
+                self._tables.look()
                 if self._tables.seen != told:
                     seen = self._tables.seen
                     await self._obey()

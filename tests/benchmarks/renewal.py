@@ -86,7 +86,7 @@ async def stall(home: Home, tables: Tables, change: str) -> float:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", BEGIN + change, env=home.environ)
         while tables.seen == seen:
             await asyncio.sleep(LOOK_SECONDS)
-            tables.refresh()
+            tables.look()
         await asyncio.sleep(SETTLED_SECONDS)
         assert not await process.wait()
     return most[0]

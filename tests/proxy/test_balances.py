@@ -306,7 +306,7 @@ async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
     before = tables[0].purse
     a()
     assert tables[0].purse == before is not None
-    tables[0].refresh()
+    tables[0].look()
     await tables[0].rules.renewed()
     assert [each.may_spend for each in tables] == [True, False]
     with home.database.write() as tx:
@@ -318,7 +318,7 @@ async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
     b()
     home.workers.beat(workers[0], {})
     a()
-    tables[1].refresh()
+    tables[1].look()
     await tables[1].rules.renewed()
     assert [each.may_spend for each in tables] == [False, True]
     with home.database.read() as tx:
