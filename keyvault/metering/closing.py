@@ -58,9 +58,9 @@ class MonthRead:
             _of_customers(rows.pending_work(tx, month.last_ms), names),
         )
 
-    def active(self, waiting: Iterable[str]) -> list[str]:
-        """Customers of whom there is anything to say, by name. `waiting`: who has corrections to come."""
-        return sorted({*self.lines, *self.balances, *waiting})
+    def concerns(self, customer: str) -> bool:
+        """Whether there is anything to say of a customer."""
+        return customer in self.lines or customer in self.balances or customer in self.still_open
 
     def statement(self, customer: str, waiting: Iterable[Waiting], issued_ms: int) -> Statement:
         """Without its number."""

@@ -125,7 +125,7 @@ class Statements:
                 if closing.zone not in read_by_zone:
                     read_by_zone[closing.zone] = MonthRead.of(tx, closing)
                 found = read_by_zone[closing.zone]
-                if customer.id in waiting or customer.name in found.active(()):
+                if customer.id in waiting or found.concerns(customer.name):
                     made.append(self._freeze(tx, customer, found))
         return made
 

@@ -121,7 +121,8 @@ def test_a_credit_is_some_whole_cents(text: str) -> None:
 
 def test_what_is_due_is_what_balances_did_not_pay() -> None:
     assert (STATEMENT.total_cents, STATEMENT.prepaid_cents, STATEMENT.due_cents) == (1, 1, 0)
-    assert sum(x.cents for x in (*STATEMENT.lines, *STATEMENT.corrections)) == STATEMENT.total_cents
+    lines, corrections = [x.cents for x in STATEMENT.lines], [x.cents for x in STATEMENT.corrections]
+    assert sum(lines) + sum(corrections) == STATEMENT.total_cents
 
 
 def test_a_document_is_read_as_it_was_written() -> None:

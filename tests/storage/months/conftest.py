@@ -1,4 +1,4 @@
-"""Closing a month: what a statement says, that it is closed once and never edited, and what is corrected later."""
+"""A ledger of two customers, in which months are closed and prices corrected."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from keyvault.clock import from_ms, to_ms
-from keyvault.domain.ledger import Basis, Outcome, Usage
+from keyvault.clock import to_ms
 from keyvault.domain.routes import Target
 from keyvault.domain.scopes import parse_scope
-from keyvault.domain.statements import BalanceMoves, Statement
-from keyvault.errors import Conflict, NotFound, Tampered, UsageError
 from keyvault.keys.customers import Customers
 from keyvault.metering.balances import Balances
 from keyvault.metering.ledger import Ledger
 from keyvault.metering.remembered import Remembered
 from keyvault.metering.spending import Spending
-from keyvault.metering.statements import Statements, Vouched
+from keyvault.metering.statements import Statements
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import keys
 from tests.conftest import FrozenClock
@@ -95,27 +92,3 @@ def service(database: Database, clock: FrozenClock) -> Statements:
 @pytest.fixture
 def balances(database: Database, clock: FrozenClock, tmp_path: Path) -> Balances:
     return Balances(database, clock, lambda: Spending(KEY), Remembered(tmp_path / "spending.json"))
-
-
-def by_hand(database: Database, statement: str) -> None:
-    with database.write() as tx:
-        tx.execute(sa.text(statement))
-
-
-async def test_a_month_says_what_each_model_cost_each_project(
-    books: Books, service: Statements, clock: FrozenClock
-) -> None:
-    await books.add(OCTOBER, DOLLAR + CENT // 4)
-    await books.add(OCTOBER, CENT // 2, target="openai/gpt-5-mini")
-    await books.add(OCTOBER, 5 * DOLLAR, key=DRILL)
-    await books.add(OCTOBER, 7 * DOLLAR, key=THEIRS)
-    await books.add(NOVEMBER, 9 * DOLLAR)
-    clock.ms = to_ms(NOVEMBER)
-    made = service.create(ACME, "2026-10")
-    assert (made.number, made.customer, made.month, made.zone) == ("2026-0001", "acme", "2026-10", "UTC")
-    assert [(line.project, line.model, line.requests, line.cents) for line in made.lines] == [
-        ("acme/web", "gpt-5", 1, 100),
-        ("acme/web", "gpt-5-mini", 1, 1),
-    ]
-    assert (made.total_pico, made.total_cents, made.due_cents) == (DOLLAR + 3 * CENT // 4, 101, 101)
-    assert service.create(OTHER, "2026-10").number == "2026-0002"

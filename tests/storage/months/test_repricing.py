@@ -1,0 +1,184 @@
+"""Pricing a span anew: the difference is booked once, as adjustments, and the ledger stays as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from keyvault.clock import to_ms
+from keyvault.domain.ledger import Outcome, Usage
+from keyvault.domain.prices import Price, Rates, flat
+from keyvault.errors import UsageError
+from keyvault.metering.balances import Balances
+from keyvault.metering.repricing import Repricings, multiplier_of
+from keyvault.metering.statements import Statements
+from keyvault.storage import prices
+from keyvault.storage.engine import Database
+from keyvault.storage.prices import Listed
+from keyvault.storage.repricing import Priced
+from tests.conftest import FrozenClock
+from tests.ledgers import rows
+from tests.storage.months.conftest import ACME, DOLLAR, DRILL, NOVEMBER, OCTOBER, THEIRS, Books
+
+SINCE, UNTIL = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+MILLION = Usage(input=1_000_000, output=0)
+
+
+@pytest.fixture
+def repricings(database: Database, clock: FrozenClock) -> Repricings:
+    return Repricings(database, clock)
+
+
+def price(database: Database, usd: int, model: str = "gpt-5", since: datetime = SINCE) -> int:
+    """A million input tokens cost so many dollars."""
+    rates = Rates(input=flat(usd * DOLLAR), output=flat(0))
+    with database.write() as tx:
+        return prices.insert(tx, Listed(Price(0, "openai", None, model, rates, since, "own", NOVEMBER), None))
+
+
+async def served(books: Books, charge: int | None, **told: Any) -> None:
+    """A million tokens, charged as a price of that many dollars says."""
+    await books.add(OCTOBER, charge, usage=MILLION, **told)
+
+
+async def test_the_difference_is_booked_once(
+    books: Books,
+    repricings: Repricings,
+    service: Statements,
+    database: Database,
+    clock: FrozenClock,
+) -> None:
+    await served(books, 2 * DOLLAR)
+    await served(books, 2 * DOLLAR)
+    await served(books, None, key=THEIRS)
+    await served(books, 2 * DOLLAR, key=DRILL)
+    clock.ms = to_ms(NOVEMBER)
+    before = rows(database)
+    price(database, 3)
+    database.rehearsal = True
+    rehearsed = repricings.run(SINCE, UNTIL)
+    database.rehearsal = False
+    done = repricings.run(SINCE, UNTIL)
+    assert replace(done, number=None) == replace(rehearsed, number=None)
+    assert [(d.project, d.model, d.attempts, d.now_known, d.charge_pico) for d in done.differences] == [
+        ("other/app", "gpt-5", 1, 1, 3 * DOLLAR),
+        ("acme/web", "gpt-5", 2, 0, 2 * DOLLAR),
+    ]
+    assert done.waiting == (("acme", 2 * DOLLAR), ("other", 3 * DOLLAR))
+    again = repricings.run(SINCE)
+    assert (again.number, again.differences, again.looked_at) == (None, (), 3)
+    assert rows(database) == before, "the ledger is never edited"
+    made = service.create(ACME, "2026-10")
+    [correction] = made.corrections
+    assert (correction.cents, made.total_cents) == (200, 600)
+    assert correction.reason == f"repricing {done.number}: 2026-10-01T00:00Z to 2026-11-01T00:00Z"
+    assert service.create(ACME, "2026-09").corrections == (), "it stands on one statement"
+
+
+async def test_a_price_corrected_again_books_only_what_changed_since(
+    books: Books,
+    repricings: Repricings,
+    database: Database,
+    clock: FrozenClock,
+) -> None:
+    await served(books, 2 * DOLLAR)
+    clock.ms = to_ms(NOVEMBER)
+    booked = []
+    for usd in (5, 4, 2):
+        price(database, usd)
+        booked += [pico for _, pico in repricings.run(SINCE, UNTIL).waiting]
+    assert booked == [3 * DOLLAR, -DOLLAR, -2 * DOLLAR]
+
+
+async def test_spans_that_overlap_and_patterns_book_nothing_twice(
+    books: Books,
+    repricings: Repricings,
+    database: Database,
+    clock: FrozenClock,
+) -> None:
+    await served(books, 2 * DOLLAR)
+    await served(books, 2 * DOLLAR, target="openai/gpt-5-mini")
+    clock.ms = to_ms(NOVEMBER)
+    for model in ("gpt-5", "gpt-5-mini"):
+        price(database, 3, model)
+    asked: list[tuple[str | None, str | None, int]] = [
+        ("*-mini", None, 1),
+        (None, "other", 0),
+        (None, "OPEN*", 1),
+        (None, None, 0),
+    ]
+    for of_model, of_upstream, attempts in asked:
+        found = repricings.run(datetime(2026, 9, 1, tzinfo=UTC), model=of_model, upstream=of_upstream)
+        assert sum(d.attempts for d in found.differences) == attempts, (of_model, of_upstream)
+
+
+async def test_a_balance_gets_one_adjustment(
+    books: Books,
+    repricings: Repricings,
+    balances: Balances,
+    database: Database,
+    clock: FrozenClock,
+) -> None:
+    balances.top_up(ACME, 10 * DOLLAR, "card")
+    for _ in range(2):
+        await served(books, 2 * DOLLAR, balance_id=1)
+    clock.ms = to_ms(NOVEMBER)
+    price(database, 3)
+    assert repricings.run(SINCE).balances == (("customer:acme", -2 * DOLLAR),)
+    assert balances.show(ACME).available_pico == 4 * DOLLAR
+    assert [entry.amount_pico for entry in balances.history(ACME)] == [-2 * DOLLAR, 10 * DOLLAR]
+    assert repricings.run(SINCE).balances == ()
+
+
+async def test_what_is_under_way_is_left_for_a_later_run(
+    books: Books,
+    repricings: Repricings,
+    database: Database,
+    clock: FrozenClock,
+) -> None:
+    await served(books, 2 * DOLLAR)
+    await books.open(datetime(2026, 10, 12, tzinfo=UTC))
+    clock.ms = to_ms(NOVEMBER)
+    price(database, 3)
+    assert repricings.run(SINCE).until == datetime(2026, 10, 12, tzinfo=UTC)
+    with pytest.raises(UsageError, match="nothing that is settled"):
+        repricings.run(datetime(2026, 10, 12, tzinfo=UTC))
+
+
+def attempt(cost: int | None, charged: int | None, *, aborted: bool = False) -> Priced:
+    return Priced(1, 0, 0, "openai", "gpt-5", MILLION, cost, charged, None, None, aborted, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("cost", "charged", "aborted", "multiplier"),
+    [
+        (DOLLAR, DOLLAR, False, 1_000_000),  # charged by another multiplier than the present one
+        (DOLLAR, 3 * DOLLAR // 2, False, 1_500_000),
+        (3, 4, False, 1_200_000),  # 3.6: the present one explains it
+        (None, None, False, 1_200_000),
+        (0, 0, False, 1_200_000),
+        (None, 0, True, 0),  # free, by the key's choice
+        (DOLLAR, 0, True, 0),
+        (0, 0, True, 0),
+    ],
+)
+def test_an_attempt_keeps_the_multiplier_it_was_charged_by(
+    cost: int | None, charged: int | None, aborted: bool, multiplier: int
+) -> None:
+    assert multiplier_of(attempt(cost, charged, aborted=aborted), 1_200_000) == multiplier
+
+
+async def test_what_came_to_nothing_or_failed_stays_free(
+    books: Books,
+    repricings: Repricings,
+    database: Database,
+    clock: FrozenClock,
+) -> None:
+    await books.add(OCTOBER, 0, usage=Usage(input=0, output=0))
+    await served(books, 0, outcome=Outcome.FAILED)
+    clock.ms = to_ms(NOVEMBER)
+    price(database, 3)
+    assert repricings.run(SINCE).differences == ()
