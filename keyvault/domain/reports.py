@@ -191,6 +191,11 @@ class RequestLine:
     failed_over: tuple[str, ...] = ()
     """The attempts before the last: target and error code of each."""
 
+    @property
+    def ended_at(self) -> datetime:
+        """When its answer ended; where nobody saw that, when it began."""
+        return self.at + timedelta(milliseconds=self.total_ms or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestDetail:

@@ -19,6 +19,7 @@ from keyvault.metering.entries import MINUTE_MS
 from keyvault.metering.exporting import attempts, settled_behind
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
+from keyvault.metering.recent import Recent
 from keyvault.metering.summing import Filters, Stretch, check, usage_by
 from keyvault.metering.writer import MINUTES_KEPT
 from keyvault.storage import reports as rows
@@ -93,6 +94,10 @@ class Reports:
         """
         _check_limit(limit)
         return Follow(self._database, self._clock, limit, tags)
+
+    def recent(self) -> Recent:
+        """What follows the newest requests for a console, and pages back through older ones."""
+        return Recent(self._database, self._clock)
 
     def attempts(
         self, since: datetime | None, until: datetime, after: str | None = None
