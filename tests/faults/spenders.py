@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import time
 from collections import Counter
 from typing import Any, Final
 
 import httpx
 
+from keyvault.clock import Clock
+from keyvault.home import Home
+from keyvault.storage import purse
 from tests.gateway import Gateway
 
 CAP: Final = 16
@@ -18,6 +23,8 @@ _MARKS: Final = (*("",) * 9, "[sim:500]", "[sim:drop]", "[sim:cut]", "[sim:error
 _TRIES: Final = 6
 """Of a client that is refused for want of money, or whose connection broke."""
 _PAUSE: Final = 0.05
+_DEAD_SECONDS: Final = 60.0
+"""Within which somebody else has the purse of a worker that was killed."""
 
 
 class Answered(Counter[str]):
@@ -57,7 +64,20 @@ class Spenders:
         self._up.clear()
         await asyncio.to_thread(self._gateway.kill)
         await asyncio.to_thread(self._gateway.start)
+        await asyncio.to_thread(self._spends)
         self._up.set()
+
+    def _spends(self) -> None:
+        """Wait until the gateway that was started may draw on balances: on PostgreSQL when the dead one's half a minute
+        is over."""
+        with contextlib.closing(Home(self._gateway.environ, Clock())) as home:
+            until = time.monotonic() + _DEAD_SECONDS
+            while not home.database.is_sqlite and time.monotonic() < until:
+                with home.database.read() as tx:
+                    newest = max(worker.id for worker in home.workers.live())
+                    if purse.holder(tx, 0).worker == newest:
+                        return
+                time.sleep(0.1)
 
     async def _call(self, client: httpx.AsyncClient, number: int) -> str:
         dialect, stream = ("chat", "messages", "responses")[number % 3], number % 2 == 0
