@@ -11,7 +11,7 @@ from typing import Final
 
 from keyvault.errors import GatewayError
 from keyvault.home import Home
-from opsconsole.cli.checks import balances, network, seals, storage
+from opsconsole.cli.checks import balances, network, seals, statements, storage
 from opsconsole.cli.checks import home as of_home
 from opsconsole.cli.checks.finding import Check, Finding, State
 
@@ -26,6 +26,7 @@ CHECKS: Final = (
     Check("vault", of_home.vault, ("database",)),
     Check("rows", seals.rows, ("database", "vault")),
     Check("balances", balances.balances, ("database", "vault")),
+    Check("statements", statements.statements, ("database",)),
     Check("audit", seals.audit_log, ("database",)),
     Check("clock", of_home.clock, ("database",)),
     Check("routes", of_home.routes, ("database",)),

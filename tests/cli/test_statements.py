@@ -1,0 +1,171 @@
+"""`gwctl statements` and `gwctl usage reprice`: months closed, shown and corrected, and what a restore makes of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyvault.domain.ledger import Usage
+from keyvault.domain.routes import Target
+from keyvault.errors import Exit
+from keyvault.home import Home
+from keyvault.metering.entries import Sums, settled_row
+from keyvault.storage.ledger import LedgerStore
+from tests.attacks.conftest import write
+from tests.cli.conftest import Gwctl, Ran
+from tests.ledgers import attempt, settlement
+
+DAY_MS = 86_400_000
+DOLLAR = 10**12
+
+
+def served(gwctl: Gwctl, *, days_ago: int, charge: int | None, usage: Usage | None = None) -> None:
+    """What a serving gateway books for a request of the key ci-bot."""
+    home = Home(gwctl.environ, gwctl.clock)
+    store = LedgerStore(home.database)
+    one = attempt(gwctl.clock.ms - days_ago * DAY_MS, entropy=gwctl.clock.drawn, key_id=1, alias_id=7, target_id=9)
+    ended = settlement(one, cost_pico=charge, charge_pico=charge, **({"usage": usage} if usage else {}))
+    target, sums = Target("openai", "gpt-5"), Sums()
+    sums.add(one, ended)
+    with store.transaction() as tx:
+        tx.add_names([(7, "fast")], [(9, target.upstream, target.model)])
+        tx.settle([settled_row(one, ended)])
+        tx.add_totals(*sums.rows())
+    store.close()
+    home.close()
+
+
+@pytest.fixture
+def acme(gwctl: Gwctl) -> Gwctl:
+    """acme has the key ci-bot, which was served in September for 12.345 dollars."""
+    gwctl("upstreams", "create", "openai", "--provider", "openai", "--secret-stdin", stdin="sk-x")
+    assert gwctl("keys", "create", "ci-bot", "--project", "acme/web", "--create", "--json").code == 0
+    served(gwctl, days_ago=5, charge=12_345 * DOLLAR // 1000)
+    return gwctl
+
+
+def create(gwctl: Gwctl, *more: str) -> Ran:
+    return gwctl("statements", "create", "customer:acme", "--month", "2026-09", *more)
+
+
+def test_a_month_is_closed_and_shown_in_every_form(acme: Gwctl, tmp_path: Path) -> None:
+    rehearsed = create(acme, "--dry-run", "--json").json
+    assert (rehearsed["number"], rehearsed["dry_run"]) == ("2026-0001", True)
+    assert acme("statements", "list", "--json").json["statements"] == []
+    made = create(acme, "--json").json
+    assert (made["number"], made["total"], made["exact_total"], made["due"]) == (
+        "2026-0001",
+        "12.34",
+        "12.345",
+        "12.34",
+    )
+    shown = acme("statements", "show", "2026-0001", "--json").json
+    assert shown == {**made, "vouched": "sealed"}
+    [row] = csv.DictReader(io.StringIO(acme("statements", "export", "2026-0001", "-o", "csv").out))
+    assert (row["project"], row["model"], row["amount"]) == ("acme/web", "gpt-5", "12.34")
+    for form in ("table", "md", "html"):
+        file = tmp_path / f"s.{form}"
+        assert acme("statements", "export", "2026-0001", "-o", form, "--out", str(file)).code == 0
+        assert "12.34" in file.read_text()
+    assert acme("statements", "list", "-o", "name").out == "2026-0001\n"
+
+
+def test_closing_twice_too_early_or_for_nobody_is_refused(acme: Gwctl) -> None:
+    assert create(acme).code == 0
+    again = create(acme)
+    assert (again.code, "gwctl statements show 2026-0001" in again.err) == (Exit.CONFLICT, True)
+    present = ("statements", "create", "customer:acme", "--month", "2026-10")
+    assert acme(*present).code == Exit.CONFLICT
+    assert acme(*present, "--draft", "--json").json["number"] is None
+    assert acme("statements", "create", "--month", "2026-09").code == Exit.USAGE
+    assert acme("statements", "create", "project:acme/web", "--month", "2026-08").code == Exit.USAGE
+    assert acme("statements", "show", "2026-0009").code == Exit.NOT_FOUND
+    assert acme("statements", "create", "--all", "--month", "2026-09", "--json").json["statements"] == []
+
+
+def test_a_locked_vault_shows_and_says_what_it_could_not_verify(acme: Gwctl) -> None:
+    create(acme)
+    key = acme.home / "config" / "unlock.key"
+    key.rename(key.with_name("elsewhere"))
+    shown = acme("statements", "show", "2026-0001", "--json").json
+    assert (shown["total"], shown["vouched"]) == ("12.34", "not verified: vault locked")
+    assert acme("statements", "create", "customer:acme", "--month", "2026-08").code == Exit.LOCKED
+    assert acme("statements", "verify").code == 0
+
+
+def test_an_edited_statement_is_named_by_doctor_and_not_shown(acme: Gwctl) -> None:
+    create(acme)
+    write(acme.home, "UPDATE statements SET content = replace(content, '1234', '9234')")
+    assert acme("statements", "show", "2026-0001").code == Exit.FAILURE
+    assert acme("statements", "verify").code == Exit.CHECK_FAILED
+    assert "statement 2026-0001 is not what was issued" in acme("doctor", "--offline").out
+
+
+def test_a_seal_shows_what_the_digest_cannot(acme: Gwctl) -> None:
+    create(acme)
+    write(acme.home, "UPDATE statements SET month = '2026-08'")
+    assert acme("statements", "show", "2026-0001").code == Exit.FAILURE
+    assert "statement 2026-0001 was changed by something else than gwctl" in acme("doctor", "--offline").out
+
+
+def test_a_credit_note_is_a_document_of_its_own(acme: Gwctl) -> None:
+    create(acme)
+    words = ("statements", "credit", "2026-0001", "2.50", "--reason", "goodwill", "--yes")
+    assert acme(*words, "--dry-run", "--json").json["number"] == "2026-0002"
+    assert acme(*words, "--json").json["number"] == "2026-0002"
+    assert acme("statements", "show", "2026-0001", "--json").json["credited"] == "2.50"
+    assert "for statement" in acme("statements", "show", "2026-0002").out
+    assert acme("statements", "credit", "2026-0001", "9.85", "--reason", "too much", "--yes").code == Exit.CONFLICT
+    listed = acme("statements", "list", "--json").json["statements"]
+    assert [(each["number"], each["amount"]) for each in listed] == [("2026-0001", "12.34"), ("2026-0002", "-2.50")]
+
+
+def price(gwctl: Gwctl, usd: str) -> None:
+    words = ("prices", "set", "openai/gpt-5", "--input", usd, "--output", "0", "--from", "2026-09-01")
+    assert gwctl(*words).code == 0
+
+
+def reprice(gwctl: Gwctl, *more: str) -> Any:
+    return gwctl("usage", "reprice", "--from", "2026-09-01", "--yes", "--json", *more).json
+
+
+def test_a_wrong_price_is_corrected_on_the_next_statement(acme: Gwctl) -> None:
+    served(acme, days_ago=3, charge=2 * DOLLAR, usage=Usage(input=1_000_000, output=0))
+    create(acme)
+    price(acme, "3")
+    told = reprice(acme, "--dry-run")
+    [line] = told["differences"]
+    assert (line["project"], line["attempts"], line["charge_before"]) == ("acme/web", 2, "14.345")
+    assert reprice(acme)["next_statements"] == told["next_statements"]
+    assert reprice(acme)["differences"] == []
+    acme.clock.advance(days=31)
+    made = acme("statements", "create", "customer:acme", "--month", "2026-10", "--json").json
+    [correction] = made["adjustments"]
+    assert correction["exact"] == told["next_statements"][0]["amount"]
+    assert made["total"] == correction["amount"]
+
+
+def test_a_restore_brings_back_what_was_issued_and_books_nothing_twice(acme: Gwctl, tmp_path: Path) -> None:
+    served(acme, days_ago=3, charge=2 * DOLLAR, usage=Usage(input=1_000_000, output=0))
+    price(acme, "3")
+    backup = tmp_path / "b.tar"
+    assert acme("backup", str(backup)).code == 0
+    reprice(acme)
+    create(acme)
+    assert acme("statements", "credit", "2026-0001", "1", "--reason", "x", "--yes").code == 0
+    before = [acme("statements", "show", number, "--json").json for number in ("2026-0001", "2026-0002")]
+    acme("customers", "create", "later")
+    assert acme("statements", "create", "customer:later", "--month", "2026-09").code == 0
+    acme.clock.advance(seconds=5)
+    told = acme("restore", str(backup), "--confirm", backup.name, "--json", "--accept-rollback").json
+    results = {change["scope"]: change["result"] for change in told["changes"]}
+    assert results["statement:2026-0001"] == results["credit_note:2026-0002"] == results["usage"] == "repeated"
+    assert results["statement:2026-0003"] == "lost", "its customer came after the backup"
+    assert [acme("statements", "show", number, "--json").json for number in ("2026-0001", "2026-0002")] == before
+    assert reprice(acme)["differences"] == []
+    made = acme("statements", "create", "customer:acme", "--month", "2026-08", "--json").json
+    assert (made["number"], made["adjustments"]) == ("2026-0004", []), "no number is given twice"
