@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
+
+LATENCY_BOUNDS_MS: Final = (25, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 6400, 12800, 51200)
+"""Upper bounds of the latency histogram's buckets, each exclusive."""
 
 
 class Basis(IntEnum):

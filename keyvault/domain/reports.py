@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from keyvault.domain.ledger import LATENCY_BOUNDS_MS
+
 Histogram = tuple[int, ...]
 """Attempts per latency bucket; the bounds are `LATENCY_BOUNDS_MS`, one more bucket takes the rest."""
-
-LATENCY_BOUNDS_MS: Final = (25, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 6400, 12800, 51200)
-"""Upper bounds of the latency histogram's buckets, each exclusive."""
 
 DIMENSIONS: Final = (
     "customer", "project", "key", "tag", "env", "alias", "model", "upstream", "target", "day", "hour",

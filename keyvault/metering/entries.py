@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
-from keyvault.domain.reports import LATENCY_BOUNDS_MS
+from keyvault.domain.ledger import LATENCY_BOUNDS_MS, NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
 from keyvault.storage.ledger import NO_NUMBER, NO_TEXT
 from keyvault.storage.schema import SUMS
 

@@ -198,7 +198,18 @@ def test_help_loads_nothing_heavy(nowhere: Gwctl) -> None:
 def test_listing_keys_loads_only_what_it_needs(gwctl: Gwctl) -> None:
     loaded = loaded_after("keys", "list", environ=gwctl.environ)
     assert "sqlalchemy" in loaded
-    assert not loaded & {*LAZY, "cryptography.hazmat.primitives.ciphers.aead", "opsconsole.cli.commands.usage"}
+    others = {"keyvault.domain.reports", "opsconsole.cli.commands.usage"}
+    assert not loaded & {*LAZY, *others, "cryptography.hazmat.primitives.ciphers.aead"}
+
+
+def test_serving_does_not_load_rich(nowhere: Gwctl) -> None:
+    script = "import sys; from opsconsole.cli.commands.serve import lean_server; lean_server(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=nowhere.environ, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "structlog" in loaded
+    assert not loaded & {"rich", "pygments"}
 
 
 def test_completing_a_name_does_not_load_sqlalchemy(gwctl: Gwctl) -> None:

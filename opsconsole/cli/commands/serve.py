@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -39,12 +41,23 @@ def app(
     home = session.home
     if unknown := unknown_variables(session.surroundings.environ):
         session.io.note(f"warning: no such setting: {', '.join(name for name, _ in unknown)}; see gwctl help settings")
-    from keyvault.proxy import server
-
-    server.run(
+    lean_server().run(
         home,
         listen=home.settings.listen,
         admin=home.settings.admin,
         ready=lambda line: session.io.data(line + "\n"),
         accept_clock=accept_clock,
     )
+
+
+def lean_server() -> ModuleType:
+    """The server, without rich: structlog would load it for tracebacks in colour, 4 MB for as long as it serves."""
+    found = sys.modules.get("rich")
+    sys.modules["rich"] = None  # type: ignore[assignment]  # an import of it fails, which structlog provides for
+    try:
+        from keyvault.proxy import server
+    finally:
+        del sys.modules["rich"]
+    if found is not None:
+        sys.modules["rich"] = found
+    return server
