@@ -90,6 +90,7 @@ CONSOLE_ACTIONS: Final = (
         "palette", ("ctrl+p", "colon"), "app.command_palette", "commands", "Find a command by its name", "console", 7
     ),
     Action("refresh", ("ctrl+r",), "app.read_now", "refresh", "Read the figures now", "console"),
+    Action("theme", ("T",), "app.theme", "colours", "Other colours: dark, light, contrast, plain", "console"),
     Action("faster", ("plus", "equals_sign"), "app.faster", "faster", "Read the figures more often", "console"),
     Action("slower", ("minus",), "app.slower", "slower", "Read the figures less often", "console"),
     Action("quit", ("q", "ctrl+q", "ctrl+c"), "app.quit", "quit", "Leave the console", "console", 1),

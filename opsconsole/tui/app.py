@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import tzinfo
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,13 @@ from opsconsole.tui import crash
 from opsconsole.tui.actions import CONSOLE_ACTIONS, Action, bindings, in_palette
 from opsconsole.tui.context import Context
 from opsconsole.tui.hands import Hands, HomeHands, NoHands
+from opsconsole.tui.memory import Memory
 from opsconsole.tui.poller import Poller, Reader
+from opsconsole.tui.preferences import INTERVALS, Preferences
+from opsconsole.tui.registry import SCREENS, made
 from opsconsole.tui.screens.help import Help
-from opsconsole.tui.screens.live import LiveScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
-from opsconsole.tui.theme import THEME
+from opsconsole.tui.theme import COLOURLESS, PALETTES, USUAL
 from opsconsole.view.feed import Feed
 from opsconsole.view.live.snapshot import LiveQuestion
 from opsconsole.view.snapshot import Question
@@ -41,13 +43,8 @@ from opsconsole.view.text import Glyphs, glyphs_for
 if TYPE_CHECKING:
     from keyvault.home import Home
 
-INTERVALS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 UNFOCUSED_INTERVAL: Final = 5.0
-
-SCREENS: Final[dict[str, Callable[[Context], ViewScreen[Any]]]] = {
-    "live": LiveScreen,
-}
-"""The views, by the names that `actions.VIEWS` lists."""
+USUAL_VIEW: Final = "live"
 
 
 class Console(App[None]):
@@ -56,7 +53,7 @@ class Console(App[None]):
     CSS_PATH = Path(__file__).with_name("console.tcss")
     TITLE = "gateway"
     BINDINGS: ClassVar[list[BindingType]] = bindings(CONSOLE_ACTIONS)
-    DEFAULT_MODE = "live"
+    DEFAULT_MODE = USUAL_VIEW
     ENABLE_COMMAND_PALETTE = True
     ALLOW_SELECT = False
     ESCAPE_TO_MINIMIZE = False
@@ -82,11 +79,19 @@ class Console(App[None]):
         read_only: bool = False,
         zone: tzinfo | None = None,
         glyphs: Glyphs | None = None,
+        preferences: Preferences | None = None,
+        memory: Memory | None = None,
+        colour: bool = True,
     ) -> None:
+        wanted, remembered = preferences or Preferences(), memory or Memory()
         super().__init__()
-        self.register_theme(THEME)
-        self.theme = THEME.name
-        self._interval = 1.0
+        for name, palette in PALETTES.items():
+            self.register_theme(palette.theme(name))
+        usual = USUAL if colour else COLOURLESS
+        self.theme = wanted.theme or (remembered.theme if remembered.theme in PALETTES else usual)
+        self.set_keymap({name: ",".join(keys) for name, keys in wanted.keys.items()})
+        self._interval = wanted.every or (remembered.every if remembered.every in INTERVALS else 1.0)
+        self._memory = remembered
         clock = clock or Clock()
         self._shared = Context(
             clock=clock,
@@ -98,16 +103,33 @@ class Console(App[None]):
             read_now=self.action_read_now,
             jump=self.jump,
             interval=lambda: self.interval,
+            mapped=wanted.mapped,
         )
-        for name, screen in SCREENS.items():
-            self.add_mode(name, partial(screen, self._shared))
+        for name in SCREENS:
+            self.add_mode(name, partial(self._made, name))
         self.poller = self.make_poller(reader, clock, LiveQuestion())
 
     def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
         """The poller of this console, not yet started. Tests give one that reads only when asked."""
         return Poller(reader, self._post, clock, question, self._interval)
 
+    def _made(self, name: str) -> ViewScreen[Any]:
+        """A view, arranged as it was when the console was last left."""
+        screen = made(name, self._shared)
+        screen.recall(self._memory.views.get(name, {}))
+        return screen
+
+    def memory(self) -> Memory:
+        """What to remember of this run."""
+        views = dict(self._memory.views)
+        for name, stack in self._screen_stacks.items():
+            if stack and isinstance(screen := stack[0], ViewScreen):
+                views[name] = screen.arrangement()
+        return Memory(self.current_mode, self.theme, self._interval, views)
+
     def on_ready(self) -> None:
+        if self._memory.view in SCREENS:
+            self.switch_mode(self._memory.view)
         self.poller.start()
         self.set_interval(1.0, self._tick)
 
@@ -176,6 +198,12 @@ class Console(App[None]):
         self.action_view(name)
         self.call_after_refresh(lambda: self.view.select(key))
 
+    def action_theme(self) -> None:
+        """The next look."""
+        names = list(PALETTES)
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.notify(f"{self.theme} colours", timeout=2, markup=False)
+
     def action_help(self) -> None:
         self.push_screen(Help(self.offered()))
 
@@ -211,14 +239,28 @@ def run_console(home: Home, *, read_only: bool = False) -> None:
     """Run the console on a home until the person leaves it. Raises `GatewayError` if it broke."""
     from keyvault.home import Home
     from opsconsole.readers.home import HomeReader
+    from opsconsole.tui import memory, preferences
+    from opsconsole.tui.registry import all_actions
+
+    wanted = preferences.load(home.paths.config / preferences.FILE, all_actions())
+    kept = home.paths.state / memory.FILE
 
     hands = HomeHands(
         lambda prompt: Home(home.environ, home.clock, prompt=prompt, command="gwctl console"), home.clock.now
     )
-    console = Console(HomeReader(home), None if read_only else hands, clock=home.clock, read_only=read_only)
+    console = Console(
+        HomeReader(home),
+        None if read_only else hands,
+        clock=home.clock,
+        read_only=read_only,
+        preferences=wanted,
+        memory=memory.recall(kept),
+        colour="NO_COLOR" not in home.environ,
+    )
     try:
         console.run()
     finally:
         hands.close()
+        memory.remember(kept, console.memory())
     if console.return_code:
         raise GatewayError("the console stopped on an internal error", hint="the lines above say where")

@@ -31,10 +31,13 @@ class Context:
     """Go to a view by its name and put the cursor on a row of it."""
     interval: Callable[[], float]
     """Seconds between readings now."""
+    mapped: Callable[[Action], Action] = lambda action: action
+    """An action with the keys that the person has given it."""
 
     def actions(self, own: Iterable[Action]) -> tuple[Action, ...]:
         """A screen's own actions and the console's, as far as they are offered."""
-        return offered((*own, *CONSOLE_ACTIONS), read_only=self.read_only)
+        mapped = (self.mapped(action) for action in (*own, *CONSOLE_ACTIONS))
+        return offered(mapped, read_only=self.read_only)
 
     def hints(self, own: Iterable[Action]) -> list[Hint]:
         return hints(self.actions(own))

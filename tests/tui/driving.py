@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -14,7 +15,7 @@ from opsconsole.tui.poller import Poller, Reader
 from opsconsole.view.feed import Feed
 from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
 from opsconsole.view.snapshot import Question
-from opsconsole.view.text import UNICODE, Glyphs
+from opsconsole.view.text import UNICODE
 from tests.conftest import FrozenClock
 from tests.tui import examples
 from tests.tui.examples import FakeReader
@@ -33,10 +34,10 @@ class PatientPoller(Poller):
 class RecordingConsole(Console):
     """Remembers every action that was run; reads only when asked."""
 
-    def __init__(self, answer: Answer = examples.busy, *, read_only: bool = False, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(self, answer: Answer = examples.busy, **options: Any) -> None:
         self.frozen = FrozenClock()
         self.reader = FakeReader(answer)
-        super().__init__(self.reader, clock=self.frozen, read_only=read_only, zone=UTC, glyphs=glyphs)
+        super().__init__(self.reader, **{"clock": self.frozen, "zone": UTC, "glyphs": UNICODE, **options})
         self.ran: list[str] = []
 
     def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
@@ -56,10 +57,10 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def running(
-    answer: Answer = examples.busy, *, size: tuple[int, int] = NORMAL, read_only: bool = False, glyphs: Glyphs = UNICODE
+    answer: Answer = examples.busy, *, size: tuple[int, int] = NORMAL, **options: Any
 ) -> AsyncIterator[tuple[RecordingConsole, Pilot[None]]]:
-    """A console that has drawn its first reading."""
-    console = RecordingConsole(answer, read_only=read_only, glyphs=glyphs)
+    """A console that has drawn its first reading; `options` are the console's own."""
+    console = RecordingConsole(answer, **options)
     async with console.run_test(size=size) as pilot:
         await until(pilot, lambda: console.feed.read_at or console.feed.failure)
         yield console, pilot

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, WINDOW_ACTIONS, Action, bindings, menu
 from opsconsole.tui.context import Context
+from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.screens.view_screen import ViewScreen
 from opsconsole.tui.widgets.painted import Painted
@@ -86,6 +87,15 @@ class LiveScreen(ViewScreen[LiveSnapshot]):
         self.painted("foot").paint(
             lambda width, height: beside.foot(snapshot.targets, told, width, height, self.glyphs)
         )
+
+    def arrangement(self) -> Arrangement:
+        return {**super().arrangement(), "window": self.window_label, "by": self.question.by.value}
+
+    def recall(self, kept: Arrangement) -> None:
+        super().recall(kept)
+        window = next((window for window in WINDOWS if window.label == kept.get("window")), self.question.window)
+        by = GroupBy(kept["by"]) if kept.get("by") in list(GroupBy) else self.question.by
+        self.question = LiveQuestion(window, by)
 
     # What can be done
 

@@ -20,6 +20,7 @@ from opsconsole.tui.actions import Action
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds.deed import Deed, Done
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
+from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.widgets.filter_bar import FilterBar
 from opsconsole.tui.widgets.heading import HeadingBar
 from opsconsole.tui.widgets.key_bar import KeyBar
@@ -255,6 +256,18 @@ class ViewScreen(Screen[None], Generic[S]):
     @property
     def rows(self) -> ViewTable:
         return self.query_one(ViewTable)
+
+    # What is remembered
+
+    def arrangement(self) -> Arrangement:
+        """How it is arranged, to be remembered between runs."""
+        return {"sort": self.sort.column, "descending": self.sort.descending}
+
+    def recall(self, kept: Arrangement) -> None:
+        """Arrange it as it was; what makes no sense any more is passed over."""
+        column, descending = kept.get("sort"), kept.get("descending")
+        if isinstance(column, str) and isinstance(descending, bool):
+            self.sort = Sort(column, descending)
 
     # What every view can do
 

@@ -1,0 +1,27 @@
+"""All views and what each can be told to do: bindings, palette, help, documentation and tests go by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from opsconsole.tui.actions import CONSOLE_ACTIONS, Action
+from opsconsole.tui.context import Context
+from opsconsole.tui.screens.live import LiveScreen
+from opsconsole.tui.screens.view_screen import ViewScreen
+
+SCREENS: Final[dict[str, type[ViewScreen[Any]]]] = {
+    "live": LiveScreen,
+}
+"""The views, by the names that `actions.VIEWS` lists. Each is made with a `Context` alone."""
+
+
+def all_actions() -> dict[str, tuple[Action, ...]]:
+    """Every action, by the view that has it; each view has the console's, too."""
+    return {name: (*screen.ACTIONS, *CONSOLE_ACTIONS) for name, screen in SCREENS.items()}
+
+
+def made(name: str, context: Context) -> ViewScreen[Any]:
+    """A view by its name."""
+    make: Callable[[Context], ViewScreen[Any]] = SCREENS[name]
+    return make(context)
