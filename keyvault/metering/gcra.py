@@ -52,16 +52,18 @@ class Gcra:
 
     def settle(self, taken: int, weight: int, used: int, now_us: int) -> None:
         """Of `weight` units, taken as `taken`, so many were `used`: give the rest back, or charge what it was more."""
-        self._run_off(now_us)
+        if now_us > self._now_us:
+            self._run_off(now_us)
         back = (weight - used) * PERIOD_US
         if back <= 0:
             self._entered -= back
-        else:
-            self._gone += max(0, min(back, taken - self._gone))
+        elif (still_in := taken - self._gone) > 0:
+            self._gone += back if back < still_in else still_in
 
     def change(self, rate: int, now_us: int) -> None:
         """From now on another rate; what is in the bucket stays."""
-        self._run_off(now_us)
+        if now_us > self._now_us:
+            self._run_off(now_us)
         self.rate = rate
 
     def remaining(self, now_us: int) -> int:
@@ -78,8 +80,7 @@ class Gcra:
         return -(-(self._entered - self._gone) // self.rate)
 
     def _run_off(self, now_us: int) -> None:
-        elapsed = now_us - self._now_us
-        if elapsed > 0:
-            self._now_us = now_us
-            gone = self._gone + elapsed * self.rate
-            self._gone = gone if gone < self._entered else self._entered
+        """`now_us`: later than the last time."""
+        gone = self._gone + (now_us - self._now_us) * self.rate
+        self._gone = gone if gone < self._entered else self._entered
+        self._now_us = now_us

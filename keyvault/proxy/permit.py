@@ -146,8 +146,8 @@ class Permit:
             count.under_way += 1
         for bucket in self._counts.requests:
             self._asked.append((bucket, bucket.take(1, now_us)))
-        for bucket in self._counts.tokens:
-            weight = min(self._reckoned, bucket.rate)  # what it is beyond that is charged when it is known
+        for bucket in self._counts.tokens:  # what it is beyond the rate is charged when it is known
+            weight = self._reckoned if self._reckoned < bucket.rate else bucket.rate
             self._reserved.append((bucket, bucket.take(weight, now_us), weight))
 
     def settled(self, booked: Settlement) -> None:

@@ -191,14 +191,15 @@ def _output_cap(heads: _Heads, followed: tuple[str, ...]) -> int | None:
     """The largest of the caps given: which of two a provider would follow is its own affair."""
     most: int | None = None
     for name in _CAPS:
-        cap = _count(heads, name, 0, bodies.MAX_TOKENS)
-        if cap is not None and name in followed and (most is None or cap > most):
-            most = cap
+        if name in heads:
+            cap = _count(heads, name, 0, bodies.MAX_TOKENS)
+            if cap is not None and name in followed and (most is None or cap > most):
+                most = cap
     return most
 
 
 def _choices(heads: _Heads, fields: dict[str, Raw], dialect: Dialect) -> int:
-    choices = _count(heads, "n", 1, bodies.MAX_CHOICES) or 1
+    choices = _count(heads, "n", 1, bodies.MAX_CHOICES) or 1 if "n" in heads else 1
     if dialect is not Dialect.COMPLETIONS:
         return choices
     best_of = _count(heads, "best_of", 1, bodies.MAX_CHOICES) or 1

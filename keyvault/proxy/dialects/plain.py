@@ -48,16 +48,18 @@ _decode_talk = msgspec.json.Decoder(str | list[_Message | str | int | list[int]]
 
 def looked_through(fields: Mapping[str, Raw]) -> tuple[str, ...]:
     """The names of the fields to look through, in order."""
-    return tuple([name for name, raw in fields.items() if (_may_name if name in TALK else _is_nested)(raw)])
+    found = []
+    for name, raw in fields.items():
+        if name in TALK and _is_text(raw):
+            continue
+        if bytes(raw).startswith(NESTING):
+            found.append(name)
+    return tuple(found)
 
 
-def _may_name(talk: Raw) -> bool:
+def _is_text(talk: Raw) -> bool:
     try:
         _decode_talk(talk)
     except msgspec.DecodeError:
-        return _is_nested(talk)
-    return False
-
-
-def _is_nested(raw: Raw) -> bool:
-    return bytes(raw).startswith(NESTING)
+        return False
+    return True
