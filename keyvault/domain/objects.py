@@ -61,6 +61,8 @@ class Action(StrEnum):
     """Its answer lists objects of the account: only own ones are shown."""
     READ = "read"
     CHANGE = "change"
+    KEEP = "keep"
+    """A change by which more is kept, or longer, than what was paid for."""
     DELETE = "delete"
     """The last object of the path is gone afterwards."""
     RUN = "run"
@@ -150,10 +152,10 @@ DELETE /conversations/{conversation}/items/{.item}         change
 POST   /vector_stores                                      create vector_store
 GET    /vector_stores                                      list   vector_store
 GET    /vector_stores/{vector_store}                       read   vector_store
-POST   /vector_stores/{vector_store}                       change vector_store
+POST   /vector_stores/{vector_store}                       keep   vector_store
 DELETE /vector_stores/{vector_store}                       delete vector_store
 POST   /vector_stores/{vector_store}/search                run
-POST   /vector_stores/{vector_store}/files                 change
+POST   /vector_stores/{vector_store}/files                 keep
 GET    /vector_stores/{vector_store}/files                 read
 GET    /vector_stores/{vector_store}/files/{file}          read
 POST   /vector_stores/{vector_store}/files/{file}          change

@@ -294,7 +294,11 @@ def _insufficient(account: Account, shape: Shape | None = None, covered: int = 0
     return Refusal(402, "insufficient_quota", text, type="insufficient_quota", param=param)
 
 
-_WHY: Final = {"path": "this kind of request", "model": "a model without a price", "body": "a body that cannot be read"}
+_WHY: Final = {
+    "path": "this kind of request",
+    "model": "a model without a price of its own",
+    "body": "a body that cannot be read",
+}
 
 
 def _not_bounded(field: str) -> Refusal:

@@ -26,6 +26,8 @@ LONG_CAP: Final = 16_384
 _LONG: Final = re.compile(r"\bo[134](-|$)|gpt-5|gpt-4\.1|claude-(opus|sonnet|haiku)-[4-9]|gemini-(2\.5|[3-9])")
 _CACHES_WHAT_IS_MARKED: Final = frozenset({"anthropic"})
 """Providers that write nothing to a cache but what a body marks; in Anthropic's dialect that holds of every one."""
+_DEARER: Final = (":online", ":nitro", ":exacto")
+"""How OpenRouter has a model search, or be served by whom it likes: no price of a name says what that costs."""
 _CAP_FIELD: Final = {preset.name: preset.output_cap for preset in presets()}
 
 
@@ -122,7 +124,7 @@ class Tariff:
 def tariff(planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
     model, provider = planned.target.model, planned.upstream.provider
     marked = unmarked = None
-    if price is not None:
+    if price is not None and not model.endswith(_DEARER):
         marks_count = dialect is Dialect.MESSAGES or provider in _CACHES_WHAT_IS_MARKED
         marked, unmarked = scale(price.rates, True), scale(price.rates, not marks_count)
     return Tariff(model, price, marked, unmarked, _usual_cap(model), _field(dialect, provider))

@@ -23,6 +23,7 @@ from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.metering.budgets import Terms
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, chunk, completion
+from tests.proxy.storing import Store
 
 CUSTOMER = Scope(ScopeKind.CUSTOMER, "default")
 MICRO = 10**6
@@ -355,3 +356,53 @@ async def test_what_is_paid_for_while_it_is_kept_is_refused_unless_the_key_has_a
         assert provider.seen == []
         bounded = gateway.new_key("bounded", endpoints=("all",), bound_pico=900 * MICRO)
         assert (await post(gateway, path, {"name": "x"}, bounded)).status_code == 200
+
+
+FILE = {"file_id": "FILE"}
+KEPT: list[tuple[str, dict[str, Any]]] = [
+    ("vector_stores/STORE/files", FILE),
+    ("vector_stores/STORE", {"expires_after": None}),
+    ("assistants", {"model": "m", "tool_resources": {"file_search": {"vector_stores": [{"file_ids": ["FILE"]}]}}}),
+    ("threads", {"tool_resources": {"file_search": {"vector_stores": [{"file_ids": ["FILE"]}]}}}),
+    ("threads", {"messages": [{"role": "user", "content": "x", "attachments": [FILE]}]}),
+    ("threads/THREAD/messages", {"role": "user", "content": "x", "attachments": [FILE]}),
+]
+NOT_KEPT: list[tuple[str, dict[str, Any]]] = [
+    ("assistants", {"model": "m", "tool_resources": {"file_search": {"vector_store_ids": ["STORE"]}}}),
+    ("threads/THREAD/messages", {"role": "user", "content": 'the words "attachments" and "vector_stores"'}),
+]
+
+
+async def test_what_is_put_into_a_vector_store_is_refused_unless_the_key_has_a_bound(tmp_path: Path) -> None:
+    account = Store()
+    async with account.provider.running() as provider:
+        home = new_home(tmp_path / "home", {"GWCTL_SERVE_DEFAULT_UPSTREAM": "up"})
+        add_upstream(home, "up", provider.url)
+        home.balances.top_up(CUSTOMER, 10_000 * MICRO, "test")
+        async with running(home) as gateway:
+            key, bounded = (gateway.new_key(f"of-{b}", endpoints=("all",), bound_pico=b) for b in (None, 100 * MICRO))
+            made = {}
+            for name, path in {"FILE": "files", "STORE": "vector_stores", "THREAD": "threads"}.items():
+                made[name] = (await post(gateway, path, {"purpose": "batch"}, bounded)).json()["id"]
+
+            async def ask(path: str, body: Mapping[str, Any], by: str) -> httpx.Response:
+                text = json.dumps([path, body])
+                for name, object_id in made.items():
+                    text = text.replace(name, object_id)
+                return await post(gateway, *json.loads(text), by)
+
+            for path, body in KEPT:
+                assert error_of(await ask(path, body, key))[:2] == (402, "cost_not_bounded"), (path, body)
+                assert (await ask(path, body, bounded)).status_code == 200, (path, body)
+            for path, body in NOT_KEPT:
+                assert (await ask(path, body, key)).status_code == 200, (path, body)
+
+
+async def test_a_model_that_searches_by_its_name_has_no_bound_though_it_has_a_price(tmp_path: Path) -> None:
+    async with prepaid(tmp_path) as (gateway, provider):
+        gateway.home.prices.set_own("up", "m:online", Rates(input=flat(10**12), output=flat(10**12)))
+        gateway.home.routes.set("searching", [Target("up", "m:online")])
+        assert error_of(await gateway.chat(model="searching", max_tokens=5)) == (402, "cost_not_bounded", "model")
+        assert provider.seen == []
+        bounded = gateway.new_key("bounded", bound_pico=900 * MICRO)
+        assert (await gateway.chat(model="searching", max_tokens=5, key=bounded)).status_code == 200

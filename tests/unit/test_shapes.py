@@ -83,6 +83,11 @@ UNBOUNDED: list[tuple[str, dict[str, Any], str]] = [
     (IMAGES, {"prompt": "x", "reference": {"url": "https://e.org/a.png"}}, "url"),
     ("/audio/transcriptions", {"url": "https://e.org/a.mp3"}, "url"),
     (RESPONSES, {"input": [{"id": "msg_1"}]}, "item_reference"),
+    (RESPONSES, {"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, "reasoning"),
+    (RESPONSES, {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": ""}]}, "reasoning"),
+    (CHAT, {"messages": [{"role": "system", "content": "fileid://file-fe-1"}]}, "messages"),
+    (CHAT, {"messages": [], "provider": {"order": ["dear"]}}, "provider"),
+    *((CHAT, {"messages": [], "max_tokens": 5, name: 10**6}, name) for name in ("n_predict", "n_cmpl", "num_predict")),
     (CHAT, {"messages": [], "web_search_options": {}}, "web_search_options"),
     (CHAT, {"messages": [], "modalities": ["text", "image"]}, "modalities"),
     (CHAT, {"messages": [], "prediction": {"type": "content", "content": "x"}}, "prediction"),
@@ -145,6 +150,9 @@ def test_what_only_sounds_dear_has_a_bound() -> None:
     assert shape(CHAT, messages=said(cited, heard)).unbounded is None
     items = [{"id": "msg_1", "type": "message", "content": []}, {"id": "msg_2", "role": "user", "content": "x"}]
     assert shape(RESPONSES, input=items).unbounded is None
+    thought = [{"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAA"}, {"type": "reasoning", "summary": []}]
+    assert shape(RESPONSES, input=thought).unbounded is None
+    assert shape(CHAT, messages=[], provider={}).unbounded is None
 
 
 def test_a_mark_written_with_escapes_or_twice_in_one_object_does_not_pass() -> None:
@@ -156,6 +164,22 @@ def test_a_mark_written_with_escapes_or_twice_in_one_object_does_not_pass() -> N
         raw = f'{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}'.encode()
         body = read_body(ENDPOINTS[CHAT], b"application/json", raw)
         assert shape_of(Dialect.CHAT, body, raw).unbounded == "image_url", part
+
+
+@pytest.mark.parametrize("kinds", ['"web_search","type":"function"', '"function","type":"web_search"'])
+@pytest.mark.parametrize(("path", "talk"), [(RESPONSES, "input"), (MESSAGES, "messages"), (CHAT, "messages")])
+def test_a_tool_that_says_twice_what_it_is_counts_as_both(path: str, talk: str, kinds: str) -> None:
+    raw = f'{{"model":"m","max_tokens":5,"{talk}":[],"tools":[{{"type":{kinds}}}]}}'.encode()
+    body = read_body(ENDPOINTS[path], b"application/json", raw)
+    assert shape_of(ENDPOINTS[path].dialect, body, raw).unbounded == "tools"
+
+
+@pytest.mark.parametrize("written", ["fileid://a", r"fileid:\/\/a", r"\u0066ileid://a", r"fil\u0065id\u003A//a"])
+def test_a_file_that_is_named_in_a_text_has_no_bound_however_it_is_written(written: str) -> None:
+    raw = f'{{"model":"m","messages":[{{"role":"system","content":"{written}"}}]}}'.encode()
+    body = read_body(ENDPOINTS[CHAT], b"application/json", raw)
+    assert shape_of(Dialect.CHAT, body, raw).unbounded == "messages"
+    assert shape(CHAT, messages=said({"type": "text", "text": "é: a field id, \u0066"})).unbounded is None
 
 
 def test_talk_about_images_and_tools_described_as_text_have_a_bound() -> None:

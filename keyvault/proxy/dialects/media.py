@@ -23,8 +23,10 @@ from keyvault.proxy.dialects.references import every_value, refers_to_item, text
 
 MEDIA_MARKS: Final = Marks(
     begins=(b"file_id",),
-    ends=(b"image", b"_url", b"audio", b"file", b"file_id", b"document", b"_reference", b"video", b"_call"),
-)
+    ends=(
+        b"image", b"_url", b"audio", b"file", b"file_id", b"document", b"_reference", b"video", b"_call", b"reasoning",
+    ),
+)  # fmt: skip
 """One of these stands in every body with media: mostly the end of a part's type, or of a field's name."""
 
 _REFERS: Final = frozenset(
@@ -121,6 +123,8 @@ def _part(part: Mapping[str, Any], kinds: list[str], found: Media) -> None:
                 _image(address, name, found)
     if any(texts(each.get("id")) for each in _objects(part.get("audio"))):
         found.unbounded = "audio"  # an answer that was spoken before
+    if "reasoning" in kinds and texts(part.get("id")) and not _is_text(part.get("encrypted_content")):
+        found.unbounded = "reasoning"  # what was thought before, kept at the provider
     if "image" in kinds:
         _source(part.get("source"), "image", found)
     if "document" in kinds and not _INLINE.issuperset(_source_kinds(part.get("source"))):
@@ -159,6 +163,10 @@ def _source(source: Any, name: str, found: Media) -> None:
 
 def _source_kinds(source: Any) -> list[str]:
     return [kind for each in _objects(source) for kind in texts(each.get("type"))] or ["missing"]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -48,13 +48,16 @@ _ANYWHERE: Final[Mapping[str, frozenset[bytes]]] = {
     "enable_search": frozenset({b"false"}),
     "web_search": frozenset({b"false"}),
     "plugins": frozenset({b"[]"}),
+    "provider": frozenset({b"{}"}),
     **dict.fromkeys(
         ("cached_content", "preset", "search_options", "search_parameters", "search_settings", "web_search_options"),
         frozenset(),
     ),
+    **dict.fromkeys(("max_new_tokens", "n_cmpl", "n_predict", "num_predict"), frozenset()),
 }
-"""Fields whose other values make a call dearer than its price, end it later than its answer, or have the provider
-search: at OpenAI, xAI, Qwen, Groq, Perplexity, OpenRouter."""
+"""Fields whose other values make a call dearer than its price, end it later than its answer, have the provider search,
+or say with servers of their own kind what `max_tokens` and `n` say: at OpenAI, xAI, Qwen, Groq, Perplexity, OpenRouter
+(who may serve), llama.cpp and others that people run themselves."""
 _IN: Final[Mapping[Dialect, tuple[str, ...]]] = {
     Dialect.CHAT: ("prediction",),
     Dialect.RESPONSES: ("previous_response_id", "conversation", "prompt", "context_management"),
@@ -69,11 +72,23 @@ _WATCHED: Final = frozenset(
 _HARMLESS: Final = frozenset({"safety_settings", "thinking_config", "thought_tag_marker"})
 """Of Gemini's `extra_body`: what brings nothing in."""
 _NO_OUTPUT: Final = frozenset({Dialect.EMBEDDINGS, Dialect.MODERATIONS})
-_OWN_TOOLS: Final = frozenset({"function", "custom"})
+_OWN_TOOLS: Final = ("function", "custom")
 _CLIENT_TOOLS: Final = ("bash_", "text_editor_", "memory_")
 """Tools that Anthropic describes and the client carries out."""
 
-_tools = msgspec.json.Decoder(list[dict[str, Any]])
+
+class _OwnTool(msgspec.Struct, gc=False):
+    """A tool that the client carries out. The decoder checks each value of a field that stands twice."""
+
+    type: Literal["function", "custom"] = "function"
+
+
+_own_tools = msgspec.json.Decoder(list[_OwnTool])
+_ESCAPES: Final = (b"\\u003", b"\\u006")
+_FILE_ID: Final = re.compile(
+    b"".join(rb"(?:%b|\\u00%02x)" % (bytes([letter]), letter) for letter in b"fileid:"), re.IGNORECASE
+)
+"""The same as it may be written in JSON, some letters as escapes."""
 CACHE_MARKS: Final = Marks(begins=(b"cache_control",))
 _object = msgspec.json.Decoder(dict[str, Any])
 
@@ -130,9 +145,18 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
     if not _WATCHED.isdisjoint(body.fields):
         unbounded = unbounded or _named(dialect, body)
         prompt, tools = _tool_prompt(dialect, body)
+    if dialect is Dialect.CHAT and unbounded is None and _names_file(raw):
+        unbounded = "messages"
     tokens = len(raw) - media.size + prompt
     cap, given, settable, least = _output(dialect, body)
     return Shape(tokens, media.images, body.choices, cap, given, settable, least, unbounded or tools, marked)
+
+
+def _names_file(raw: bytes) -> bool:
+    """Whether a text says `fileid://…`, in whose place Qwen puts a whole file."""
+    if b"fileid:" in raw:
+        return True
+    return any(mark in raw for mark in _ESCAPES) and _FILE_ID.search(raw) is not None
 
 
 def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:
@@ -185,14 +209,23 @@ def _harmless(extra: bytes) -> bool:
     return inner is None or (isinstance(google, dict) and google.keys() <= _HARMLESS)
 
 
+def _kinds(tools: bytes) -> list[Any]:
+    """What kinds of tools there are; of one that says it twice both."""
+    try:
+        return [tool.type for tool in _own_tools.decode(tools)]
+    except msgspec.ValidationError:
+        said = [tool.get("type", "function") for tool in json.loads(tools, object_pairs_hook=every_value)]
+        return [kind for kinds in said for kind in (kinds if isinstance(kinds, list) else [kinds])]
+
+
 def _tool_prompt(dialect: Dialect, body: JsonBody) -> tuple[int, str | None]:
     """Tokens that the provider adds for tools; and `tools` where one of them is carried out by the provider."""
     raw = bytes(body.fields["tools"]) if "tools" in body.fields else b""
     if not raw.startswith(b"["):
         return 0, None
     try:
-        kinds = [tool.get("type", "function") for tool in _tools.decode(raw)]
-    except msgspec.ValidationError:
+        kinds = _kinds(raw)
+    except (AttributeError, RecursionError):  # not a list of objects
         return 0, "tools"
     described = [kind for kind in kinds if kind not in _OWN_TOOLS]
     if any(not isinstance(kind, str) or not kind.startswith(_CLIENT_TOOLS) for kind in described):

@@ -37,6 +37,8 @@ MAX_NAMED: Final = 5_000
 _BILLED: Final = frozenset({"container", "file_batch", "vector_store"})
 """Kinds whose keeping is paid for, by the session or the day."""
 
+_DEAR: Final = frozenset({Action.RUN, Action.KEEP})
+
 _KIND_OF_FIELD: Final[Mapping[str, str]] = {
     "assistant_id": "assistant",
     "batch_id": "batch",
@@ -79,6 +81,8 @@ class Claim:
     """The last id of the path."""
     own: dict[str, StoredObject] = field(default_factory=dict)
     """The objects on record that it names."""
+    keeps: bool = False
+    """It has something put into a vector store, which is paid for by the day."""
     recording: asyncio.Task[None] | None = None
     """What its stream has shown, on its way into the database."""
 
@@ -97,7 +101,7 @@ class Claim:
         if self.operation is None:
             return self.deferred
         action = self.operation.action
-        billed = action is Action.RUN or (action is Action.CREATE and self.kind in _BILLED)
+        billed = action in _DEAR or self.keeps or (action is Action.CREATE and self.kind in _BILLED)
         return not billed and self.kind != "fine_tuning_job"
 
 
@@ -121,7 +125,7 @@ class Claims:
         kind, creates = (operation.kind, operation.action is Action.CREATE) if operation else _stores(call)
         if operation is None and not creates and not named.must and not named.may:
             return None
-        claim = Claim(operation, kind, call.caller.project_id, creates)
+        claim = Claim(operation, kind, call.caller.project_id, creates, keeps=named.keeps)
         claim.deferred = call.body.background or (creates and kind != "response" and _settles(kind))
         if claim.deferred and call.payer.project_id != call.caller.project_id:
             raise _paid_by_its_own()

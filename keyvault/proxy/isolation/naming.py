@@ -52,6 +52,8 @@ _WITH_ID: Final = frozenset({"item_reference", "file_id"})
 """Types of objects whose `id` is a reference."""
 _OF_ITEMS: Final = frozenset({"input", "items"})
 """Lists in which an object that says neither `type` nor `role` stands for the stored item of its `id`."""
+_KEPT: Final = frozenset({"attachments", "vector_stores"})
+"""Fields of assistants, threads and messages by which vector stores are made and filled."""
 _CURSORS: Final = frozenset({"after", "before", "after_id", "before_id"})
 _TEXT: Final = frozenset(
     {"arguments", "content", "description", "input", "instructions", "metadata", "model", "name", "output", "query",
@@ -74,6 +76,8 @@ class Named:
     """Id → the field that refers to it; has to be the caller's own."""
     may: set[str] = field(default_factory=set)
     """Looks like an id; must not be somebody else's."""
+    keeps: bool = False
+    """Something in it is put into a vector store."""
 
     def refer(self, name: str, value: Any) -> None:
         for text in value if isinstance(value, list) else (value,):
@@ -136,6 +140,7 @@ def _pairs(pairs: Sequence[tuple[str, Any]]) -> _Pairs:
 
 def _walk(name: str, value: Any, named: Named) -> None:
     """Depth first. `name`: of the field that holds the value, in lower case."""
+    named.keeps = named.keeps or (name in _KEPT and bool(value))
     if isinstance(value, _Pairs):
         _object(name, value, named)
     elif isinstance(value, list):
