@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from keyvault.metering.budgets import Budgets
     from keyvault.metering.limits import Limits
     from keyvault.metering.prices import Prices
+    from keyvault.metering.reconciling import Reconciler
     from keyvault.metering.remembered import Remembered
     from keyvault.metering.reports import Reports
     from keyvault.metering.repricing import Repricings
@@ -307,6 +308,12 @@ class Home:
         from keyvault.metering.reports import Reports
 
         return Reports(self.database, self.clock)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        from keyvault.metering.reconciling import Reconciler
+
+        return Reconciler(self.reports, self.database, self.clock)
 
     @cached_property
     def repricings(self) -> Repricings:

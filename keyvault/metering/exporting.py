@@ -16,6 +16,7 @@ from keyvault.clock import Clock, from_ms, ulid_at
 from keyvault.domain.ledger import Basis, Outcome
 from keyvault.metering.groups import of_key, of_payer, of_target
 from keyvault.storage import reports as rows
+from keyvault.storage.attempts import attempts_after
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.reports import Names
 
@@ -52,7 +53,7 @@ def attempts(
     told: _Told | None = None
     while True:
         with database.read() as tx:
-            page = rows.attempts_after(tx, *place, _PAGE)
+            page = attempts_after(tx, *place, _PAGE)
             if told is None or not told.knows(page):
                 told = _Told(rows.names(tx))
         found = [told.row(row) for row in page if first <= row.started_ms < until_ms]

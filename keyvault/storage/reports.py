@@ -189,6 +189,10 @@ def names(tx: Transaction) -> Names:
     )
 
 
+def aliases_by_id(tx: Transaction) -> Mapping[int, str]:
+    return {row.id: row.name for row in tx.execute(sa.select(aliases))}
+
+
 class KeyOwner(NamedTuple):
     """Whose a key is."""
 
@@ -239,15 +243,6 @@ def attempts_of(tx: Transaction, request_ids: Sequence[str]) -> list[Any]:
         of = attempts.c.request_id.in_(request_ids[at : at + 500])
         found += tx.execute(sa.select(attempts).where(of).order_by(attempts.c.request_id, attempts.c.number))
     return found
-
-
-def attempts_after(tx: Transaction, request_id: str, number: int, limit: int) -> list[Any]:
-    """Settled attempts behind one, as rows of the table, in order."""
-    behind = sa.tuple_(attempts.c.request_id, attempts.c.number) > sa.tuple_(
-        sa.literal(request_id, sa.Text), sa.literal(number, sa.SmallInteger)
-    )
-    page = sa.select(attempts).where(behind).order_by(attempts.c.request_id, attempts.c.number).limit(limit)
-    return list(tx.execute(page))
 
 
 def open_of(tx: Transaction, request_id: str) -> list[Any]:

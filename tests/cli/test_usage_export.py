@@ -13,7 +13,7 @@ import pytest
 from keyvault.errors import Exit
 from keyvault.home import Home
 from keyvault.metering import exporting
-from keyvault.storage.reports import attempts_after
+from keyvault.storage.attempts import attempts_after
 from tests.cli.conftest import Gwctl
 from tests.finance import HOSTILE, fill, golden
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from opsconsole.cli.commands.usage import exporting, reporting, repricing, showing, tailing
+from opsconsole.cli.commands.usage import exporting, reconciling, reporting, repricing, showing, tailing
 from opsconsole.cli.commands.usage.noun import usage
 
-__all__ = ["exporting", "reporting", "repricing", "showing", "tailing"]
+__all__ = ["exporting", "reconciling", "reporting", "repricing", "showing", "tailing"]
 
 app = usage.app
