@@ -127,7 +127,7 @@ class Budgets:
     def _standings(self, tx: Transaction, found: Sequence[Budget]) -> Sequence[Standing]:
         now_ms = self._clock.now_ms()
         spent, held = spent_in(tx, found, now_ms), held_on(tx, "budgets", now_ms)
-        return [_standing(budget, spent[budget.id], held, now_ms) for budget in found]
+        return [standing(budget, spent[budget.id], held, now_ms) for budget in found]
 
 
 def put(tx: Transaction, clock: Clock, scope: ScopeRef, terms: Terms) -> Budget:
@@ -198,7 +198,8 @@ def _meant(tx: Transaction, scope: Scope, period: Period | None, model: str | No
     return fit[0]
 
 
-def _standing(budget: Budget, spent_pico: int, held: Mapping[int, int] | None, now_ms: int) -> Standing:
+def standing(budget: Budget, spent_pico: int, held: Mapping[int, int] | None, now_ms: int) -> Standing:
+    """How a budget stands in the period of a moment."""
     start, end = budget.period.window(now_ms, budget.zone)
     held_pico = None if held is None else held.get(budget.id, 0)
     return Standing(budget, spent_pico, held_pico, from_ms(start), None if end is None else from_ms(end))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -49,6 +49,16 @@ class NewGeneration:
     activated_ms: int | None = None
     grace_ms: int | None = None
     adopted: bool = False
+
+
+class LastUse(NamedTuple):
+    """The latest use of a generation."""
+
+    key_id: int
+    generation: int
+    at: datetime
+    client: str | None
+    address: str | None
 
 
 def insert(
@@ -129,6 +139,27 @@ def list_keys(
     if project_id is not None:
         wanted &= keys.c.project_id == project_id
     return _load(tx, wanted)
+
+
+def changed_since(tx: Transaction, epoch: int) -> list[Key]:
+    """The keys that changed after `epoch`, deleted ones too as long as nobody else may have their name."""
+    return _load(tx, (keys.c.epoch > epoch) & keys.c.folded.not_like(f"{_FREED}%"))
+
+
+def freed_since(tx: Transaction, epoch: int) -> list[int]:
+    """The ids of the keys that were deleted for good after `epoch`."""
+    freed = (keys.c.epoch > epoch) & keys.c.folded.like(f"{_FREED}%")
+    return list(tx.execute(sa.select(keys.c.id).where(freed)).scalars())
+
+
+def used_since(tx: Transaction, ms: int) -> list[LastUse]:
+    """When, by which client and from where the generations used since a moment were used last."""
+    of = key_generations.c
+    query = sa.select(of.key_id, of.number, of.last_used_ms, of.last_client, of.last_address)
+    return [
+        LastUse(row.key_id, row.number, from_ms(row.last_used_ms), row.last_client, row.last_address)
+        for row in tx.execute(query.where(of.last_used_ms >= ms))
+    ]
 
 
 def names(tx: Transaction) -> list[str]:

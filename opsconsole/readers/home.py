@@ -10,9 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opsconsole.readers.around import Surroundings
+from opsconsole.readers.keys import KeysReader
 from opsconsole.readers.live import LiveReader
+from opsconsole.readers.requests import RequestReader, RequestsReader
 from opsconsole.readers.zone import local_zone
+from opsconsole.view.keys.snapshot import KeysQuestion
 from opsconsole.view.live.snapshot import LiveQuestion
+from opsconsole.view.requests.snapshot import RequestQuestion, RequestsQuestion
 from opsconsole.view.snapshot import Question, Setup, Snapshot
 
 if TYPE_CHECKING:
@@ -30,6 +34,9 @@ class HomeReader:
         around = Surroundings(home)
         self._readers: Final[dict[type[Question], Read]] = {
             LiveQuestion: LiveReader(home, around, zone).read,
+            KeysQuestion: KeysReader(home, around, zone).read,
+            RequestsQuestion: RequestsReader(home, around).read,
+            RequestQuestion: RequestReader(home, around).read,
         }
 
     def read(self, question: Question) -> Snapshot:

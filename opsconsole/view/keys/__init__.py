@@ -1,0 +1,1 @@
+"""The Keys view: who may call, in which state, and how much of their money is spent."""
