@@ -1,4 +1,4 @@
-"""`gwctl statements` and `gwctl usage reprice`: months closed, shown and corrected, and what a restore makes of them."""
+"""`gwctl statements` and `gwctl usage reprice`: months closed, shown and corrected, and what a restore makes of it."""
 
 from __future__ import annotations
 
