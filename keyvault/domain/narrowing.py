@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Narrowing:
             "target": self.target,
         }
         return {dimension: value for dimension, value in of.items() if value}
+
+    def to(self, dimension: str, value: str) -> Narrowing:
+        """The same, of one value of a dimension."""
+        changed: dict[str, Any] = {dimension: value}
+        return replace(self, **changed)
 
 
 EVERY_REQUEST = Narrowing()

@@ -151,6 +151,10 @@ class AttemptLine:
     bound_pico: int | None
     first_content_ms: int | None
     total_ms: int | None
+    hold_pico: int | None = None
+    """What was held for it, at the customer's price."""
+    doubt_pico: int | None = None
+    """What nobody is charged for and the provider may have taken all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,8 @@ def _attempt(row: Any, names: Names) -> AttemptLine:
         bound_pico=row.bound_pico,
         first_content_ms=row.first_content_ms,
         total_ms=row.total_ms,
+        hold_pico=row.hold_pico,
+        doubt_pico=row.doubt_pico,
     )
 
 
@@ -148,6 +150,7 @@ def _open_attempt(row: Any, names: Names) -> AttemptLine:
         bound_pico=row.bound_pico,
         first_content_ms=None,
         total_ms=None,
+        hold_pico=row.hold_pico,
     )
 
 

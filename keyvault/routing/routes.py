@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from keyvault import audit
@@ -53,6 +54,11 @@ class Routes:
         """Raises `NotFound`. Revision 0 is the state before the first change."""
         with self._database.read() as tx:
             return _revision(tx, number)
+
+    def at(self, moment: datetime) -> Revision:
+        """What held at a moment; revision 0, without routes, before the first change."""
+        with self._database.read() as tx:
+            return rows.at(tx, to_ms(moment))
 
     def history(self, limit: int = 20) -> Sequence[Revision]:
         """The newest revisions, newest first."""

@@ -29,6 +29,13 @@ def newest(tx: Transaction, limit: int) -> list[Revision]:
     return [_revision(row) for row in rows]
 
 
+def at(tx: Transaction, ms: int) -> Revision:
+    """The newest revision there was at a time."""
+    made = sa.select(revisions).where(revisions.c.created_ms <= ms).order_by(revisions.c.number.desc()).limit(1)
+    row = tx.execute(made).one_or_none()
+    return NO_ROUTES if row is None else _revision(row)
+
+
 def numbered(tx: Transaction, number: int) -> Revision | None:
     """The revision of that number."""
     row = tx.execute(sa.select(revisions).where(revisions.c.number == number)).one_or_none()

@@ -95,6 +95,8 @@ class Glyphs:
     at_least: str
     arrow: str
     separator: str
+    branch: str
+    last_branch: str
     blocks: str
     """Eight heights, lowest first."""
     braille: bool
@@ -120,6 +122,8 @@ UNICODE: Final = Glyphs(
     at_least="≥",
     arrow="→",
     separator="·",
+    branch="├─",
+    last_branch="└─",
     blocks="▁▂▃▄▅▆▇█",
     braille=True,
     half="◐",
@@ -142,6 +146,8 @@ ASCII: Final = Glyphs(
     at_least=">",
     arrow="->",
     separator="-",
+    branch="|-",
+    last_branch="`-",
     blocks="_.,-=+*#",
     braille=False,
     half="%",
