@@ -107,7 +107,8 @@ class Tallies:
     def _look(self, tx: Transaction, now_ms: int) -> Tally:
         now_quarter = now_ms // QUARTER_MS
         if self._tail != now_quarter + 1 - _TAIL:
-            self._tail, self._old, self._shapes = now_quarter + 1 - _TAIL, {}, self._old_shapes(tx, now_quarter)
+            self._tail, self._old = now_quarter + 1 - _TAIL, {}
+            self._shapes = self._old_shapes(tx, now_quarter)
         fresh = rows.sums(
             tx, Level.QUARTER, self._tail, now_quarter + 1, _IDS, slices=Slices(1), counts=_COUNTS
         )  # fmt: skip

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from keyvault.domain.names import parse_duration
+from keyvault.domain.typed import parts
 from keyvault.errors import UsageError
 from keyvault.secrets import Secret
 from opsconsole.cli.completion import names_of
 from opsconsole.cli.io import IO
-
-_PLAIN: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.", autocompletion=names_of("keys"))]
 UpstreamName = Annotated[
@@ -51,11 +46,6 @@ def tags(texts: Sequence[str] | None) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def parts(text: str | None) -> tuple[str, ...]:
-    """`a, b` → `("a", "b")`."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
 def listed(option: str, text: str | None, *, otherwise: str) -> tuple[str, ...] | None:
     """The parts of an option's list, None where it was left out. Raises `UsageError` for a list of nothing: an empty
     variable in a script must not read as "no restriction"."""
@@ -77,25 +67,6 @@ def suspended(suspend: bool, resume: bool) -> bool | None:
     if suspend and resume:
         raise UsageError("--suspend and --resume ask for opposite things", hint="give one of them")
     return suspend if suspend or resume else None
-
-
-def number(text: str) -> Decimal:
-    """A plain decimal such as `1.15`; raises `UsageError`."""
-    if not _PLAIN.fullmatch(text.strip()):
-        raise UsageError(f"not a plain number: {text[:40]!a}", hint="write it like 1.15")
-    return Decimal(text.strip())
-
-
-def moment(text: str, now: datetime, *, past: bool, zone: tzinfo = UTC) -> datetime:
-    """`90d` from now (ago with `past`), a date, or a date and time; one that names no zone is of `zone`."""
-    try:
-        if text[:1].isdigit() and text[-1:].isalpha() and text[-1:] != "Z":
-            return now - parse_duration(text) if past else now + parse_duration(text)
-        parsed = datetime.fromisoformat(text)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        hint = "write it like 24h, 2026-10-01 or 2026-10-01T12:00Z"
-        raise UsageError(f"not a time: {text[:40]!a}", hint=hint) from None
 
 
 def given_secret(

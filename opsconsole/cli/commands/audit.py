@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyvault.audit import Entry
+from keyvault.domain.typed import moment
 from keyvault.errors import Exit, GatewayError, NotFound
-from opsconsole.cli.arguments import Limit, moment
+from opsconsole.cli.arguments import Limit
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun

@@ -9,9 +9,9 @@ import typer
 from keyvault.domain.budgets import MAX_AMOUNT_USD, Period, parse_budget
 from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.scopes import parse_scope
+from keyvault.domain.typed import parts
 from keyvault.errors import Conflict, UsageError
 from keyvault.money import CURRENCY
-from opsconsole.cli.arguments import parts
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.scopes import AnyPayingScope, PayingScope

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from keyvault.domain.keys import PPM, Customer
+from keyvault.domain.typed import number
 from keyvault.money import format_usd
-from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, number, something, suspended, tags
+from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, something, suspended, tags
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun

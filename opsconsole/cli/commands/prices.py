@@ -8,8 +8,8 @@ import typer
 
 from keyvault.domain.prices import Price, Rate, Rates, flat
 from keyvault.domain.routes import parse_target
+from keyvault.domain.typed import moment
 from keyvault.money import CURRENCY, parse_usd
-from opsconsole.cli.arguments import moment
 from opsconsole.cli.completion import names_of
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session

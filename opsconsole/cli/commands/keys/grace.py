@@ -8,8 +8,9 @@ import typer
 
 from keyvault.domain.keys import GenerationState
 from keyvault.domain.names import parse_duration
+from keyvault.domain.typed import moment
 from keyvault.errors import Conflict, UsageError
-from opsconsole.cli.arguments import KeyName, moment
+from opsconsole.cli.arguments import KeyName
 from opsconsole.cli.commands.keys.noun import keys, old_secret, show_key
 from opsconsole.cli.session import Session
 

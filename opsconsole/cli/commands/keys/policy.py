@@ -7,11 +7,11 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from keyvault.domain import typed
 from keyvault.domain.keys import ATTRIBUTIONS, UNCHANGED, PolicyChange, Unchanged
-from keyvault.domain.names import parse_duration
 from keyvault.errors import UsageError
 from keyvault.money import parse_usd
-from opsconsole.cli.arguments import listed, moment
+from opsconsole.cli.arguments import listed
 from opsconsole.cli.completion import names_in
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def policy_change(
         isolation=_given(_is("--isolation", isolation, "on", "off")),
         expose=_given(expose),
         pin=_given(pin),
-        rotate_every_s=UNCHANGED if rotate_every is None else _seconds(rotate_every),
+        rotate_every_s=UNCHANGED if rotate_every is None else typed.every(rotate_every),
         attribute=UNCHANGED if attribute is None else _attribution(attribute),
         clamp=_given(_is("--clamp", clamp, "on", "off")),
         bound_pico=UNCHANGED if bound is None else _amount(bound),
@@ -114,9 +114,7 @@ def policy_change(
 
 def expiry(text: str | None, now: datetime) -> datetime | Unchanged | None:
     """`--expires`: None for never, `UNCHANGED` where it was left out."""
-    if text is None:
-        return UNCHANGED
-    return None if text == "never" else moment(text, now, past=False)
+    return UNCHANGED if text is None else typed.expiry(text, now)
 
 
 def _given(value: T | None) -> T | Unchanged:
@@ -137,7 +135,3 @@ def _attribution(text: str) -> str:
     if not text:
         raise UsageError("--attribute says nothing", hint="customers, projects or none")
     return "" if text == _NONE else text
-
-
-def _seconds(text: str) -> int | None:
-    return None if text == "never" else int(parse_duration(text).total_seconds())

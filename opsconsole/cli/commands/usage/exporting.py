@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from keyvault.clock import rfc3339
+from keyvault.domain.typed import moment
 from keyvault.errors import UsageError
 from keyvault.money import CURRENCY, format_usd
-from opsconsole.cli.arguments import moment
 from opsconsole.cli.commands.usage.noun import Zone, usage
 from opsconsole.cli.files import OutFile, written
 from opsconsole.cli.output import Format, json_line

@@ -8,8 +8,8 @@ import typer
 
 from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.reports import DIMENSIONS, Totals
+from keyvault.domain.typed import parts
 from keyvault.errors import UsageError
-from opsconsole.cli.arguments import parts
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.text import amount
 from opsconsole.cli.verbs import Noun

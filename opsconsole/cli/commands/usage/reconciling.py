@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from keyvault.domain.names import counted
+from keyvault.domain.typed import number
 from keyvault.errors import CheckFailed, UsageError
 from keyvault.money import CURRENCY
-from opsconsole.cli.arguments import number
 from opsconsole.cli.commands.usage.noun import Zone, usage
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.files import read_text

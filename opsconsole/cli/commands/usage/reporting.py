@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from keyvault.domain.typed import moment
 from keyvault.errors import UsageError
-from opsconsole.cli.arguments import moment
 from opsconsole.cli.commands.usage.noun import TITLES, By, Env, Zone, dimensions, of_env, sums, usage
 from opsconsole.cli.files import OutFile, written
 from opsconsole.cli.output import PIPE, Column, Format, Listing, Row, render

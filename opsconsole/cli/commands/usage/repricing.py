@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keyvault.domain.typed import moment
 from keyvault.money import CURRENCY
-from opsconsole.cli.arguments import moment
 from opsconsole.cli.commands.usage.noun import Zone, usage
 from opsconsole.cli.output import Column, Format, Listing, Row
 from opsconsole.cli.session import Session

@@ -8,12 +8,14 @@ from typing import Annotated, Final
 import typer
 
 from keyvault.domain.names import counted
-from keyvault.domain.reports import Totals
+from keyvault.domain.reports import Totals, UsageReport
+from keyvault.domain.typed import moment
+from keyvault.errors import UsageError
 from keyvault.money import CURRENCY, format_usd
-from opsconsole.cli.arguments import moment
 from opsconsole.cli.commands.usage.noun import ALL, TITLES, By, Env, Zone, dimensions, of_env, sums, usage
-from opsconsole.cli.output import Column, Format, Listing
+from opsconsole.cli.output import Column, Format, Listing, render, whole_line
 from opsconsole.cli.session import Session
+from opsconsole.cli.watching import Interval, Plain, Times, watch
 
 _SUMS: Final = ("requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "cost", "charge")
 
@@ -32,40 +34,66 @@ def show(
     by: By = "key,model",
     tz: Zone = "UTC",
     env: Env = None,
+    again: Annotated[bool, typer.Option("--watch", help="Again and again, until ctrl-c.")] = False,
+    interval: Interval = 2.0,
+    times: Times = None,
+    plain: Plain = False,
 ) -> None:
     """Show what was used, by whatever is asked: exact sums, and how the counts are known.
 
     Customer and project are those who pay. What keys for tests did is left out, unless --env or --by env asks for it.
+    Dates without a zone are of --tz. With --watch the table is redrawn in its place on a terminal; on a pipe, and with
+    --plain, each follows the one before it, and with --json each is one line.
     """
-    now = session.unopened_home.clock.now()
-    asked = dimensions(by)
-    start, end = moment(since, now, past=True), now if until is None else moment(until, now, past=True)
-    report = session.home.reports.usage(start, end, asked, tz, of_env(env))
+    from keyvault.metering.spans import zone_of
+
+    asked, zone, filters, clock = dimensions(by), zone_of(tz), of_env(env), session.unopened_home.clock
+
+    def read() -> UsageReport:
+        now = clock.now()
+        end = now if until is None else moment(until, now, past=True, zone=zone)
+        return session.home.reports.usage(moment(since, now, past=True, zone=zone), end, asked, tz, filters)
+
+    if again:
+        if session.options.format not in (Format.TABLE, Format.JSON, Format.JSONL):
+            raise UsageError(f"--watch does not write -o {session.options.format}", hint="-o json for one line each")
+        watch(session, interval, lambda: _block(session, read()), times, plain=plain)
+        return
+    report = read()
+    session.show(_listing(report))
+    _notes(session, report, told_env=env is not None)
+
+
+def _listing(report: UsageReport) -> Listing:
     rows = [{**dict(zip(report.by, row.group, strict=True)), **sums(row.totals)} for row in report.rows]
     shown = (*_SUMS, "in_doubt") if report.total.doubt_pico else _SUMS
     columns = [Column(name) for name in report.by] + [Column(name, TITLES.get(name, "")) for name in shown]
-    session.show(
-        Listing(
-            "rows",
-            rows,
-            columns,
-            key=report.by[0],
-            extra={
-                "currency": CURRENCY,
-                "since": report.since,
-                "until": report.until,
-                "tz": report.tz,
-                "by": report.by,
-                "env": report.envs[0] if len(report.envs) == 1 else ALL,
-                "left_out": None if report.left_out is None else sums(report.left_out),
-            },
-            total=sums(report.total),
-        )
-    )
+    extra = {
+        "currency": CURRENCY,
+        "since": report.since,
+        "until": report.until,
+        "tz": report.tz,
+        "by": report.by,
+        "env": report.envs[0] if len(report.envs) == 1 else ALL,
+        "left_out": None if report.left_out is None else sums(report.left_out),
+    }
+    return Listing("rows", rows, columns, key=report.by[0], extra=extra, total=sums(report.total))
+
+
+def _block(session: Session, report: UsageReport) -> str:
+    """One reading of many."""
+    if session.options.format is not Format.TABLE:
+        return whole_line(_listing(report))
+    table = render(_listing(report), Format.TABLE, session.look()) or "no traffic\n"
+    return f"usage from {_minute(report.since)} to {_minute(report.until)}\n{table}"
+
+
+def _notes(session: Session, report: UsageReport, *, told_env: bool) -> None:
+    """What has to be said beside the sums, to people."""
     if session.options.format not in (Format.JSON, Format.JSONL):
-        if not rows:
-            session.io.note(f"there was no traffic between {_minute(start)} and {_minute(end)}")
-        if report.left_out is not None and env is None:
+        if not report.rows:
+            session.io.note(f"there was no traffic between {_minute(report.since)} and {_minute(report.until)}")
+        if report.left_out is not None and not told_env:
             session.io.note(f"left out: {_of_tests(report.left_out)}; with it: --env all")
     _warn_of_unknown(session, report.total)
 
