@@ -9,12 +9,14 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.balances import Balance, Entry, EntryKind
 from keyvault.domain.budgets import check_amount
+from keyvault.domain.names import exact_duration
 from keyvault.domain.scopes import Scope
 from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
@@ -102,16 +104,31 @@ class Balances:
             balance = existing(tx, scope, env)
             return self._book(tx, balance, EntryKind.ADJUST, amount_pico, reason, payment)
 
-    def release(self, scope: Scope, reason: str, amount_pico: int | None = None, *, env: str = "live") -> Booked:
-        """Give back what is in doubt, all of it unless told how much. Raises `NotFound`, `UsageError`, and `Conflict`
+    def release(
+        self,
+        scope: Scope,
+        reason: str,
+        amount_pico: int | None = None,
+        *,
+        env: str = "live",
+        older_than: timedelta | None = None,
+    ) -> Booked:
+        """Give back what is in doubt, all of it unless told how much; with `older_than` only by attempts that began so
+        long ago, what was given back before having been the oldest. Raises `NotFound`, `UsageError`, and `Conflict`
         where less is in doubt."""
         reason = check_reason(reason)
         with self._database.change() as tx:
             balance = existing(tx, scope, env)
-            wanted = balance.in_doubt_pico if amount_pico is None else amount_pico
-            if not 0 < wanted <= balance.in_doubt_pico:
-                doubt = f"{format_usd(balance.in_doubt_pico)} {CURRENCY}"
-                raise Conflict(f"in doubt on the balance of {balance.scope} is {doubt}", hint="gwctl balances list")
+            doubt, since = balance.in_doubt_pico, ""
+            if older_than is not None:
+                newer = rows.doubted_since(
+                    tx, balance.id, self._clock.now_ms() - older_than // timedelta(milliseconds=1)
+                )
+                doubt, since = max(0, doubt - newer), f" for longer than {exact_duration(older_than)}"
+            wanted = doubt if amount_pico is None else amount_pico
+            if not 0 < wanted <= doubt:
+                text = f"in doubt{since} on the balance of {balance.scope} is {format_usd(doubt)} {CURRENCY}"
+                raise Conflict(text, hint="gwctl balances list")
             return self._book(tx, balance, EntryKind.RELEASE, wanted, reason, None)
 
     def set_low(self, scope: Scope, low_pico: int | None, *, env: str = "live") -> Standing:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from keyvault.clock import from_ms, to_ms
+from keyvault.clock import from_ms, to_ms, ulid_at
 from keyvault.domain.balances import BEGIN, Balance, Entry, EntryKind, chained
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Tampered
@@ -78,6 +78,15 @@ def read(tx: Transaction, rows: Collection[Row]) -> list[Balance]:
     """What rows say. One that says it is nobody's who pays is as good as gone."""
     refs = scopes.refs_of(tx, rows)
     return [_balance(row, refs[row.scope_kind, row.scope_id]) for row in rows if row.scope_kind in _PAYERS]
+
+
+def doubted_since(tx: Transaction, balance_id: int, since_ms: int) -> int:
+    """What attempts that drew on a balance put in doubt, of those that began then or later. Reads all of these."""
+    doubt = attempts.c.doubt_pico
+    sums = (sa.func.sum(doubt / _MICRO), sa.func.sum(doubt % _MICRO))
+    these = (attempts.c.request_id >= ulid_at(since_ms)) & (attempts.c.balance_id == balance_id)
+    whole, rest = tx.execute(sa.select(*sums).where(these)).one()
+    return int(whole or 0) * _MICRO + int(rest or 0)
 
 
 def own(row: Row) -> tuple[Any, ...]:

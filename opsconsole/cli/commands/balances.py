@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyvault.domain.keys import ENVIRONMENTS
-from keyvault.domain.names import counted
+from keyvault.domain.names import counted, parse_duration
 from keyvault.domain.scopes import parse_scope
 from keyvault.errors import CheckFailed, UsageError
 from keyvault.money import CURRENCY, parse_signed_usd, parse_usd
@@ -120,6 +120,7 @@ def adjust(
     examples="""
     gwctl balances release customer:acme --reason 'the provider billed nothing'
     gwctl balances release customer:acme 0.25 --reason 'seen on the bill' --yes
+    gwctl balances release customer:acme --older-than 7d --reason 'not on the bill' --yes
     """,
 )
 def release(
@@ -129,13 +130,19 @@ def release(
     usd: Annotated[
         str | None, typer.Argument(metavar="USD", help="How much; all that is in doubt if not given.")
     ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="SPAN", help="Only by attempts that began so long ago, such as 7d."),
+    ] = None,
     env: Env = "live",
 ) -> None:
     """Give back what is in doubt: what failed or lost attempts may have cost, and nobody was charged for."""
     wanted, pico = parse_scope(scope), None if usd is None else parse_usd(usd)
+    span = None if older_than is None else parse_duration(older_than)
     what = "all that is in doubt" if pico is None else f"{Amount(pico)} {CURRENCY} of what is in doubt"
-    session.confirm(f"give {what} back to the balance of {wanted}?")
-    booked = session.home.balances.release(wanted, reason, pico, env=env)
+    since = "" if older_than is None else f" for longer than {older_than}"
+    session.confirm(f"give {what}{since} back to the balance of {wanted}?")
+    booked = session.home.balances.release(wanted, reason, pico, env=env, older_than=span)
     _show_booked(session, booked, "given back")
 
 
