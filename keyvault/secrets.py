@@ -66,6 +66,19 @@ _CREDENTIAL: Final = re.compile(" | ".join(_SHAPES), re.IGNORECASE | re.VERBOSE)
 _CREDENTIAL_OR_LIKE: Final = re.compile(" | ".join((*_SHAPES, *_LIKELY)), re.IGNORECASE | re.VERBOSE)
 
 
+_NOT_PLAIN: Final = rf"(?!{_PREFIX}[-_] | AIza | A[KS]IA)"
+_PLAIN: Final = re.compile(
+    rf"{_NOT_PLAIN}[a-z]{{2,12}}[-_]{_NOT_PLAIN}[a-z0-9]+ | [0-9a-f]{{8}}(?:-[0-9a-f]{{4,12}}){{4}}",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def is_plain(identifier: str) -> bool:
+    """Whether an identifier is such as providers make (`chatcmpl-…`, a UUID), which no credential can be in. One that
+    is not may be plain all the same: `scrub` can tell, in five times the time."""
+    return _PLAIN.fullmatch(identifier) is not None
+
+
 def scrub(text: str, known: Iterable[str] = ()) -> str:
     """`text` without the `known` secrets and without anything shaped like a credential of anybody."""
     for secret in known:

@@ -42,9 +42,10 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Usage:
-    """Counts of one attempt; None where not known."""
+    """Counts of one attempt; None where not known. Never changed, but not frozen: every answer makes one, and frozen
+    ones take six times as long."""
 
     input: int | None = None
     cached_input: int | None = None

@@ -45,12 +45,14 @@ def _malformed(call: Call, ending: Ending, told: Metered) -> tuple[str, str] | N
         return None
     if not ending.body:
         return "malformed_answer", f"the provider's answer of status {ending.status} is empty"
+    if told.readable and not expected:
+        return None
     if told.error is not None or _header(ending.headers, b"content-encoding", "") != "":
         return None
     kind = ascii(_header(ending.headers, b"content-type", "no content type").partition(";")[0][:60])
     if expected:
         return "wrong_content_type", f"a stream was asked for, the provider sent {kind}"
-    return None if told.readable else ("malformed_answer", f"the provider's answer is not JSON but {kind}")
+    return "malformed_answer", f"the provider's answer is not JSON but {kind}"
 
 
 def _header(headers: Headers, name: bytes, otherwise: str) -> str:

@@ -23,7 +23,7 @@ from keyvault.proxy.dialects.fields import JsonBody
 from keyvault.proxy.dialects.meter import Metered
 from keyvault.proxy.doubt import UNSEEN, doubt
 from keyvault.proxy.ending import Ending
-from keyvault.secrets import scrub
+from keyvault.secrets import is_plain, scrub
 
 NOTHING: Final = Usage(input=0, output=0)
 
@@ -118,9 +118,10 @@ def _charge(outcome: Outcome, cost_pico: int | None, attempt: OpenAttempt) -> in
 
 def _harmless(identifier: str | None, secrets: tuple[str, ...]) -> str | None:
     """A provider's id of a request, unless it echoes the credential, in whatever form, or looks like one."""
-    if identifier is None or scrub(identifier) != identifier:
+    if identifier is None or not (is_plain(identifier) or scrub(identifier) == identifier):
         return None
-    return identifier if masked(identifier.encode(), secrets) == identifier.encode() else None
+    shown = identifier.encode()
+    return identifier if masked(shown, secrets) == shown else None
 
 
 def _ms(seconds: float) -> int:

@@ -10,9 +10,11 @@ import traceback
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keyvault.proxy.logs import scrub_event
-from keyvault.secrets import Secret, scrub
+from keyvault.secrets import Secret, is_plain, scrub
 
 CANARY = "sk-canary-4f7a1c9e2b"
 
@@ -67,6 +69,21 @@ def test_what_looks_like_a_credential_is_scrubbed(text: str) -> None:
 def test_ordinary_words_are_left_alone() -> None:
     text = "a task-specific-adapter_model for the monkey-business-department failed"
     assert scrub(text) == text
+
+
+@pytest.mark.parametrize("made", ["chatcmpl-BXlq9", "resp_68af", "msg_01XF", "1b4e28ba-2fa1-11d2-883f-0016d3cca427"])
+def test_identifiers_of_providers_are_plain(made: str) -> None:
+    assert is_plain(made)
+
+
+_PARTS = st.sampled_from(
+    ["sk", "pk", "key", "AIza", "akia", "ASIA", "eyJ", "github_pat", "resp", "x", "-", "_", ".", "://"]
+)
+
+
+@given(st.lists(_PARTS | st.text("aZ09-_.@ ", max_size=24), max_size=6).map("".join))
+def test_nothing_that_is_plain_could_be_a_credential(text: str) -> None:
+    assert scrub(text) == text or not is_plain(text)
 
 
 def test_known_secrets_are_scrubbed_whatever_they_look_like() -> None:

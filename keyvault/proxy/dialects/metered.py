@@ -32,9 +32,9 @@ PASS: Final = Verdict.PASS
 """For the path of every event: looking a member up in its enum costs 0.1 µs, twice an event."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Metered:
-    """What is known of an answer, complete or not."""
+    """What is known of an answer, complete or not. Never changed, but not frozen, as `Usage` is not."""
 
     usage: Usage = NO_USAGE
     """What the provider told. May be partial while the basis is unknown: Anthropic tells the input first."""
