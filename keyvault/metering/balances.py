@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keyvault import audit
-from keyvault.clock import Clock
+from keyvault.clock import Clock, to_ms
 from keyvault.domain.balances import Balance, Entry, EntryKind
 from keyvault.domain.budgets import check_amount
 from keyvault.domain.names import exact_duration
@@ -121,9 +121,7 @@ class Balances:
             balance = existing(tx, scope, env)
             doubt, since = balance.in_doubt_pico, ""
             if older_than is not None:
-                newer = rows.doubted_since(
-                    tx, balance.id, self._clock.now_ms() - older_than // timedelta(milliseconds=1)
-                )
+                newer = rows.doubted_since(tx, balance.id, to_ms(self._clock.now() - older_than))
                 doubt, since = max(0, doubt - newer), f" for longer than {exact_duration(older_than)}"
             wanted = doubt if amount_pico is None else amount_pico
             if not 0 < wanted <= doubt:

@@ -91,6 +91,8 @@ def test_money_is_taken_off_and_given_back_only_with_a_yes(acme: Gwctl) -> None:
     assert [show(acme)[name] for name in MONEY] == ["11.5", "1", "1.5", "9"]
     more = acme("balances", "release", "customer:acme", "1.6", "--reason", "x", "--yes")
     assert (more.code, "1.5 USD" in more.err) == (Exit.CONFLICT, True)
+    older = acme("balances", "release", "customer:acme", "--older-than", "7d", "--reason", "x", "--yes", "--json")
+    assert older.json["entry"]["amount"] == "1.5", "no attempt of the last week put it in doubt"
 
 
 def test_a_rehearsal_books_nothing_and_meets_every_error(acme: Gwctl) -> None:

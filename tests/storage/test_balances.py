@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from keyvault.domain.balances import EntryKind
+from keyvault.domain.ledger import Outcome
 from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Conflict, NotFound, Tampered, UsageError
 from keyvault.keys.customers import Customers
 from keyvault.metering.accounts import Accounts
 from keyvault.metering.balances import Balances
 from keyvault.metering.examining import Examiner
+from keyvault.metering.ledger import Ledger
 from keyvault.metering.remembered import Remembered, Seen
 from keyvault.metering.spending import Spending
 from keyvault.storage import balances as rows
@@ -22,6 +26,7 @@ from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore
 from tests.accounts import renew
 from tests.conftest import FrozenClock
+from tests.ledgers import attempt, book
 
 DOLLAR = 10**12
 ACME = parse_scope("customer:acme")
@@ -235,6 +240,26 @@ def test_what_cannot_be_read_is_not_vouched_for(service: Balances, database: Dat
     for read in (lambda: service.history(ACME), lambda: service.reseal(ACME, "x")):
         with pytest.raises(Tampered, match="entry 1"):
             read()
+
+
+async def test_what_has_been_in_doubt_for_long_is_given_back_alone(
+    service: Balances, database: Database, clock: FrozenClock
+) -> None:
+    service.top_up(ACME, 10 * DOLLAR, "one")
+    ledger = Ledger(database, clock, "w1", spending=Spending(KEY))
+    ledger.start(asyncio.get_running_loop())
+    for days, dollars in ((9, 1), (8, 2), (0, 4)):
+        began = attempt(clock.now_ms() - days * 86_400_000, entropy=days, balance_id=1)
+        await book(ledger, began, outcome=Outcome.FAILED, charge_pico=0, doubt_pico=dollars * DOLLAR)
+    ledger.stop()
+    week = timedelta(days=7)
+    with pytest.raises(Conflict, match="in doubt for longer than 7d on the balance of customer:acme is 3 USD"):
+        service.release(ACME, "too much", 4 * DOLLAR, older_than=week)
+    assert service.release(ACME, "a part", DOLLAR, older_than=week).entry.amount_pico == DOLLAR
+    assert service.release(ACME, "the rest", older_than=week).entry.amount_pico == 2 * DOLLAR
+    with pytest.raises(Conflict, match="is 0 USD"):
+        service.release(ACME, "once more", older_than=week)
+    assert service.release(ACME, "all").entry.amount_pico == 4 * DOLLAR
 
 
 def test_a_worker_goes_by_its_memory_and_draws_on_nothing_doubted(
