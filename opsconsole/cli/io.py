@@ -67,6 +67,11 @@ class IO:
         return self.streams.stdout.isatty()
 
     @property
+    def can_move(self) -> bool:
+        """Whether the cursor of the screen can be moved."""
+        return self.on_terminal and self._environ.get("TERM", "dumb") != "dumb"
+
+    @property
     def can_ask(self) -> bool:
         return not self._no_input and self.streams.stdin.isatty() and self.streams.stdout.isatty()
 

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Run": {
         "serve": "Run the proxy.",
         "console": "Watch and operate the gateway in the terminal.",
+        "top": "What is being used now, line by line.",
         "workers": "Proxy processes that run.",
         "suspend": "Refuse a customer, a project, a key or everybody.",
         "resume": "Undo a suspension.",

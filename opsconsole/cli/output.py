@@ -132,6 +132,11 @@ def json_line(row: Row) -> str:
     return json.dumps(plain(row), separators=(",", ":")) + "\n"
 
 
+def whole_line(document: Document) -> str:
+    """The whole document as one JSON line."""
+    return json.dumps(_whole(document), separators=(",", ":")) + "\n"
+
+
 def _whole(document: Document) -> Any:
     if isinstance(document, Details):
         return plain({**document.row, **{inner.name: inner.rows for inner in document.inner}})

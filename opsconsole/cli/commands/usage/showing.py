@@ -49,10 +49,13 @@ def show(
 
     asked, zone, filters, clock = dimensions(by), zone_of(tz), of_env(env), session.unopened_home.clock
 
-    def read() -> UsageReport:
+    def stretch() -> tuple[datetime, datetime]:
         now = clock.now()
         end = now if until is None else moment(until, now, past=True, zone=zone)
-        return session.home.reports.usage(moment(since, now, past=True, zone=zone), end, asked, tz, filters)
+        return moment(since, now, past=True, zone=zone), end
+
+    def read() -> UsageReport:
+        return session.home.reports.usage(*stretch(), asked, tz, filters)
 
     if again:
         if session.options.format not in (Format.TABLE, Format.JSON, Format.JSONL):
@@ -61,6 +64,9 @@ def show(
         return
     report = read()
     session.show(_listing(report))
+    if not report.rows and session.options.format not in (Format.JSON, Format.JSONL):
+        start, end = stretch()
+        session.io.note(f"there was no traffic between {_minute(start)} and {_minute(end)}")
     _notes(session, report, told_env=env is not None)
 
 
@@ -90,11 +96,9 @@ def _block(session: Session, report: UsageReport) -> str:
 
 def _notes(session: Session, report: UsageReport, *, told_env: bool) -> None:
     """What has to be said beside the sums, to people."""
-    if session.options.format not in (Format.JSON, Format.JSONL):
-        if not report.rows:
-            session.io.note(f"there was no traffic between {_minute(report.since)} and {_minute(report.until)}")
-        if report.left_out is not None and not told_env:
-            session.io.note(f"left out: {_of_tests(report.left_out)}; with it: --env all")
+    of_programs = session.options.format in (Format.JSON, Format.JSONL)
+    if report.left_out is not None and not told_env and not of_programs:
+        session.io.note(f"left out: {_of_tests(report.left_out)}; with it: --env all")
     _warn_of_unknown(session, report.total)
 
 
