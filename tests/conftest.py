@@ -37,6 +37,11 @@ def pytest_configure() -> None:
             tempfile.tempdir = None
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: somebody always waits for a process, a minute of cron's, a provider that is slow."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection() -> None:
     gc.disable()
 

@@ -57,6 +57,13 @@ class Gwctl:
         self.canaries = Canaries()
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "GWCTL_HOME": str(home), "TERM": "dumb"}
 
+    def copied(self, root: Path) -> Gwctl:
+        """The same home once more, below `root`, where time and random bytes go on from here."""
+        copy = Gwctl(root / "home")
+        shutil.copytree(self.home, copy.home)
+        copy.clock.ms, copy.clock.drawn = self.clock.ms, self.clock.drawn
+        return copy
+
     def __call__(
         self, *words: str, stdin: str = "", terminal: bool = False, environ: Mapping[str, str] | None = None
     ) -> Ran:
@@ -91,6 +98,4 @@ def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def gwctl(made_home: Path, tmp_path: Path) -> Gwctl:
     """A home that was set up, with nothing in it yet."""
-    home = tmp_path / "home"
-    shutil.copytree(made_home, home)
-    return Gwctl(home)
+    return Gwctl(made_home).copied(tmp_path)

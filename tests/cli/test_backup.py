@@ -18,13 +18,20 @@ from tests.cli.conftest import Gwctl
 SECRET = "sk-canary-upstream-5d1f8a2b7c"
 
 
-@pytest.fixture
-def used(gwctl: Gwctl) -> Gwctl:
-    """A home with an upstream and a key."""
+@pytest.fixture(scope="module")
+def used_home(made_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Gwctl:
+    """A home with an upstream and a key, to be copied."""
+    gwctl = Gwctl(made_home).copied(tmp_path_factory.mktemp("used"))
     made = gwctl("upstreams", "create", "openai", "--provider", "openai", "--secret-stdin", stdin=SECRET)
     assert made.code == 0, made.err
     assert gwctl("keys", "create", "ci-bot", "--json").code == 0
     return gwctl
+
+
+@pytest.fixture
+def used(used_home: Gwctl, tmp_path: Path) -> Gwctl:
+    """A home with an upstream and a key."""
+    return used_home.copied(tmp_path)
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -14,18 +14,31 @@ from keyvault.settings import Paths, Settings
 from keyvault.storage.exclusive import serving_lock
 from tests.attacks.conftest import read
 from tests.cli.conftest import Gwctl, Ran
-from tests.cli.test_backup import used
+from tests.cli.test_backup import used_home
 
-__all__ = ["used"]
+__all__ = ["used_home"]
+
+
+@pytest.fixture(scope="module")
+def backed_up(used_home: Gwctl, tmp_path_factory: pytest.TempPathFactory) -> Gwctl:
+    """A home with an upstream and two keys; its backup lies beside it."""
+    place = tmp_path_factory.mktemp("backed-up")
+    gwctl = used_home.copied(place)
+    gwctl("customers", "create", "acme")
+    assert gwctl("keys", "create", "mobile", "--project", "acme/app", "--create", "--json").code == 0
+    assert gwctl("backup", str(place / "b.tar")).code == 0
+    return gwctl
 
 
 @pytest.fixture
-def backup(used: Gwctl, tmp_path: Path) -> str:
-    """A backup of the home with an upstream and a key."""
-    used("customers", "create", "acme")
-    assert used("keys", "create", "mobile", "--project", "acme/app", "--create", "--json").code == 0
-    assert used("backup", str(tmp_path / "b.tar")).code == 0
-    return str(tmp_path / "b.tar")
+def used(backed_up: Gwctl, tmp_path: Path) -> Gwctl:
+    return backed_up.copied(tmp_path)
+
+
+@pytest.fixture
+def backup(backed_up: Gwctl, tmp_path: Path) -> str:
+    """The backup of the home that is `used`."""
+    return str(shutil.copy(backed_up.home.with_name("b.tar"), tmp_path / "b.tar"))
 
 
 def restored(gwctl: Gwctl, backup: str, *words: str) -> Ran:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.rounds import run_rounds
 
-ROUNDS = 20
+ROUNDS = 8
 
 
 @pytest.mark.timeout(180)
@@ -18,6 +18,6 @@ def test_a_killed_gateway_loses_no_request_and_charges_none_twice(tmp_path: Path
     print(f"repeat with: python -m tests.faults --rounds {ROUNDS} --seed {seed}")
     outcomes = run_rounds(ROUNDS, seed, tmp_path, say=print)
     assert outcomes.problems == []
-    assert outcomes.seen > 100, "the load was too thin for the kills to mean anything"
-    assert outcomes.completed > 50
+    assert outcomes.seen > 50, "the load was too thin for the kills to mean anything"
+    assert outcomes.completed > 20
     assert outcomes.lost > 0, "no kill ever hit a request in flight"
