@@ -38,7 +38,7 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: somebody always waits for a process, a minute of cron's, a provider that is slow."""
+    """One more than there are cores: somebody always waits, for a process, for cron or for a slow provider."""
     return (os.cpu_count() or 1) + 1
 
 
