@@ -84,7 +84,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class Adjustment:
     """What a price that was corrected later adds, or takes away, on the next statement."""
 
     project: str
@@ -110,7 +110,7 @@ class BalanceMoves:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A customer's month. Lines and corrections sum to `total_cents`, of which `prepaid_cents` came out of balances."""
+    """A customer's month. Lines and adjustments sum to `total_cents`, of which `prepaid_cents` came out of balances."""
 
     number: str | None
     """None for a draft."""
@@ -121,7 +121,7 @@ class Statement:
     last_ms: int
     issued_ms: int
     lines: tuple[Line, ...]
-    corrections: tuple[Correction, ...]
+    adjustments: tuple[Adjustment, ...]
     balances: tuple[BalanceMoves, ...]
     total_pico: int
     total_cents: int
@@ -174,14 +174,14 @@ def drawn_up(
     customer: str,
     issued_ms: int,
     lines: Sequence[Line],
-    corrections: Sequence[Correction],
+    adjustments: Sequence[Adjustment],
     balances: Sequence[BalanceMoves],
     *,
     doubt_pico: int,
     pending: int,
 ) -> Statement:
     """The statement without its number, with cents."""
-    exact = [*(line.charge_pico for line in lines), *(correction.amount_pico for correction in corrections)]
+    exact = [*(line.charge_pico for line in lines), *(each.amount_pico for each in adjustments)]
     cents, total = in_cents(exact)
     due = divide_half_even(sum(exact) - sum(moves.charged_pico for moves in balances), PICO_PER_CENT)
     return Statement(
@@ -193,7 +193,7 @@ def drawn_up(
         last_ms=month.last_ms,
         issued_ms=issued_ms,
         lines=tuple(replace(line, cents=made) for line, made in zip(lines, cents, strict=False)),
-        corrections=tuple(replace(c, cents=made) for c, made in zip(corrections, cents[len(lines) :], strict=True)),
+        adjustments=tuple(replace(a, cents=made) for a, made in zip(adjustments, cents[len(lines) :], strict=True)),
         balances=tuple(balances),
         total_pico=sum(exact),
         total_cents=total,
@@ -227,7 +227,7 @@ def read(content: str) -> Document:
 def _statement(told: Mapping[str, Any]) -> Statement:
     parts = {
         "lines": tuple(Line(**line) for line in told["lines"]),
-        "corrections": tuple(Correction(**correction) for correction in told["corrections"]),
+        "adjustments": tuple(Adjustment(**each) for each in told["adjustments"]),
         "balances": tuple(BalanceMoves(**moves) for moves in told["balances"]),
     }
     return Statement(**{**told, **parts})

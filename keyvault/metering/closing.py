@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from keyvault.domain.balances import Balance, EntryKind
 from keyvault.domain.reports import LIVE, Totals
 from keyvault.domain.scopes import ScopeKind
-from keyvault.domain.statements import BalanceMoves, Correction, Line, Month, Statement, drawn_up
+from keyvault.domain.statements import Adjustment, BalanceMoves, Line, Month, Statement, drawn_up
 from keyvault.metering.groups import of_payer, of_target
 from keyvault.metering.summing import Stretch, usage_by
 from keyvault.storage import balances as balance_rows
@@ -69,7 +69,7 @@ class MonthRead:
             customer,
             issued_ms,
             self.lines.get(customer, []),
-            [Correction(each.project, each.model, each.reason, each.amount_pico) for each in waiting],
+            [Adjustment(each.project, each.model, each.reason, each.amount_pico) for each in waiting],
             self.balances.get(customer, []),
             doubt_pico=self.doubt_pico.get(customer, 0),
             pending=self.pending.get(customer, 0),

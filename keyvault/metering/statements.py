@@ -11,7 +11,6 @@ import builtins
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from keyvault import audit
@@ -28,20 +27,17 @@ from keyvault.domain.statements import (
     Statement,
     check_number,
     decimal,
-    digest,
-    missing_numbers,
     next_number,
-    read,
 )
-from keyvault.errors import Conflict, SealError, Tampered, UsageError
+from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
 from keyvault.metering.booking import check_reason
 from keyvault.metering.closing import MonthRead
+from keyvault.metering.issued import CREATED, CREDITED, GIVING, Vouched, verified, wrong
 from keyvault.metering.spans import zone_of
 from keyvault.money import CURRENCY
-from keyvault.storage import audit as audit_rows
 from keyvault.storage import closing as rows
-from keyvault.storage import customers, seals
+from keyvault.storage import customers
 from keyvault.storage.closing import Frozen
 from keyvault.storage.engine import Database, Transaction
 
@@ -49,21 +45,8 @@ if TYPE_CHECKING:
     from keyvault.domain.keys import Customer
     from keyvault.vault.manifest import SealKeys
 
-CREATED: Final = "statements.create"
-CREDITED: Final = "statements.credit"
-_GIVING: Final = (CREATED, CREDITED)
-"""What the audit log calls the giving of a number."""
 SETTLING_MS: Final = 60_000
 """How long after its end a month is closed at the earliest: what began in its last moment is on record by then."""
-
-
-class Vouched(StrEnum):
-    """How far it is known that a statement is what was issued. Its digest, and the audit log's, are always compared."""
-
-    SEALED = "sealed"
-    """It fits its seal, too."""
-    LOCKED = "not verified: vault locked"
-    """Whether it fits its seal could not be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +128,7 @@ class Statements:
             raise UsageError("a credit note is about more than nothing", hint="--reason and an amount such as 2.50")
         with self._database.change() as tx:
             stored = _existing(tx, number)
-            statement = self._verified(tx, stored)
+            statement = verified(tx, stored, self._keys())
             if not isinstance(statement, Statement):
                 raise UsageError(f"{number} is a credit note itself", hint=f"gwctl statements show {stored.credits}")
             given = sum(note.amount_cents for note in rows.credits_of(tx, number))
@@ -190,22 +173,15 @@ class Statements:
         where something else than gwctl has changed it."""
         with self._database.snapshot() as tx:
             stored = _existing(tx, check_number(number))
-            document = self._verified(tx, stored)
-            notes = [self._verified(tx, note) for note in rows.credits_of(tx, stored.number)]
+            document = verified(tx, stored, self._keys())
+            notes = [verified(tx, note, self._keys()) for note in rows.credits_of(tx, stored.number)]
             vouched = Vouched.LOCKED if self._keys() is None else Vouched.SEALED
         return Shown(document, tuple(note for note in notes if isinstance(note, CreditNote)), vouched)
 
     def verify(self) -> builtins.list[str]:
         """What is wrong with what was issued, in plain words; numbers that are missing, too."""
-        wrong = []
         with self._database.snapshot() as tx:
-            for stored in rows.every(tx):
-                try:
-                    self._verified(tx, stored)
-                except SealError as error:
-                    wrong.append(error.message)
-            gone = missing_numbers(stored.number for stored in rows.every(tx))
-        return [*wrong, *(f"there is no {number}, and a later one" for number in gone)]
+            return wrong(tx, self._keys())
 
     def _refuse_open_month(self, month: Month) -> None:
         if self._now() < month.last_ms + SETTLING_MS:
@@ -240,33 +216,8 @@ class Statements:
         booking.booked(tx, self._clock, balance, EntryKind.ADJUST, pico, reason)
         return str(balance.scope)
 
-    def _verified(self, tx: Transaction, stored: Frozen) -> Document:
-        """Raises `Tampered`."""
-        document, scope = read(stored.content), f"{stored.kind}:{stored.number}"
-        said = (document.number, document.kind, document.customer, document.cents, document.zone, document.issued_ms)
-        row = (stored.number, stored.kind, stored.customer, stored.amount_cents, stored.zone, stored.created_ms)
-        on_record = {_digest_told(told) for told in audit_rows.details(tx, _GIVING, scope)}
-        fits = digest(stored.content) == stored.digest and said == row
-        if not fits or on_record != {stored.digest.hex()} or not self._sealed(tx, stored):
-            what = f"{stored.kind.replace('_', ' ')} {stored.number} is not what was issued: something else than gwctl"
-            raise Tampered(f"{what} has changed it", hint="gwctl doctor, then restore a backup")
-        return document
-
-    def _sealed(self, tx: Transaction, stored: Frozen) -> bool:
-        """Whether it fits its seal, or nobody here can tell."""
-        keys = self._keys()
-        return keys is None or all(map(keys.fits, seals.read(tx, "statements", [stored.id])))
-
     def _now(self) -> int:
         return self._clock.now_ms()
-
-
-def _digest_told(detail: str) -> str:
-    """What an audit entry says of the digest, whatever somebody made of it."""
-    try:
-        return str(json.loads(detail)["digest"])
-    except (ValueError, TypeError, KeyError):
-        return ""
 
 
 def _customer(tx: Transaction, scope: Scope) -> Customer:
@@ -295,7 +246,7 @@ def _month(tx: Transaction, customer: Customer, name: str, tz: str | None) -> Mo
 
 
 def _next_number(tx: Transaction, document: Document) -> str:
-    return next_number(rows.numbers(tx, _GIVING), document.issued_ms, document.zone)
+    return next_number(rows.numbers(tx, GIVING), document.issued_ms, document.zone)
 
 
 def _zone_name(tz: str) -> str:

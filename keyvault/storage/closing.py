@@ -1,4 +1,4 @@
-"""Rows that close a month: statements and credit notes, corrections that wait for one, and what of the ledger belongs
+"""Rows that close a month: statements and credit notes, adjustments that wait for one, and what of the ledger belongs
 to neither totals nor entries.
 
 Sums of money are made in parts, as SQLite's overflow at nine million dollars.
@@ -64,7 +64,7 @@ class NewAdjustment:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A correction that stands on no statement yet."""
+    """An adjustment that stands on no statement yet."""
 
     id: int
     project: str
@@ -129,7 +129,7 @@ def _frozen(tx: Transaction, which: sa.ColumnElement[bool]) -> list[Frozen]:
     ]
 
 
-# Corrections that wait for a statement
+# Adjustments that wait for a statement
 
 
 def add_waiting(tx: Transaction, lines: Iterable[NewAdjustment], created_ms: int) -> None:
@@ -152,7 +152,7 @@ def waiting(tx: Transaction, customer_id: int | None = None) -> Mapping[int, lis
 
 
 def place(tx: Transaction, ids: Sequence[int], number: str) -> None:
-    """Say on which statement corrections stand."""
+    """Say on which statement adjustments stand."""
     touch(tx, "adjustments", *ids)
     for adjustment_id in ids:
         tx.execute(sa.update(adjustments).where(adjustments.c.id == adjustment_id).values(statement=number))

@@ -46,6 +46,10 @@ def _paying(ctx: typer.Context, incomplete: str) -> list[str]:
     return [found for found in _scopes(ctx, incomplete) if found != ALL and not found.startswith("upstream:")]
 
 
+def _customers(ctx: typer.Context, incomplete: str) -> list[str]:
+    return [found for found in _scopes(ctx, incomplete) if found.startswith("customer:")]
+
+
 def _scopes(ctx: typer.Context, incomplete: str) -> list[str]:
     kind, colon, name = incomplete.partition(":")
     if colon and kind in KINDS:
@@ -68,3 +72,7 @@ PayingScope = Annotated[str, typer.Argument(**_WHO_PAYS, autocompletion=_paying)
 """Whom a budget or a limit is for; to be read by `parse_scope`."""
 
 AnyPayingScope = Annotated[str | None, typer.Argument(**_WHO_PAYS, autocompletion=_paying)]
+
+CustomerScope = Annotated[
+    str | None, typer.Argument(metavar="customer:NAME", help="Whose statement.", autocompletion=_customers)
+]

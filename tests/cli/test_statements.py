@@ -144,9 +144,9 @@ def test_a_wrong_price_is_corrected_on_the_next_statement(acme: Gwctl) -> None:
     assert reprice(acme)["differences"] == []
     acme.clock.advance(days=31)
     made = acme("statements", "create", "customer:acme", "--month", "2026-10", "--json").json
-    [correction] = made["adjustments"]
-    assert correction["exact"] == told["next_statements"][0]["amount"]
-    assert made["total"] == correction["amount"]
+    [adjustment] = made["adjustments"]
+    assert adjustment["exact"] == told["next_statements"][0]["amount"]
+    assert made["total"] == adjustment["amount"]
 
 
 def test_a_restore_brings_back_what_was_issued_and_books_nothing_twice(acme: Gwctl, tmp_path: Path) -> None:

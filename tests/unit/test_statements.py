@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from keyvault.clock import from_ms
 from keyvault.domain.statements import (
     PICO_PER_CENT,
+    Adjustment,
     BalanceMoves,
-    Correction,
     CreditNote,
     Line,
     Month,
@@ -42,7 +42,7 @@ STATEMENT = drawn_up(
     "acme",
     ISSUED,
     [Line("acme/web", "=cmd()", 3, 1000, 400, 50, 0, CENT // 2), Line("acme/web", "b|c", 1, 0, 0, 0, 1, CENT // 3)],
-    [Correction("acme/web", "m", "@repricing", -CENT // 4)],
+    [Adjustment("acme/web", "m", "@repricing", -CENT // 4)],
     [BalanceMoves("customer:acme", 0, 10 * CENT, 0, 0, CENT // 2, 0, 10 * CENT - CENT // 2)],
     doubt_pico=5,
     pending=2,
@@ -121,8 +121,8 @@ def test_a_credit_is_some_whole_cents(text: str) -> None:
 
 def test_what_is_due_is_what_balances_did_not_pay() -> None:
     assert (STATEMENT.total_cents, STATEMENT.prepaid_cents, STATEMENT.due_cents) == (1, 1, 0)
-    lines, corrections = [x.cents for x in STATEMENT.lines], [x.cents for x in STATEMENT.corrections]
-    assert sum(lines) + sum(corrections) == STATEMENT.total_cents
+    lines, adjustments = [x.cents for x in STATEMENT.lines], [x.cents for x in STATEMENT.adjustments]
+    assert sum(lines) + sum(adjustments) == STATEMENT.total_cents
 
 
 def test_a_document_is_read_as_it_was_written() -> None:

@@ -15,7 +15,7 @@ from keyvault.errors import CheckFailed, GatewayError, UsageError
 from keyvault.money import CURRENCY
 from opsconsole.cli.files import OutFile, written
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
-from opsconsole.cli.scopes import AnyPayingScope
+from opsconsole.cli.scopes import CustomerScope
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
 
@@ -61,7 +61,7 @@ _COLUMNS = [
 def create(
     session: Session,
     month: Month,
-    scope: AnyPayingScope = None,
+    scope: CustomerScope = None,
     every: Annotated[bool, typer.Option("--all", help="Every customer with something to say, not closed yet.")] = False,
     draft: Annotated[
         bool, typer.Option("--draft", help="Show it as it is now, without number, frozen nowhere.")
@@ -124,7 +124,7 @@ def credit(
 )
 def list_(
     session: Session,
-    scope: AnyPayingScope = None,
+    scope: CustomerScope = None,
     month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="Only of this month.")] = None,
 ) -> None:
     """List statements and credit notes, as they were issued."""
@@ -186,7 +186,7 @@ def _open_unasked(session: Session) -> None:
 
 
 def _vouched_by(session: Session) -> str:
-    from keyvault.metering.statements import Vouched
+    from keyvault.metering.issued import Vouched
 
     return (Vouched.LOCKED if session.home.vault.opened is None else Vouched.SEALED).value
 

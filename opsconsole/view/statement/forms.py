@@ -91,7 +91,7 @@ def as_json(told: dict[str, Any]) -> str:
 
 def as_csv(shown: Document) -> str:
     """One row for each line and adjustment; their amounts add up to the total."""
-    rows = [_for_credit(shown)] if isinstance(shown, CreditNote) else [*_for_lines(shown), *_for_corrections(shown)]
+    rows = [_for_credit(shown)] if isinstance(shown, CreditNote) else [*_for_lines(shown), *_for_adjustments(shown)]
     return sheet.lines([_CELLS, *([row.get(name) for name in _CELLS] for row in rows)])
 
 
@@ -111,8 +111,8 @@ def _for_lines(shown: Statement) -> Iterator[dict[str, Any]]:
         }
 
 
-def _for_corrections(shown: Statement) -> Iterator[dict[str, Any]]:
-    for each in shown.corrections:
+def _for_adjustments(shown: Statement) -> Iterator[dict[str, Any]]:
+    for each in shown.adjustments:
         yield {
             **_own(shown, "adjustment", each.cents),
             "month": shown.month,
@@ -162,7 +162,7 @@ def _statement(shown: Statement, credit_notes: Sequence[CreditNote]) -> dict[str
                 "exact": format_usd(each.amount_pico),
                 "amount": decimal(each.cents),
             }
-            for each in shown.corrections
+            for each in shown.adjustments
         ],
         "balances": [
             {

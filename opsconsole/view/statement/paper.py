@@ -52,7 +52,7 @@ def paper(document: Document, credit_notes: Sequence[CreditNote] = (), vouched: 
 def _statement(statement: Statement, credit_notes: Sequence[CreditNote], vouched: str) -> Paper:
     number = statement.number or "(draft)"
     credited = sum(note.amount_cents for note in credit_notes)
-    tables = (_charges(statement), _corrections(statement), _balances(statement), _credited(credit_notes))
+    tables = (_charges(statement), _adjustments(statement), _balances(statement), _credited(credit_notes))
     facts = (
         ("customer", statement.customer),
         ("period", f"{_day(statement.first_ms, statement)} to {_day(statement.last_ms, statement)}, {statement.zone}"),
@@ -101,12 +101,12 @@ def _charges(statement: Statement) -> Table:
     return Table("Charges", headings, rows, 2, total)
 
 
-def _corrections(statement: Statement) -> Table:
+def _adjustments(statement: Statement) -> Table:
     rows = tuple(
         (printable(each.project), printable(each.model), printable(each.reason), dollars(each.cents))
-        for each in statement.corrections
+        for each in statement.adjustments
     )
-    total = ("total", "", "", dollars(sum(each.cents for each in statement.corrections)))
+    total = ("total", "", "", dollars(sum(each.cents for each in statement.adjustments)))
     return Table("Adjustments", ("project", "model", "reason", CURRENCY), rows, 3, total)
 
 
@@ -151,7 +151,7 @@ def _remarks(statement: Statement) -> Iterator[str]:
         )
     if statement.pending:
         yield f"{counted(statement.pending, 'piece')} of work not done yet: charged in the month in which it is done"
-    if statement.lines or statement.corrections:
+    if statement.lines or statement.adjustments:
         yield (
             f"exactly {format_usd(statement.total_pico)} {CURRENCY}, rounded half-even to cents; lines are rounded by"
             " the largest remainder, so that they add up"

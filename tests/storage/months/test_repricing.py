@@ -12,8 +12,9 @@ from keyvault.clock import to_ms
 from keyvault.domain.ledger import Outcome, Usage
 from keyvault.domain.prices import Price, Rates, flat
 from keyvault.errors import UsageError
+from keyvault.metering.anew import multiplier_of
 from keyvault.metering.balances import Balances
-from keyvault.metering.repricing import Repricings, multiplier_of
+from keyvault.metering.repricing import Repricings
 from keyvault.metering.statements import Statements
 from keyvault.storage import prices
 from keyvault.storage.engine import Database
@@ -72,10 +73,10 @@ async def test_the_difference_is_booked_once(
     assert (again.number, again.differences, again.looked_at) == (None, (), 3)
     assert rows(database) == before, "the ledger is never edited"
     made = service.create(ACME, "2026-10")
-    [correction] = made.corrections
-    assert (correction.cents, made.total_cents) == (200, 600)
-    assert correction.reason == f"repricing {done.number}: 2026-10-01T00:00Z to 2026-11-01T00:00Z"
-    assert service.create(ACME, "2026-09").corrections == (), "it stands on one statement"
+    [adjustment] = made.adjustments
+    assert (adjustment.cents, made.total_cents) == (200, 600)
+    assert adjustment.reason == f"repricing {done.number}: 2026-10-01T00:00Z to 2026-11-01T00:00Z"
+    assert service.create(ACME, "2026-09").adjustments == (), "it stands on one statement"
 
 
 async def test_a_price_corrected_again_books_only_what_changed_since(

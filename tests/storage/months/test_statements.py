@@ -14,7 +14,8 @@ from keyvault.domain.scopes import parse_scope
 from keyvault.domain.statements import BalanceMoves, Statement, digest, written
 from keyvault.errors import Conflict, NotFound, Tampered, UsageError
 from keyvault.metering.balances import Balances
-from keyvault.metering.statements import Statements, Vouched
+from keyvault.metering.issued import Vouched
+from keyvault.metering.statements import Statements
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import statements
 from tests.conftest import FrozenClock

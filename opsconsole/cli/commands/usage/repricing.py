@@ -14,7 +14,8 @@ from opsconsole.cli.session import Session
 from opsconsole.cli.text import Amount
 
 if TYPE_CHECKING:
-    from keyvault.metering.repricing import Difference, Repriced
+    from keyvault.metering.anew import Difference
+    from keyvault.metering.repricing import Repriced
 
 _COLUMNS = [
     Column("project"),
