@@ -19,6 +19,7 @@ from keyvault.metering.entries import MINUTE_MS
 from keyvault.metering.exporting import attempts, settled_behind
 from keyvault.metering.lines import request_detail, request_lines
 from keyvault.metering.live import Live
+from keyvault.metering.pivots import Pivots
 from keyvault.metering.recent import Recent
 from keyvault.metering.summing import Filters, Stretch, check, usage_by
 from keyvault.metering.writer import MINUTES_KEPT
@@ -94,6 +95,10 @@ class Reports:
         """
         _check_limit(limit)
         return Follow(self._database, self._clock, limit, tags)
+
+    def pivots(self, tz: str) -> Pivots:
+        """What turns usage about for a console, in the days of a time zone. Raises `UsageError`."""
+        return Pivots(self._database, self._clock, tz)
 
     def recent(self) -> Recent:
         """What follows the newest requests for a console, and pages back through older ones."""
