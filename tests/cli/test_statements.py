@@ -169,3 +169,13 @@ def test_a_restore_brings_back_what_was_issued_and_books_nothing_twice(acme: Gwc
     assert reprice(acme)["differences"] == []
     made = acme("statements", "create", "customer:acme", "--month", "2026-08", "--json").json
     assert (made["number"], made["adjustments"]) == ("2026-0004", []), "no number is given twice"
+
+
+def test_an_adjustment_that_was_edited_closes_no_month(acme: Gwctl) -> None:
+    price(acme, "3")
+    assert reprice(acme)["next_statements"]
+    write(acme.home, "UPDATE adjustments SET amount_pico = 5")
+    refused = create(acme)
+    assert refused.code != 0
+    assert "gwctl" in refused.err
+    assert "adjustment number 1 was changed" in acme("doctor", "--offline").out

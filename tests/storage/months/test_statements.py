@@ -17,7 +17,7 @@ from keyvault.metering.balances import Balances
 from keyvault.metering.issued import Vouched
 from keyvault.metering.statements import Statements
 from keyvault.storage.engine import Database
-from keyvault.storage.schema import statements
+from keyvault.storage.schema import objects, statements
 from tests.conftest import FrozenClock
 from tests.ledgers import settlement
 from tests.storage.months.conftest import (
@@ -227,3 +227,34 @@ async def test_credit_notes_give_back_no_more_than_was_charged(
     assert shown.document.cents == 300, "the statement stays as it is"
     assert [each.number for each in shown.credit_notes] == ["2026-0002", "2026-0003"]
     assert [(each.number, each.credited_cents) for each in service.list(ACME, "2026-10")] == [("2026-0001", 300)]
+
+
+async def test_the_balance_of_a_project_is_its_customer_s_to_see(
+    books: Books, service: Statements, balances: Balances, clock: FrozenClock
+) -> None:
+    balances.top_up(parse_scope("project:acme/web"), 5 * DOLLAR, "card")
+    balances.top_up(parse_scope("customer:acme"), 9 * DOLLAR, "staging", env="test")
+    await books.add(OCTOBER, 2 * DOLLAR, balance_id=1)
+    await books.add(OCTOBER, DOLLAR)
+    clock.ms = to_ms(NOVEMBER)
+    made = service.create(ACME, "2026-10")
+    assert [(moves.scope, moves.charged_pico, moves.closing_pico) for moves in made.balances] == [
+        ("project:acme/web", 2 * DOLLAR, 3 * DOLLAR)
+    ]
+    assert (made.total_cents, made.prepaid_cents, made.due_cents) == (300, 200, 100)
+
+
+def test_work_that_is_not_done_is_told_and_charged_when_it_is(
+    people: None, service: Statements, clock: FrozenClock, database: Database
+) -> None:
+    work = {"upstream": "openai", "kind": "batch", "project_id": 1, "key_id": 1, "generation": 1, "state": "pending"}
+    with database.write() as tx:
+        tx.execute(sa.insert(objects).values(object_id="batch_1", created_ms=to_ms(OCTOBER), **work))
+    clock.ms = to_ms(NOVEMBER)
+    assert (service.create(ACME, "2026-10").pending, service.create(OTHER, "2026-10").pending) == (1, 0)
+
+
+async def test_who_is_named_by_a_request_gets_its_charge(books: Books, service: Statements, clock: FrozenClock) -> None:
+    await books.add(OCTOBER, DOLLAR, key=THEIRS, project_id=1)
+    clock.ms = to_ms(NOVEMBER)
+    assert (service.create(ACME, "2026-10").total_cents, service.create(OTHER, "2026-10").total_cents) == (100, 0)
