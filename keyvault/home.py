@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from keyvault.vault.rewrap import DataKeys
     from keyvault.vault.seals import Seals
     from keyvault.vault.slot_changes import Slots
+    from keyvault.vault.trials import Trials
     from keyvault.vault.unlock import Prompt
     from keyvault.vault.upstreams import Upstreams
     from keyvault.vault.vault import Vault
@@ -220,6 +221,12 @@ class Home:
         from keyvault.vault.lifecycle import Credentials
 
         return Credentials(self.database, self.vault, self.clock)
+
+    @cached_property
+    def trials(self) -> Trials:
+        from keyvault.vault.trials import Trials
+
+        return Trials(self.upstreams, self.credentials, self.environ)
 
     @cached_property
     def customers(self) -> Customers:

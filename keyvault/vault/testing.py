@@ -56,6 +56,11 @@ class TestResult:
         )
 
     @property
+    def failure(self) -> str:
+        """Why it was not answered well."""
+        return self.error_text or self.error_code or f"http status {self.status}"
+
+    @property
     def note(self) -> str:
         """One phrase for the upstream's record, such as `chat with gpt-5-nano`."""
         return f"{self.call} with {self.model}" if self.model else "list of models"

@@ -13,11 +13,13 @@ from opsconsole.readers.around import Surroundings
 from opsconsole.readers.keys import KeysReader
 from opsconsole.readers.live import LiveReader
 from opsconsole.readers.requests import RequestReader, RequestsReader
+from opsconsole.readers.vault import VaultReader
 from opsconsole.readers.zone import local_zone
 from opsconsole.view.keys.snapshot import KeysQuestion
 from opsconsole.view.live.snapshot import LiveQuestion
 from opsconsole.view.requests.snapshot import RequestQuestion, RequestsQuestion
 from opsconsole.view.snapshot import Question, Setup, Snapshot
+from opsconsole.view.vault.snapshot import VaultQuestion
 
 if TYPE_CHECKING:
     from keyvault.home import Home
@@ -35,6 +37,7 @@ class HomeReader:
         self._readers: Final[dict[type[Question], Read]] = {
             LiveQuestion: LiveReader(home, around, zone).read,
             KeysQuestion: KeysReader(home, around, zone).read,
+            VaultQuestion: VaultReader(home, around, zone).read,
             RequestsQuestion: RequestsReader(home, around).read,
             RequestQuestion: RequestReader(home, around).read,
         }

@@ -41,6 +41,11 @@ class Action:
         return Binding(",".join(self.keys), self.run, self.label, show=False, tooltip=self.tip, id=self.id)
 
     @property
+    def name(self) -> str:
+        """The bare name of what it runs: `new` of `screen.new`."""
+        return self.run.partition("(")[0].rpartition(".")[2]
+
+    @property
     def shown_keys(self) -> str:
         """`s`, `g m`, `j ↓`"""
         return " ".join(shown(key) for key in ((self.prefix,) if self.prefix else ()) + self.keys)
@@ -77,7 +82,7 @@ def shown(key: str) -> str:
     return _SHOWN.get(key, key)
 
 
-VIEWS: Final = {"live": "1", "keys": "2", "requests": "6"}
+VIEWS: Final = {"live": "1", "keys": "2", "vault": "3", "requests": "6"}
 """The views and the key of each, in the order of the tabs."""
 
 CONSOLE_ACTIONS: Final = (

@@ -10,11 +10,13 @@ from opsconsole.tui.context import Context
 from opsconsole.tui.screens.keys import KeysScreen
 from opsconsole.tui.screens.live import LiveScreen
 from opsconsole.tui.screens.requests import RequestsScreen
+from opsconsole.tui.screens.vault import VaultScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
 
 SCREENS: Final[dict[str, type[ViewScreen[Any]]]] = {
     "live": LiveScreen,
     "keys": KeysScreen,
+    "vault": VaultScreen,
     "requests": RequestsScreen,
 }
 """The views, by the names that `actions.VIEWS` lists. Each is made with a `Context` alone."""

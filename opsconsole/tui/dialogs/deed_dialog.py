@@ -43,6 +43,8 @@ class DeedDialog(ModalScreen[Done | None]):
         self._hands = hands
         self._fields = (*deed.fields, *_typed_name(deed))
         self._working = False
+        self._touched: set[str] = set()
+        """The fields into which something was typed: nothing is wrong with a form that was only opened."""
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog", can_focus=False):
@@ -61,12 +63,12 @@ class DeedDialog(ModalScreen[Done | None]):
 
     def on_mount(self) -> None:
         self._check()
-        for each in self._fields:
-            self.query_one(f"#wrong-{each.id}", Static).update("")  # nothing is wrong before something was typed
-        if self._deed.severity is Severity.MILD and self._fields:
+        if self._deed.severity is not Severity.MILD:
+            self.query_one("#cancel", Button).focus()
+        elif self._fields:
             self.query(Input).first().focus()
         else:
-            self.query_one("#cancel", Button).focus()
+            self.query_one("#do", Button).focus()
 
     # What is typed
 
@@ -76,6 +78,10 @@ class DeedDialog(ModalScreen[Done | None]):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        initial = {f"field-{each.id}": each.initial for each in self._fields}
+        name = event.input.id or ""
+        if event.value != initial[name]:
+            self._touched.add(name.removeprefix("field-"))
         self.query_one("#refused", Static).update("")
         self._check()
 
@@ -83,7 +89,9 @@ class DeedDialog(ModalScreen[Done | None]):
         """Say what is wrong beside each field and what will happen; whether all is right."""
         wrong = {each.id: each.wrong(self._text(each)) for each in self._fields}
         for name, told in wrong.items():
-            self.query_one(f"#wrong-{name}", Static).update(told or "")
+            beside = self.query_one(f"#wrong-{name}", Static)
+            beside.display = bool(told) and name in self._touched
+            beside.update(told or "")
         right = not any(wrong.values())
         self.query_one("#do", Button).disabled = not right or self._working
         self.query_one("#tells", Static).update(painted(*self._deed.tells(self._values())))

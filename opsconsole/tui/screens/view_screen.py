@@ -271,6 +271,12 @@ class ViewScreen(Screen[None], Generic[S]):
 
     # What every view can do
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing that changes the gateway is there when the console only reads, however it is called."""
+        if self.shared.read_only and any(each.changes and each.name == action for each in self.ACTIONS):
+            return False
+        return super().check_action(action, parameters)
+
     def select(self, key: RowKey) -> None:
         """Put the cursor on a row, as soon as it is there."""
         if self.table is None or not self.rows.select(key):

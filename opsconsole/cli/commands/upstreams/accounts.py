@@ -6,10 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
+from keyvault.vault.trials import refuse_failure
 from opsconsole.cli.arguments import Confirm, SecretFile, SecretStdin, UpstreamName, given_secret
 from opsconsole.cli.commands.upstreams.noun import COLUMNS, Label, credential_row, credentials, usable_rows
 from opsconsole.cli.commands.upstreams.rotation import Test
-from opsconsole.cli.commands.upstreams.trying import Model, Timeout, call_with, refuse_failure
+from opsconsole.cli.commands.upstreams.trying import Model, Timeout
 from opsconsole.cli.output import Details, Listing
 from opsconsole.cli.session import Session
 
@@ -59,7 +60,7 @@ def create(
     made = service.create(name, label, secret, weight=weight)
     if not session.dry_run:
         if test:
-            result = call_with(session, name, made, model, timeout)
+            result = session.home.trials.make(name, made, model, timeout)
             hint = f"gwctl upstreams promote {upstream.name} --label {made.label}"
             refuse_failure(f"{upstream.name} with credential {made.label}", result, hint=hint)
         made, _ = service.promote(name, made.label, only=made)

@@ -14,9 +14,10 @@ import typer
 from keyvault.domain.names import parse_duration
 from keyvault.domain.vault import Credential, CredentialState
 from keyvault.errors import UsageError
+from keyvault.vault.trials import refuse_failure
 from opsconsole.cli.arguments import SecretFile, SecretStdin, UpstreamName, given_secret
 from opsconsole.cli.commands.upstreams.noun import COLUMNS, Label, credential_row, upstreams
-from opsconsole.cli.commands.upstreams.trying import Model, Timeout, call_with, refuse_failure
+from opsconsole.cli.commands.upstreams.trying import Model, Timeout
 from opsconsole.cli.output import Details, Listing, Row
 from opsconsole.cli.session import Session
 
@@ -116,7 +117,7 @@ def _promote(
 
     service = session.home.credentials
     if test:
-        result = call_with(session, name, staged, model, timeout)
+        result = session.home.trials.make(name, staged, model, timeout)
         hint = f"gwctl upstreams promote {name} --label {staged.label}"
         refuse_failure(f"{name}, which keeps its old credential,", result, hint=hint)
     current, previous = service.promote(name, staged.label, overlap=timedelta(seconds=overlap), only=staged)

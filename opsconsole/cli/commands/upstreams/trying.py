@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyvault.domain.prices import cost
-from keyvault.domain.vault import Credential, Upstream
-from keyvault.errors import CheckFailed, NotFound
+from keyvault.domain.vault import Upstream
+from keyvault.errors import NotFound
 from keyvault.money import CURRENCY
+from keyvault.vault.trials import refuse_failure
 from opsconsole.cli.arguments import UpstreamName
 from opsconsole.cli.commands.upstreams.noun import Label, upstreams
 from opsconsole.cli.output import Details, Row
@@ -31,33 +32,11 @@ def try_out(
     """Make one real call, the smallest there is, and say what it cost. Exit 7 if it was not answered well."""
     home = session.home
     credential = home.upstreams.open(name, label).credential
-    result = call_with(session, name, credential, model, timeout)
+    result = home.trials.make(name, credential, model, timeout)
     upstream = home.upstreams.get(name)
     session.show(Details({**tested_row(home, upstream, result), "label": credential.label}))
     refuse_failure(upstream.name, result, hint=f"gwctl upstreams show {upstream.name}")
     session.changed(f"upstream {upstream.name} answered in {result.latency_ms} ms ({result.note})")
-
-
-def call_with(session: Session, name: str, credential: Credential, model: str | None, timeout: float) -> TestResult:
-    """Make the real call with one credential and remember what came of it."""
-    from keyvault.vault.testing import test_upstream
-
-    home = session.home
-    result = test_upstream(home.credentials.open(name, credential), model, timeout, environ=home.environ)
-    home.credentials.tested(name, credential, result.note if result.ok else failure(result), ok=result.ok)
-    if result.ok:
-        home.upstreams.record_test(name, result.note)
-    return result
-
-
-def refuse_failure(name: str, result: TestResult, *, hint: str) -> None:
-    """Raise `CheckFailed` for a call that was not answered well."""
-    if not result.ok:
-        raise CheckFailed(f"upstream {name} did not answer well: {failure(result)}", hint=hint)
-
-
-def failure(result: TestResult) -> str:
-    return result.error_text or result.error_code or f"http status {result.status}"
 
 
 def tested_row(home: Home, upstream: Upstream, result: TestResult) -> Row:

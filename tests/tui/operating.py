@@ -1,0 +1,71 @@
+"""The console on a real home of its own, with hands: for tests in which a person changes something."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from keyvault.home import Home
+from opsconsole.readers.home import HomeReader
+from opsconsole.tui.app import Console
+from opsconsole.tui.dialogs.deed_dialog import DeedDialog
+from opsconsole.tui.hands import HomeHands
+from opsconsole.view.text import UNICODE
+from tests.few_prices import made_home
+from tests.tui.driving import press, until
+
+
+@contextmanager
+def a_home(directory: Path) -> Iterator[Home]:
+    """A home that is set up and has nothing in it yet."""
+    shutil.copytree(made_home(), directory / "home", dirs_exist_ok=True)
+    home = Home({"GWCTL_HOME": str(directory / "home"), "TZ": "UTC"})
+    yield home
+    home.close()
+
+
+@asynccontextmanager
+async def operating(
+    home: Home, view: str, *, size: tuple[int, int] = (120, 36), read_only: bool = False
+) -> AsyncIterator[tuple[Console, Pilot[None]]]:
+    """A console on it that has drawn its first reading of a view."""
+    hands = HomeHands(lambda prompt: Home(home.environ, home.clock, prompt=prompt), home.clock.now)
+    console = Console(HomeReader(home, "UTC"), hands, clock=home.clock, zone=UTC, glyphs=UNICODE, read_only=read_only)
+    try:
+        async with console.run_test(size=size) as pilot:
+            console.action_view(view)
+            await until(pilot, lambda: view == console.view.NAME and console.view.feed.read_at)
+            yield console, pilot
+    finally:
+        hands.close()
+
+
+async def fill(console: Console, pilot: Pilot[None], **values: str) -> None:
+    """Type into the fields of the dialog that is on top."""
+    for name, text in values.items():
+        field = console.screen.query_one(f"#field-{name}", Input)
+        field.focus()
+        field.clear()
+        await press(pilot, *text)
+
+
+async def agree(console: Console, pilot: Pilot[None]) -> None:
+    """Press the dialog's button and wait until it has gone, or has said why not."""
+    dialog = console.screen
+    assert isinstance(dialog, DeedDialog)
+    dialog.query_one("#do", Button).press()
+    await until(pilot, lambda: console.screen is not dialog or refusal(console))
+
+
+def refusal(console: Console) -> str:
+    """What a dialog says that was refused; empty while it is working or nothing was."""
+    if not isinstance(console.screen, DeedDialog):
+        return ""
+    told = str(console.screen.query_one("#refused").render())
+    return "" if told.startswith("working") else told
