@@ -82,12 +82,15 @@ class Budget:
 
 
 def parse_budget(text: str) -> tuple[int, Period]:
-    """`10usd/month` → (pico-dollars, period). Raises `UsageError`."""
+    """`10usd/month` → (pico-dollars, period). Raises `UsageError`; whichever is wrong, its hint shows both."""
     amount, slash, period = text.strip().lower().partition("/")
+    hint = f"write it like 10usd/month, up to {MAX_AMOUNT_USD:,} dollars; periods: {', '.join(Period)}"
     if not slash or period not in set(Period):
-        words = ", ".join(Period)
-        raise UsageError(f"not a budget: {text[:40]!a}", hint=f"write it like 10usd/month; periods: {words}")
-    return check_amount(parse_usd(amount.removesuffix("usd"))), Period(period)
+        raise UsageError(f"not a budget: {text[:40]!a}", hint=hint)
+    try:
+        return check_amount(parse_usd(amount.removesuffix("usd"))), Period(period)
+    except UsageError as error:
+        raise UsageError(error.message, hint=hint) from None
 
 
 def check_amount(pico: int) -> int:

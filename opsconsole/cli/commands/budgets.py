@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyvault.domain.budgets import MAX_AMOUNT_USD, Period, parse_budget
+from keyvault.domain.budgets import Period, parse_budget
 from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.scopes import parse_scope
 from keyvault.domain.typed import parts
@@ -137,18 +137,9 @@ def terms_of(
     """What the options ask for. Raises `UsageError`."""
     from keyvault.metering.budgets import Terms
 
-    pico, period = _parsed(wanted)
+    pico, period = parse_budget(wanted)
     hard = None if soft is None else not soft
     return Terms(pico, period, model or "", env, hard, tz, None if warn is None else _percents(warn)).checked()
-
-
-def _parsed(wanted: str) -> tuple[int, Period]:
-    """The amount and the period; whichever is wrong, the hint shows both."""
-    try:
-        return parse_budget(wanted)
-    except UsageError as error:
-        hint = f"write it like 10usd/month, up to {MAX_AMOUNT_USD:,} dollars; periods: {', '.join(Period)}"
-        raise UsageError(error.message, hint=hint) from None
 
 
 def _percents(text: str) -> tuple[int, ...]:
