@@ -69,7 +69,7 @@ def test_doctor_counts_open_alerts(alarmed: Gwctl) -> None:
 
 def test_without_a_webhook_there_is_none_to_test(gwctl: Gwctl) -> None:
     tested = gwctl("alerts", "test")
-    assert tested.code == Exit.NOT_FOUND
+    assert tested.code == Exit.USAGE
     assert "GWCTL_ALERTS_WEBHOOK" in tested.err
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keyvault.domain.alerts import Alert
-from keyvault.errors import NotFound
+from keyvault.errors import NotFound, UsageError
 from opsconsole.cli.arguments import Limit
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
@@ -66,7 +66,7 @@ def test(session: Session) -> None:
     webhook = Webhook.of(home.settings, home.environ)
     if webhook is None:
         hint = 'export GWCTL_ALERTS_WEBHOOK=https://…, or [alerts] webhook = "https://…" in config.toml'
-        raise NotFound("no webhook is set", hint=hint)
+        raise UsageError("no webhook is set", hint=hint)
     status = asyncio.run(webhook.tell(trial(home.clock), home.clock))
     session.changed(f"{webhook.shown} took a test message, with http status {status}")
     signed = webhook.secret is not None
