@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any, Final
@@ -26,6 +27,8 @@ _FIXED: Final = {
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _DEEPEST: Final = 8
+_LARGEST: Final = 64 * 1024
+"""Of a value as JSON, in bytes: it goes out with every request."""
 _INT_64: Final = range(-(2**63), 2**63)
 
 
@@ -45,6 +48,8 @@ def check_value(name: str, value: Any) -> Any:
             raise UsageError(f"expected a whole number from 1 to {most:,}, not {shown(str(value))}")
     else:
         _check_json(value, _DEEPEST)
+        if len(json.dumps(value, ensure_ascii=False).encode(errors="replace")) > _LARGEST:
+            raise UsageError(f"more than {_LARGEST // 1024} kB")
     return value
 
 

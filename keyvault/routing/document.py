@@ -41,6 +41,7 @@ CHOICE_FIELDS: Final = ("target", "weight", "defaults", "overrides", "remove")
 TIMEOUT_FIELDS: Final = tuple(field.name for field in fields(Timeouts))
 RETRY_FIELDS: Final = tuple(field.name for field in fields(Retries))
 
+SHORTEST_S: Final = 0.001
 LONGEST_S: Final = 86_400.0
 LONGEST_WAIT_S: Final = 300.0
 MOST_RETRIES: Final = 10
@@ -207,8 +208,8 @@ def _retries(part: _Part) -> Retries:
 
 def _timeout(value: Any) -> float | None:
     seconds = _seconds(value)
-    if not 0 < seconds <= LONGEST_S:
-        raise UsageError(f"expected more than 0 and at most 24 hours, not {shown(str(value))}")
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise UsageError(f"expected 1ms to 24 hours, not {shown(str(value))}")
     return seconds
 
 

@@ -117,8 +117,15 @@ WRONG: Final[dict[str, str]] = {
         "5: routes.a.fallbacks[1]: target groq/x for the second time | routes.toml:2",
     "[routes.a]\ntargets = ['groq/x']\nfallbacks = [{ target = 'groq/y', weight = 2 }]":
         "3: routes.a.fallbacks[0]: fallbacks come in order and have no weight",
-    f"[routes.a]\n{GOOD}\n[routes.a.timeouts]\nconnect = 1\nidle = -1": "5: routes.a.timeouts.idle: expected more",
-    f"[routes.a]\n{GOOD}\ntimeouts = {{ idle = 0 }}": "3: routes.a.timeouts.idle: expected more than 0",
+    f"[routes.a]\n{GOOD}\n[routes.a.timeouts]\nconnect = 1\nidle = -1": "5: routes.a.timeouts.idle: expected 1ms to",
+    f"[routes.a]\n{GOOD}\ntimeouts = {{ idle = 0 }}": "3: routes.a.timeouts.idle: expected 1ms to 24 hours, not '0'",
+    f"[routes.a]\n{GOOD}\ntimeouts = {{ connect = '0.5ms' }}": "3: routes.a.timeouts.connect: expected 1ms to 24 hours",
+    f"[routes.a]\n{GOOD}\ntimeouts = {{ total = '1500m' }}": "3: routes.a.timeouts.total: expected 1ms to 24 hours",
+    "[routes.a]\ntargets = [{ target = 5 }]": "2: routes.a.targets[0].target: expected a text, not '5'",
+    f"[routes.a]\ntargets = {[f'groq/{number}' for number in range(document.MOST_TARGETS + 1)]}":
+        f"2: routes.a.targets: more than {document.MOST_TARGETS} targets",
+    "[routes]\n" + "".join(f"r{number}.{GOOD}\n" for number in range(document.MOST_ROUTES + 1)):
+        f" more than {document.MOST_ROUTES:,} routes",
     f"[routes.a]\n{GOOD}\ntimeouts = {{ idle = 'soon' }}": "not a duration: 'soon' | 250ms",
     f"[routes.a]\n{GOOD}\ntimeouts = {{ idle = inf }}": "not a duration",
     f"[routes.a]\n{GOOD}\ntimeouts = {{ idle = 90, total = '1m' }}": "routes.a.timeouts.idle: longer than the total",
@@ -158,11 +165,13 @@ PARAMETERS: Final = {
     "n = 500": "expected a whole number from 1 to 128",
     "seed = nan": "not a number that JSON has",
     "seed = 99999999999999999999": "a whole number of more than 64 bits",
+    f"stop = '{'x' * 65_535}'": "defaults.stop: more than 64 kB",
+    f"metadata = {'[' * 9 + ']' * 9}": "nested more than 8 deep",
     "at = 2026-01-01": "JSON has no such value: '2026-01-01' | write dates as texts",
 }
 
 
-@pytest.mark.parametrize("parameter", PARAMETERS)
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=range(len(PARAMETERS)))
 def test_a_parameter_that_may_not_be_set_is_told(parameter: str) -> None:
     told, _, hint = PARAMETERS[parameter].partition(" | ")
     text = f"[routes.a]\ntargets = [\n\n{{ target = 'groq/x', defaults = {{ {parameter} }} }}]"
