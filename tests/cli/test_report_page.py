@@ -52,6 +52,7 @@ def test_the_page_asks_for_nothing_complains_of_nothing_and_says_what_the_json_s
         assert all(title.startswith("Cost") and described for *_, title, described in charts)
         assert page.tell("document.querySelectorAll('#days rect').length") == 30
         assert not page.tell(WIDER)
+        assert page.tell("document.querySelectorAll('b, script').length") == 0
         light = page.tell(PAPER)
         page.open(page_file.as_uri(), dark=True)
         assert page.tell(PAPER) != light == "rgb(255, 255, 255)"

@@ -500,3 +500,19 @@ class TestLive:
     def test_rows_by_something_else_are_refused(self, reports: Reports) -> None:
         with pytest.raises(UsageError):
             reports.live(timedelta(minutes=5), "colour")
+
+
+async def test_groupings_read_at_one_instant_add_up_to_the_same_in_every_zone(books: Books, reports: Reports) -> None:
+    for hours, key, target in (
+        (0, SEARCH, "openai/gpt-5"),
+        (7, BOT, "openai/gpt-5"),
+        (13, NIGHTLY, "anthropic/claude"),
+    ):
+        await books.add(NOON - hours * HOUR, key, target, cost_pico=10**12 + hours)
+    groupings = ((), ("customer",), ("customer", "project", "model"), ("day",), ("hour", "key"))
+    for tz in ("UTC", "Asia/Kathmandu", "America/St_Johns", "Pacific/Chatham", "Europe/Berlin"):
+        told = reports.usages(NOON - 24 * HOUR, NOON + HOUR, groupings, tz)
+        assert {add([row.totals for row in report.rows]).known_cost_pico for report in told} == {3 * 10**12 + 20}
+        assert {report.total.requests for report in told} == {3}
+    with pytest.raises(UsageError, match="no dimension 'colour'"):
+        reports.usages(NOON - HOUR, NOON, (("key",), ("colour",)))

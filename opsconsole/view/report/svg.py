@@ -21,6 +21,8 @@ _BAR: Final = 26
 _NAMES: Final = 180
 _ROOM_FOR_FIGURES: Final = 120
 _LONGEST_NAME: Final = 24
+_LABEL: Final = 72
+"""How wide a date is."""
 _LABEL_EVERY: Final = 90
 
 
@@ -49,6 +51,7 @@ def columns(ident: str, title: str, bars: Sequence[Bar]) -> str:
         f'<text class="name" x="{(at + 0.5) * step:.1f}" y="{HEIGHT - 8}" text-anchor="middle">'
         f"{escape(bars[at].name)}</text>"
         for at in range(every // 2, len(bars), every)
+        if _LABEL / 2 <= (at + 0.5) * step <= WIDE - _LABEL / 2
     ]
     base = f'<line class="base" x1="0" y1="{HEIGHT - _FOOT}" x2="{WIDE}" y2="{HEIGHT - _FOOT}"/>'
     top = f'<text class="peak" x="0" y="16">max {escape(peak.figure)} · {escape(peak.name)}</text>'
