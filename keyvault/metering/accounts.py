@@ -18,102 +18,16 @@ from dataclasses import dataclass, field
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget
 from keyvault.domain.scopes import Payer, ScopeKind, ScopeRef
+from keyvault.metering.account import Account, begun, opened, place, within
+from keyvault.metering.spent import NOTHING, Spent
 
 _REMEMBERED = 10_000
 """Which accounts apply to whom, kept for so many; clients name models freely, so the memory is bounded."""
 
 
-@dataclass(slots=True, eq=False)
-class Account:
-    """A budget in one of its periods, or a balance."""
-
-    of: Budget | Balance
-    limit_pico: int
-    spent_pico: int = 0
-    """Charged and in doubt."""
-    doubt_pico: int = 0
-    """Of a balance: how much of that is, or was, in doubt."""
-    held_pico: int = 0
-    from_ms: int = 0
-    until_ms: int | None = None
-    """The first millisecond after its period; None: it has no end."""
-    doubted: bool = False
-    """Nobody vouches for it: it covers nothing, whatever it says."""
-
-    @property
-    def hard(self) -> bool:
-        return self.doubted or not isinstance(self.of, Budget) or self.of.hard
-
-    @property
-    def available_pico(self) -> int:
-        return self.limit_pico - self.spent_pico - self.held_pico
-
-    @property
-    def in_doubt_pico(self) -> int:
-        """Of a balance: what is in doubt and was not given back."""
-        return max(0, self.doubt_pico - self.of.released_pico) if isinstance(self.of, Balance) else 0
-
-
 _Applying = tuple[tuple[Account, ...], int]
 """The accounts that apply, and until when: the end of the first of their periods."""
 _FOREVER = 1 << 62
-
-
-class Shortage(Exception):
-    """An account does not cover what was to be held."""
-
-    def __init__(self, account: Account) -> None:
-        super().__init__(str(account.of.scope))
-        self.account = account
-
-
-@dataclass(slots=True, eq=False)
-class Hold:
-    """Money reserved for one request on every account that applies to it."""
-
-    accounts: Sequence[Account]
-    pico: int = 0
-
-    def grow_to(self, pico: int) -> None:
-        """Hold so much. Raises `Shortage`, the one with the least available, and then holds what it held."""
-        more = pico - self.pico
-        if more <= 0:
-            return
-        for account in self.accounts:
-            if account.limit_pico - account.spent_pico - account.held_pico < more and account.hard:
-                hard = [account for account in self.accounts if account.hard]
-                raise Shortage(min(hard, key=lambda account: account.available_pico))
-        self._add(more)
-
-    def available_pico(self) -> int | None:
-        """The most that may be held, what is held already included; None where nothing bounds it."""
-        least = min((account.available_pico for account in self.accounts if account.hard), default=None)
-        return None if least is None else least + self.pico
-
-    def doubt(self, charged_pico: int, pico: int) -> int:
-        """How much of a doubt counts, beside what is charged. A provider may say that it took any amount: from a
-        balance, where nothing but a person gives it back, goes no more than what is held and what is available."""
-        for account in self.accounts:
-            if isinstance(account.of, Balance):
-                pico = min(pico, max(0, self.pico + max(0, account.available_pico) - charged_pico))
-        return pico
-
-    def spend(self, pico: int, doubt_pico: int = 0) -> None:
-        """Turn part of the hold into what was spent, some of it in doubt; what goes beyond the hold is spent all the
-        same."""
-        for account in self.accounts:
-            account.spent_pico += pico
-            account.doubt_pico += doubt_pico
-        self._add(-min(pico, self.pico))
-
-    def release(self) -> None:
-        """The request has ended: nothing is held for it any more."""
-        self._add(-self.pico)
-
-    def _add(self, pico: int) -> None:
-        self.pico += pico
-        for account in self.accounts:
-            account.held_pico += pico
 
 
 @dataclass(slots=True)
@@ -145,10 +59,14 @@ class Changes:
 class Counted:
     """What the ledger knows to be spent."""
 
-    spent: Mapping[int, int] = field(default_factory=dict)
+    spent: Mapping[int, Spent] = field(default_factory=dict)
     """By id, of budgets in periods that are new to the memory."""
-    written: Mapping[Hashable, int] = field(default_factory=dict)
+    written: Mapping[Hashable, Spent] = field(default_factory=dict)
     """By place, of the accounts that these budgets had before."""
+
+    def of(self, budget: Budget) -> tuple[Spent, Spent | None]:
+        """Of one budget, and of the account that it had."""
+        return self.spent[budget.id], self.written.get(place(budget))
 
 
 class Accounts:
@@ -189,7 +107,7 @@ class Accounts:
                 self._doubt(budget)
             else:
                 if budget.id in counted.spent:
-                    self._budgets[budget.id] = _begun(budget, before[budget.id], counted, now_ms)
+                    self._budgets[budget.id] = begun(budget, before[budget.id], *counted.of(budget), now_ms)
                 account = self._budgets[budget.id]
                 account.of, account.limit_pico, account.doubted = budget, budget.amount_pico, False
                 self._rules_of(budget.scope).budgets[budget.id] = budget
@@ -220,12 +138,13 @@ class Accounts:
         """The accounts that some request of a key could draw on, whatever its model."""
         return self._find(key_id, payer.project_id, payer.customer_id, env, None, now_ms)[0]
 
-    def catch_up(self, spent: Mapping[int, int], at_ms: int) -> None:
+    def catch_up(self, spent: Mapping[int, Spent], at_ms: int) -> None:
         """Learn what the ledger knows to be spent of budgets in their periods at that moment, by budget id. It may lag
         behind by what waits to be written, so it never lessens anything."""
         for account in map(self._budgets.get, spent):
             if account is not None and isinstance(account.of, Budget) and within(account, at_ms):
-                account.spent_pico = max(account.spent_pico, spent[account.of.id])
+                account.spent_pico = max(account.spent_pico, spent[account.of.id].pico)
+                account.doubt_pico = max(account.doubt_pico, spent[account.of.id].doubt_pico)
 
     def _find(
         self, key_id: int, project_id: int, customer_id: int, env: str, model: str | None, now_ms: int
@@ -246,7 +165,7 @@ class Accounts:
     def _current(self, budget: Budget, now_ms: int) -> Account:
         account = self._budgets[budget.id]
         if account.until_ms is not None and now_ms >= account.until_ms and not account.doubted:
-            account = self._budgets[budget.id] = _opened(budget, 0, now_ms)  # nothing was spent in it before now
+            account = self._budgets[budget.id] = opened(budget, NOTHING, now_ms)  # nothing was spent in it before now
         return account
 
     def _funded(self, balance: Balance, doubted: bool) -> Account:
@@ -288,38 +207,3 @@ class Accounts:
 
     def _rules_of(self, scope: ScopeRef) -> _Rules:
         return self._rules.setdefault((scope.kind, scope.id), _Rules())
-
-
-def place(of: Budget | Balance) -> Hashable:
-    """What makes a budget the same one, though it was deleted and set again."""
-    return of.scope.kind, of.scope.id, of.env, *((of.model, of.period) if isinstance(of, Budget) else ())
-
-
-def goes_on(account: Account | None, budget: Budget, now_ms: int) -> bool:
-    """Whether memory knows what is spent of a budget in its present period."""
-    if account is None or not isinstance(account.of, Budget) or account.of.id != budget.id:
-        return False
-    same = (place(account.of), account.of.zone) == (place(budget), budget.zone)
-    return same and (account.until_ms is None or now_ms < account.until_ms)
-
-
-def _begun(budget: Budget, before: Account | None, counted: Counted, now_ms: int) -> Account:
-    """The account of a budget in a window that is new to it. What was spent and is still to be written counts, too.
-    Requests that may belong to that window hold on: they have the account that there was."""
-    spent_pico = counted.spent[budget.id]
-    if before is not None and (written := counted.written.get(place(budget))) is not None:
-        spent_pico += max(0, before.spent_pico - written)
-    account = _opened(budget, spent_pico, now_ms)
-    if before is None or (before.until_ms is not None and before.until_ms <= account.from_ms):
-        return account
-    before.spent_pico, before.from_ms, before.until_ms = spent_pico, account.from_ms, account.until_ms
-    return before
-
-
-def _opened(budget: Budget, spent_pico: int, now_ms: int) -> Account:
-    start, end = budget.period.window(now_ms, budget.zone)
-    return Account(budget, budget.amount_pico, spent_pico, from_ms=start, until_ms=end)
-
-
-def within(account: Account, at_ms: int) -> bool:
-    return account.from_ms <= at_ms and (account.until_ms is None or at_ms < account.until_ms)

@@ -127,7 +127,7 @@ class Budgets:
     def _standings(self, tx: Transaction, found: Sequence[Budget]) -> Sequence[Standing]:
         now_ms = self._clock.now_ms()
         spent, held = spent_in(tx, found, now_ms), held_on(tx, "budgets", now_ms)
-        return [standing(budget, spent[budget.id], held, now_ms) for budget in found]
+        return [standing(budget, spent[budget.id].pico, held, now_ms) for budget in found]
 
 
 def put(tx: Transaction, clock: Clock, scope: ScopeRef, terms: Terms) -> Budget:

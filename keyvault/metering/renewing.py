@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from keyvault.domain.budgets import Budget
-from keyvault.metering.accounts import Account, Changes, Counted, goes_on, place, within
+from keyvault.metering.account import Account, goes_on, place, within
+from keyvault.metering.accounts import Changes, Counted
 from keyvault.metering.spent import spent_in
 from keyvault.storage.engine import Transaction
 

@@ -29,7 +29,8 @@ class _Part:
     customer_id: int
     env: str
     alias: str
-    pico: int
+    charge_pico: int
+    doubt_pico: int
 
     @property
     def scopes(self) -> Iterator[tuple[ScopeKind, int, str]]:
@@ -39,24 +40,40 @@ class _Part:
         yield ScopeKind.CUSTOMER, self.customer_id, self.env
 
 
-def spent_of_all(tx: Transaction, now_ms: int) -> Mapping[int, int]:
+class Spent(NamedTuple):
+    """Of a budget in one of its periods."""
+
+    charge_pico: int = 0
+    doubt_pico: int = 0
+    """What nobody is charged for and providers may have taken all the same."""
+
+    @property
+    def pico(self) -> int:
+        return self.charge_pico + self.doubt_pico
+
+
+NOTHING: Final = Spent()
+
+
+def spent_of_all(tx: Transaction, now_ms: int) -> Mapping[int, Spent]:
     """Of every budget."""
     return spent_in(tx, rules.every(tx), now_ms)
 
 
-def spent_in(tx: Transaction, budgets: Sequence[Budget], now_ms: int) -> Mapping[int, int]:
-    """Pico-dollars by budget id. Attempts count in the quarter of an hour in which they began."""
+def spent_in(tx: Transaction, budgets: Sequence[Budget], now_ms: int) -> Mapping[int, Spent]:
+    """By budget id. Attempts count in the quarter of an hour in which they began."""
     if not budgets:
         return {}
     names = _Names(rows.key_owners(tx), rows.project_owners(tx), rows.names(tx).aliases)
-    found = dict.fromkeys((budget.id for budget in budgets), 0)
+    found = dict.fromkeys((budget.id for budget in budgets), NOTHING)
     by_start: dict[int, list[Budget]] = {}
     for budget in budgets:
         by_start.setdefault(budget.period.window(now_ms, budget.zone)[0], []).append(budget)
     for start, group in by_start.items():
         for part, counting in _counted(_parts(tx, start, now_ms, names, _only(group)), group):
             for budget in counting:
-                found[budget.id] += part.pico
+                sums = found[budget.id]
+                found[budget.id] = Spent(sums.charge_pico + part.charge_pico, sums.doubt_pico + part.doubt_pico)
     return found
 
 
@@ -93,4 +110,4 @@ def _parts(tx: Transaction, start_ms: int, now_ms: int, names: _Names, only: row
             if owner is not None:
                 project = payer or owner.project_id
                 customer, alias = names.customers.get(project, 0), names.aliases.get(alias_id, "")
-                yield _Part(key_id, project, customer, owner.env, alias, sum(each.values))
+                yield _Part(key_id, project, customer, owner.env, alias, *each.values)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from keyvault.clock import Clock
-from keyvault.metering.spent import spent_of_all
+from keyvault.metering.spent import Spent, spent_of_all
 from keyvault.proxy.supervision import Supervisor, within
 from keyvault.proxy.tables import Tables
 from keyvault.storage.engine import Database
@@ -39,6 +39,6 @@ class CatchingUp:
         spent = await asyncio.to_thread(self._read, now_ms)
         self._tables.accounts.catch_up(spent, now_ms)
 
-    def _read(self, now_ms: int) -> Mapping[int, int]:
+    def _read(self, now_ms: int) -> Mapping[int, Spent]:
         with self._database.snapshot() as tx:
             return spent_of_all(tx, now_ms)

@@ -19,7 +19,7 @@ from keyvault.routing.health import State
 
 if TYPE_CHECKING:
     from keyvault.clock import Clock
-    from keyvault.metering.accounts import Account
+    from keyvault.metering.account import Account
     from keyvault.metering.ledger import Ledger
     from keyvault.proxy.tables import Tables
 

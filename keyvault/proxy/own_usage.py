@@ -17,7 +17,7 @@ import msgspec
 from keyvault.clock import Clock, from_ms, rfc3339
 from keyvault.domain.budgets import Budget
 from keyvault.domain.limits import Limit
-from keyvault.metering.accounts import Account
+from keyvault.metering.account import Account
 from keyvault.metering.own import Used, used
 from keyvault.money import CURRENCY, format_usd
 from keyvault.proxy import attribution
@@ -96,7 +96,7 @@ class OwnUsage:
 
 
 def _use(used: Used, *, with_cost: bool) -> dict[str, Any]:
-    """Of what is not known of a charge nothing is added up; how many attempts that is stands beside it."""
+    """Of what is not known of a charge nothing is added up; how many answers that is stands beside it."""
     sums = used.totals
     told: dict[str, Any] = {
         "period": used.period.value,
@@ -107,8 +107,8 @@ def _use(used: Used, *, with_cost: bool) -> dict[str, Any]:
         "input_tokens": sums.input_tokens,
         "cached_input_tokens": sums.cached_input_tokens,
         "output_tokens": sums.output_tokens,
-        "charge": None if sums.cost_pico is None else format_usd(sums.charge_pico),
-        "unknown_charges": sums.unknown_cost_attempts,
+        "charge": None if used.unknown_charges and not sums.charge_pico else format_usd(sums.charge_pico),
+        "unknown_charges": used.unknown_charges,
         "in_doubt": format_usd(sums.doubt_pico),
     }
     return told | ({"cost": _amount(sums.cost_pico)} if with_cost else {})
@@ -134,6 +134,7 @@ def _budget(account: Account, budget: Budget) -> dict[str, Any]:
         "hard": budget.hard,
         "amount": format_usd(account.limit_pico),
         "spent": format_usd(account.spent_pico),
+        "in_doubt": format_usd(account.in_doubt_pico),
         "held": format_usd(account.held_pico),
         "remaining": format_usd(max(0, account.available_pico)),
     }

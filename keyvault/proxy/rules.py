@@ -16,7 +16,8 @@ from keyvault.domain.budgets import Budget
 from keyvault.domain.limits import Limit
 from keyvault.errors import Tampered
 from keyvault.home import Home
-from keyvault.metering.accounts import Account, Accounts, Changes, Counted
+from keyvault.metering.account import Account
+from keyvault.metering.accounts import Accounts, Changes, Counted
 from keyvault.metering.examining import Examiner
 from keyvault.metering.renewing import counted
 from keyvault.proxy.limiting import Limiter

@@ -14,7 +14,7 @@ from keyvault.clock import from_ms, rfc3339
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.routes import Target
-from keyvault.metering.accounts import Account
+from keyvault.metering.account import Account
 from keyvault.money import format_usd
 
 BUDGET_THRESHOLD: Final = "budget_threshold"

@@ -16,6 +16,7 @@ from keyvault.domain.limits import LimitChange
 from keyvault.domain.scopes import parse_scope
 from keyvault.home import Home
 from keyvault.metering.budgets import Terms
+from keyvault.money import format_usd
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
 
@@ -137,6 +138,31 @@ async def test_what_is_not_known_of_a_charge_is_null_and_never_nothing(gw: Runni
     assert (await gw.chat(model="unpriced")).status_code == 200
     [day, _] = (await usage(gw))["usage"]
     assert (day["requests"], day["charge"], day["unknown_charges"]) == (1, None, 1)
+
+
+async def test_what_a_failed_attempt_may_have_cost_is_in_doubt_and_no_unknown_charge(tmp_path: Path) -> None:
+    async def breaks_first(seen: Seen, line: Line) -> None:
+        if len(provider.seen) == 1:
+            line.cut()
+        else:
+            await answer(seen, line)
+
+    provider = Provider(breaks_first)
+    async with provider.running():
+        home = new_home(tmp_path / "home")
+        add_upstream(home, "up", provider.url)
+        home.budgets.set(parse_scope("customer:default"), Terms(*parse_budget("1usd/month")))
+        async with running(home) as gw:
+            assert [(await gw.chat(max_tokens=5)).status_code for _ in range(2)] == [502, 200]
+            doubt = (await gw.rows(2))[0]["doubt_pico"]
+            seen = await usage(gw)
+            told = [seen["usage"][0][name] for name in ("charge", "unknown_charges", "in_doubt")]
+            assert told == ["0.000013", 0, format_usd(doubt)]
+            spent = doubt + 13 * 10**6
+            assert [seen["budgets"][0][name] for name in ("spent", "in_doubt")] == [
+                format_usd(spent),
+                format_usd(doubt),
+            ]
 
 
 class Standing(Clock):

@@ -16,10 +16,11 @@ from keyvault.domain.ledger import Outcome
 from keyvault.domain.scopes import Payer, Scope, ScopeKind, parse_scope
 from keyvault.keys.customers import Customers
 from keyvault.keys.lifecycle import Keys
-from keyvault.metering.accounts import Accounts, Hold, Shortage
+from keyvault.metering.account import Hold, Shortage
+from keyvault.metering.accounts import Accounts
 from keyvault.metering.budgets import Budgets, Terms
 from keyvault.metering.ledger import Ledger
-from keyvault.metering.spent import spent_in, spent_of_all
+from keyvault.metering.spent import Spent, spent_in, spent_of_all
 from keyvault.storage import budgets as rows
 from keyvault.storage.engine import Database
 from tests.accounts import renew
@@ -86,7 +87,7 @@ class Worker:
     def read(self) -> dict[int, int]:
         """What totals say."""
         with self.database.snapshot() as tx:
-            return dict(spent_of_all(tx, self.clock.ms))
+            return {number: spent.pico for number, spent in spent_of_all(tx, self.clock.ms).items()}
 
 
 @pytest.fixture
@@ -172,7 +173,8 @@ async def test_a_new_budget_counts_what_was_spent_before_and_soon_what_was_under
     assert worker.known() == {number: 3}
     await end(4)
     await worker.begin(worker.keys[0])(5)
-    worker.accounts.catch_up(worker.read(), worker.clock.ms)
+    with worker.database.snapshot() as tx:
+        worker.accounts.catch_up(spent_of_all(tx, worker.clock.ms), worker.clock.ms)
     assert worker.known() == {number: 12} == worker.read()
     worker.ledger.stop()
 
@@ -183,11 +185,11 @@ async def test_catching_up_never_lessens_nor_mixes_periods(worker: Worker) -> No
     before = worker.clock.ms
     account = worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", before)[0]
     account.spent_pico = 50
-    worker.accounts.catch_up({number: 20, 999: 1}, before)
-    worker.accounts.catch_up({number: 80}, before - 3_600_000)
+    worker.accounts.catch_up({number: Spent(20), 999: Spent(1)}, before)
+    worker.accounts.catch_up({number: Spent(80)}, before - 3_600_000)
     assert account.spent_pico == 50
-    worker.accounts.catch_up({number: 80}, before)
-    assert account.spent_pico == 80
+    worker.accounts.catch_up({number: Spent(60, 20)}, before)
+    assert (account.spent_pico, account.in_doubt_pico) == (80, 20)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from keyvault.clock import from_ms, to_ms
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.scopes import ScopeKind, ScopeRef
-from keyvault.metering.accounts import Account, Hold, Shortage
+from keyvault.metering.account import Account, Hold, Shortage
 
 
 def budget(number: int = 1, *, amount: int = 1_000, hard: bool = True, period: Period = Period.MONTH) -> Budget:

@@ -9,7 +9,7 @@ from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.routes import Target
 from keyvault.domain.scopes import ScopeKind, ScopeRef
-from keyvault.metering.accounts import Account
+from keyvault.metering.account import Account
 from keyvault.proxy import sights
 from keyvault.proxy.noticed import MOST, Noticed
 
