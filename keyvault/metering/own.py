@@ -1,8 +1,8 @@
 """What one key has used in its present day and month (UTC), by one look at the totals per day.
 
 Totals do not tell of which answers the charge is unknown: that is read from what they tell of each target and day.
-Where some cost is known there was a price, so only attempts that failed have none, and nobody is charged for those; where
-none is known, none of the answers could be charged.
+Where some cost is known there was a price, so only attempts that failed have none, and nobody is charged for those;
+where none is known, none of the answers could be charged.
 """
 
 from __future__ import annotations
