@@ -108,6 +108,7 @@ class Gateway:
             self.refuse(exchange, answers.unavailable(error))
         finally:
             call.permit.close()
+            call.relay = None  # it holds the call in its turn
             self.underway.discard(call)
             self._metrics.in_flight -= 1
 

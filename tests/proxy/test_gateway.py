@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from keyvault.domain.keys import Policy
 from keyvault.domain.ledger import Basis, Outcome
 from keyvault.domain.routes import Target
+from keyvault.proxy.admission import Call
 from keyvault.proxy.server import serving
 from tests.proxy.harness import UPSTREAM_SECRET, Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Script, Seen, chunk, completion, usage_chunk
@@ -692,3 +694,16 @@ async def test_policy_and_projects_of_the_caller_are_on_the_row(tmp_path: Path) 
         [row] = await gw.rows(1)
     assert row["key_id"] == minted.key.id
     assert row["generation"] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_leaves_nothing_to_the_collector_of_cycles(tmp_path: Path, stream: bool) -> None:
+    async with gateway(tmp_path, stream_well if stream else answer_well) as (gw, _):
+        gc.disable()
+        try:
+            for _ in range(3):
+                assert (await gw.chat(stream=stream)).status_code == 200
+            left = [each for each in gc.get_objects() if isinstance(each, Call)]
+        finally:
+            gc.enable()
+    assert len(left) <= 1, "the last may still be in the hands of its connection"
