@@ -90,6 +90,17 @@ class Rotations:
             self._alerts.resolve(FAILED, f"key:{key.name}")
         return done
 
+    def begin(self, name: str, terms: Terms = USUAL) -> Rotation:
+        """Make the new secret for a person who takes it along: it is pending until it is used or acknowledged. Raises
+        `UnderWay`."""
+        key = self._keys.get(name)
+        with self.locks.key(key.public_id, terms.wait_lock) as held:
+            if not held:
+                raise _busy(key)
+            return self._keys.rotate(
+                key.name, terms.grace, if_older_than=terms.if_older_than, end_grace=terms.end_grace
+            )
+
     def rehearse(self, name: str, delivery: Delivery, terms: Terms = USUAL) -> Rotation:
         """What `run` would do to the key, as far as it can be known before; for a database that keeps nothing."""
         delivery.check()
@@ -143,7 +154,7 @@ class Rotations:
     def _alone(self, before: Key, delivery: Delivery, terms: Terms, prove: Prove | None) -> Steps:
         with self.locks.key(before.public_id, terms.wait_lock) as held:
             if not held:
-                raise UnderWay(f"key {before.name} is being rotated by another process", hint="--wait-lock 5m")
+                raise _busy(before)
             yield "locked"
             key, now = self._keys.get(before.name), self._clock.now()
             if key.public_id != before.public_id:
@@ -247,6 +258,10 @@ def _tidy(delivery: Delivery) -> None:
     """Remove what a delivery no longer needs; what cannot be removed now, the next rotation removes."""
     with contextlib.suppress(OSError):
         delivery.done()
+
+
+def _busy(key: Key) -> UnderWay:
+    return UnderWay(f"key {key.name} is being rotated by another process", hint="--wait-lock 5m")
 
 
 def _active(key: Key, now: datetime) -> int | None:

@@ -295,6 +295,7 @@ def _groups(question: KeysQuestion, rows: Mapping[int, KeyRow], stock: _Stock, t
             yield _group(
                 customer.name, place, members[customer.id], used, caps, stock,
                 suspended=customer.suspended, multiplier_ppm=customer.multiplier_ppm, projects=projects[customer.id],
+                tags=customer.tags,
             )  # fmt: skip
         return
     for project in stock.projects.values():
@@ -302,7 +303,8 @@ def _groups(question: KeysQuestion, rows: Mapping[int, KeyRow], stock: _Stock, t
             above = ((ScopeKind.PROJECT, project.id), (ScopeKind.CUSTOMER, project.customer_id))
             yield _group(
                 project.path, above, members[project.id], used, caps, stock,
-                suspended=project.suspended or stock.customers[project.customer_id].suspended,
+                suspended=project.suspended,
+                refused_with="customer" if stock.customers[project.customer_id].suspended else "", tags=project.tags,
             )  # fmt: skip
 
 
@@ -315,8 +317,10 @@ def _group(
     stock: _Stock,
     *,
     suspended: bool,
+    refused_with: str = "",
     multiplier_ppm: int | None = None,
     projects: int = 0,
+    tags: Mapping[str, str],
 ) -> GroupRow:
     kind, number = above[0]
     return GroupRow(
@@ -329,9 +333,11 @@ def _group(
         keys=len(members),
         usable=sum(row.state is KeyState.ACTIVE and row.key.suspended_by is None for row in members),
         suspended=suspended,
+        refused_with=refused_with,
         multiplier_ppm=multiplier_ppm,
         last_used_at=max((at for row in members if (at := row.last_used_at) is not None), default=None),
         projects=projects,
+        tags=tags,
     )
 
 

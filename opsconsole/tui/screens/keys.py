@@ -6,13 +6,19 @@ is no room for it, or more is to be seen of it, it takes the table's place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual.binding import BindingType
 
+from keyvault.domain.keys import DEFAULT_PROJECT, KeyState
 from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, Action, bindings, menu
 from opsconsole.tui.context import Context
+from opsconsole.tui.deeds import groups, keys, money, rotating
+from opsconsole.tui.deeds.deed import Deed, Done
+from opsconsole.tui.deeds.keys import Fresh
+from opsconsole.tui.dialogs.new_secret import NewSecret
 from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.screens.view_screen import ViewScreen
@@ -20,7 +26,7 @@ from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.keys.beside import beside
 from opsconsole.view.keys.empty import empty
 from opsconsole.view.keys.rows import BY_NAME, table
-from opsconsole.view.keys.snapshot import KeysBy, KeysQuestion, KeysSnapshot, Row
+from opsconsole.view.keys.snapshot import GroupRow, KeyRow, KeysBy, KeysQuestion, KeysSnapshot, Row
 from opsconsole.view.notices import Notice
 from opsconsole.view.table import RowKey, Table
 from opsconsole.view.text import Line, Span, Tone, line
@@ -33,16 +39,32 @@ _TITLES: Final = {
     KeysBy.DELETED: "deleted keys",
 }
 
+
+def _change(id_: str, key: str, label: str, tip: str, rank: int = 0) -> Action:
+    return Action(id_, (key,), f"screen.{id_.replace('-', '_')}", label, tip, "change", rank, changes=True)
+
+
 KEYS_ACTIONS: Final = (
+    _change("new", "n", "new", "Make a key, a project or a customer", 2),
+    _change("edit", "e", "edit", "Change what a key may do, or what a customer is charged", 4),
+    _change("rotate", "r", "rotate", "Give a key a new secret, or end a rotation that is under way", 3),
+    _change("suspend", "x", "suspend", "Suspend or resume: refuse all requests until then", 5),
+    _change("revoke", "D", "revoke", "Revoke a key for good; delete one that is", 6),
+    _change("delete", "X", "delete", "Delete a key; for seven days it can be restored"),
+    _change("restore", "u", "restore", "Restore a deleted key"),
+    _change("budget", "b", "budget", "Set what may be spent an hour, a day, a month …", 8),
+    _change("unbudget", "B", "no budget", "Remove a budget"),
+    _change("limits", "L", "limits", "Set how many requests and tokens a minute", 12),
+    _change("top-up", "t", "top up", "Put prepaid money on a balance", 9),
+    _change("adjust", "A", "adjust", "Correct a balance, up or down"),
+    _change("release", "R", "release", "Give a balance back what is in doubt"),
     *TABLE_ACTIONS,
     Action("open", ("enter",), "screen.open", "open", "All of a key; the projects of a customer", "table", 3),
     Action("zoom", ("z",), "screen.zoom", "zoom", "The row alone on the whole screen, and back", "view"),
     Action("group", (PREFIX,), "screen.group_menu", "group", "Keys, projects, customers or deleted keys", "table", 6),
     Action("group-top", ("g",), "screen.top", "top", "First row", "move", rank=2, prefix=PREFIX),
     *(
-        Action(
-            f"group-{by}", (by[0],), f"screen.group('{by}')", _TITLES[by], f"Show {_TITLES[by]}", "table", 1, PREFIX
-        )
+        Action(f"group-{by}", (by[0],), f"screen.group('{by}')", _TITLES[by], f"Show {_TITLES[by]}", "table", 1, PREFIX)
         for by in KeysBy
     ),
 )
@@ -125,3 +147,110 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
                 self.call_later(self.run_action, action)
 
         self.app.push_screen(Menu("show", menu(KEYS_ACTIONS, PREFIX)), chosen)
+
+    # What it changes
+
+    def action_new(self) -> None:
+        known, asked = self.kept, self.question
+        if known is None or known.usual is None:
+            return
+        now, within = self.shared.clock.now(), asked.within
+        match asked.by:
+            case KeysBy.CUSTOMER:
+                self.begin(groups.new_customer(known.customers))
+            case KeysBy.PROJECT:
+                self.begin(groups.new_project(known.projects, known.customers, within))
+            case _:
+                project = within if "/" in within else DEFAULT_PROJECT
+                self.begin(keys.new_key(known, known.usual, now, project), self._hand_out)
+
+    def action_edit(self) -> None:
+        row, known = self.chosen, self.kept
+        if known is not None and isinstance(row, KeyRow):
+            self.begin(keys.edit(row, known, self.shared.clock.now()))
+        elif isinstance(row, GroupRow):
+            self.begin(groups.edit(row))
+
+    def action_rotate(self) -> None:
+        row, known = self._key(), self.kept
+        if row is not None and known is not None and known.usual is not None:
+            self.begin(rotating.rotate(row, known.usual.grace, self.shared.clock.now()), self._hand_out)
+
+    def action_suspend(self) -> None:
+        row, now = self.chosen, self.shared.clock.now()
+        if isinstance(row, KeyRow):
+            self.begin(keys.resume(row) if row.key.state is KeyState.SUSPENDED else keys.suspend(row, now))
+        elif isinstance(row, GroupRow):
+            self.begin(groups.resume(row) if row.suspended else groups.suspend(row))
+
+    def action_revoke(self) -> None:
+        row = self._key("customers and projects stay on record; x suspends one")
+        if row is not None and keys.ended(row):
+            self.action_delete()
+        elif row is not None:
+            self.begin(keys.revoke(row, self.shared.clock.now()))
+
+    def action_delete(self) -> None:
+        row = self._key("customers and projects stay on record; x suspends one")
+        if row is not None:
+            deleted = row.state is KeyState.DELETED
+            self.begin(keys.purge(row) if deleted else keys.delete(row, self.shared.clock.now()))
+
+    def action_restore(self) -> None:
+        row = self._key()
+        if row is not None and row.state is KeyState.DELETED:
+            self.begin(keys.restore(row))
+        else:
+            self._say("only a deleted key can be restored; g d shows them")
+
+    def action_budget(self) -> None:
+        if self.chosen is not None:
+            self.begin(money.budget(self.chosen))
+
+    def action_unbudget(self) -> None:
+        self._begin_if(money.unbudget, "it has no budget of its own; b sets one")
+
+    def action_limits(self) -> None:
+        if self.chosen is not None:
+            self.begin(money.limits(self.chosen))
+
+    def action_top_up(self) -> None:
+        if self.chosen is not None:
+            self.begin(money.top_up(self.chosen))
+
+    def action_adjust(self) -> None:
+        self._begin_if(money.adjust, "there is no balance; t makes one")
+
+    def action_release(self) -> None:
+        self._begin_if(money.release, "nothing is in doubt")
+
+    def _begin_if(self, make: Callable[[Row], Deed | None], otherwise: str) -> None:
+        if self.chosen is None:
+            return
+        deed = make(self.chosen)
+        if deed is None:
+            self._say(otherwise)
+        else:
+            self.begin(deed)
+
+    def _key(self, otherwise: str = "this is done to a key; g k shows them") -> KeyRow | None:
+        """The key under the cursor; says why where there is none."""
+        row = self.chosen
+        if row is not None and not isinstance(row, KeyRow):
+            self._say(otherwise)
+        return row if isinstance(row, KeyRow) else None
+
+    def _say(self, text: str) -> None:
+        self.notify(text, timeout=4, markup=False)
+
+    def _hand_out(self, done: Done) -> None:
+        """Show a new secret, this once, and watch for the first request with it."""
+        fresh = done.result
+        if not isinstance(fresh, Fresh):
+            return
+        self.ask(replace(self.question, awaited=fresh.awaited))
+        self.select((fresh.awaited.key,))
+        self.app.push_screen(NewSecret(fresh, self.glyphs), lambda _left: self._handed_out())
+
+    def _handed_out(self) -> None:
+        self.ask(replace(self.question, awaited=None))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -179,10 +179,14 @@ class GroupRow(Row):
     usable: int
     """Of its keys, those that are admitted."""
     suspended: bool
+    """It itself is."""
+    refused_with: str = ""
+    """What is suspended above it."""
     multiplier_ppm: int | None = None
     """Of a customer."""
     last_used_at: datetime | None = None
     projects: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> ScopeKind:

@@ -37,6 +37,8 @@ def state(row: Row, glyphs: Glyphs = UNICODE) -> Span:
         return _key_state(row, glyphs)
     if isinstance(row, GroupRow) and row.suspended:
         return Span(f"{glyphs.paused} suspended", Tone.WARNING)
+    if isinstance(row, GroupRow) and row.refused_with:
+        return Span(f"{glyphs.paused} with {row.refused_with}", Tone.WARNING)
     return Span(f"{glyphs.dot} active", Tone.PLAIN)
 
 
