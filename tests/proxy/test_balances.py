@@ -8,10 +8,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
 
+from keyvault.clock import Clock
 from keyvault.domain.alerts import Alert
 from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Tampered
@@ -20,7 +22,9 @@ from keyvault.metering.spending import Spending
 from keyvault.proxy.prepaid import TAMPERED, Prepaid
 from keyvault.proxy.purse import Purse
 from keyvault.proxy.server import serving
+from keyvault.proxy.supervision import Supervisor
 from keyvault.proxy.tables import Tables
+from keyvault.proxy.worker import Worker
 from keyvault.storage import balances as rows
 from keyvault.storage import purse as purses
 from keyvault.vault.manifest import SealKeys
@@ -292,6 +296,13 @@ async def test_of_two_workers_one_spends_and_the_other_takes_over(tmp_path: Path
         assert taken.charged_pico == 2 * PICO
 
 
+OPEN_ATTEMPT = (
+    "INSERT INTO open_attempts (request_id, number, started_ms, worker, key_id, generation, alias_id, target_id, "
+    "dialect, stream, bound_pico, multiplier_ppm) "
+    "VALUES ('01K00000000000000000000000', 1, 1, '{}', 1, 1, 1, 1, 'chat', 0, 5, 1000000)"
+)
+
+
 async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
     tmp_path: Path, postgresql_url: str
 ) -> None:
@@ -310,11 +321,7 @@ async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
     await tables[0].rules.renewed()
     assert [each.may_spend for each in tables] == [True, False]
     with home.database.write() as tx:
-        tx.exec_driver_sql(
-            "INSERT INTO open_attempts (request_id, number, started_ms, worker, key_id, generation, alias_id, "
-            "target_id, dialect, stream, bound_pico, multiplier_ppm) "
-            f"VALUES ('01K00000000000000000000000', 1, 1, '{workers[0]}', 1, 1, 1, 1, 'chat', 0, 5, 1000000)"
-        )
+        tx.exec_driver_sql(OPEN_ATTEMPT.format(workers[0]))
     b()
     home.workers.beat(workers[0], {})
     a()
@@ -325,4 +332,62 @@ async def test_who_was_silent_and_has_the_purse_still_takes_nothing_from_itself(
         assert tx.exec_driver_sql("SELECT count(*) FROM open_attempts").scalar_one() == 0
     for each in tables:
         each.close()
+    home.close()
+
+
+async def test_what_a_silent_spender_left_is_booked_though_it_is_back_before_that(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    home = new_home(tmp_path / "home", {"GWCTL_DATABASE_URL": postgresql_url})
+    silent, other = (home.workers.register("a", "b", "1") for _ in range(2))
+
+    class Back(Clock):
+        """The silent worker beats as soon as the other has taken the purse."""
+
+        def now_ms(self) -> int:
+            with home.database.read() as tx:
+                taken = purses.holder(tx, 0).worker == other
+            if taken:
+                home.workers.beat(silent, {})
+            return super().now_ms()
+
+    tables = Tables(home)
+    Purse(home.database, home.clock, silent, tables, Spending())()
+    with home.database.write() as tx:
+        tx.exec_driver_sql("UPDATE workers SET heartbeat_ms = 1")
+        tx.exec_driver_sql(OPEN_ATTEMPT.format(silent))
+    Purse(home.database, Back(), other, tables, Spending())()
+    with home.database.read() as tx:
+        assert purses.holder(tx, home.clock.now_ms() - 1_000).worker == other
+        assert tx.exec_driver_sql("SELECT count(*) FROM open_attempts").scalar_one() == 0
+    tables.close()
+    home.close()
+
+
+class Once(asyncio.Event):
+    """A worker that stops after one round of its housekeeping."""
+
+    rounds = 0
+
+    async def wait(self) -> Literal[True]:
+        self.rounds += 1
+        if self.rounds == 1:
+            raise TimeoutError
+        return True
+
+
+async def test_a_worker_tells_that_it_lives_before_it_asks_who_has_the_purse(tmp_path: Path) -> None:
+    class Notes(Supervisor):
+        async def attempt(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
+            done.append(name)
+            await super().attempt(name, do)
+
+    done: list[str] = []
+    home = new_home(tmp_path / "home")
+    worker = Worker(home, "127.0.0.1:1", "127.0.0.1:2", accept_clock=False)
+    await worker.start()
+    worker.supervisor = Notes(home.alerts)
+    await worker.jobs(None)["housekeeping"](Once())
+    assert done.index("heartbeat") == 0 < done.index("purse")
+    worker.close_books()
     home.close()
