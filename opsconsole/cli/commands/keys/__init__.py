@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from opsconsole.cli.commands.keys import adopting, exchange, finding, grace, managing, rotation, stopping, verifying
+from opsconsole.cli.commands.keys import (
+    adopting,
+    creating,
+    exchange,
+    finding,
+    grace,
+    managing,
+    rotation,
+    stopping,
+    verifying,
+)
 from opsconsole.cli.commands.keys.noun import keys
 
-__all__ = ["adopting", "exchange", "finding", "grace", "managing", "rotation", "stopping", "verifying"]
+__all__ = ["adopting", "creating", "exchange", "finding", "grace", "managing", "rotation", "stopping", "verifying"]
 
 app = keys.app

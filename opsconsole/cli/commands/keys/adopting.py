@@ -8,7 +8,7 @@ import typer
 
 from keyvault.domain.keys import DEFAULT_PROJECT
 from opsconsole.cli.arguments import NewName, SecretFile, SecretStdin, Tags, given_secret
-from opsconsole.cli.commands.keys.managing import Create, Env, Project, new_key
+from opsconsole.cli.commands.keys.creating import Create, Env, Project, new_key
 from opsconsole.cli.commands.keys.noun import keys, show_key
 from opsconsole.cli.commands.keys.policy import Addresses, Endpoints, Expires, Models, RotateEvery, policy_change
 from opsconsole.cli.session import Session

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from opsconsole.cli.commands.keys.managing import Create
+from opsconsole.cli.commands.keys.creating import Create
 from opsconsole.cli.commands.keys.noun import keys
 from opsconsole.cli.files import read_text
 from opsconsole.cli.output import Column, Listing

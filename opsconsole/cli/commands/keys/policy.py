@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -32,46 +32,29 @@ RotateEvery = Annotated[
     str | None,
     typer.Option("--rotate-every", metavar="SPAN", help="When `keys rotate --due` takes it, such as 30d, or never."),
 ]
-Isolation = Annotated[
-    str | None,
-    typer.Option(
-        "--isolation",
-        metavar="on|off",
-        help="off: sees every project's stored objects.",
-        autocompletion=names_in(("on", "off")),
-    ),
-]
 _NONE = "none"
+
+
+def _either(flag: str, words: tuple[str, ...], text: str) -> Any:
+    """An option that takes one of some words."""
+    return typer.Option(flag, metavar="|".join(words), help=text, autocompletion=names_in(words))
+
+
+Isolation = Annotated[str | None, _either("--isolation", ("on", "off"), "off: sees every project's stored objects.")]
 Attribute = Annotated[
     str | None,
-    typer.Option(
-        "--attribute",
-        metavar="customers|projects|none",
-        help="Whom its requests may name as their payer.",
-        autocompletion=names_in((*filter(None, ATTRIBUTIONS), _NONE)),
-    ),
+    _either("--attribute", (*filter(None, ATTRIBUTIONS), _NONE), "Whom its requests may name as their payer."),
 ]
 Clamp = Annotated[
     str | None,
-    typer.Option(
-        "--clamp",
-        metavar="on|off",
-        help="on: a cap that the money does not cover is lowered, not refused.",
-        autocompletion=names_in(("on", "off")),
-    ),
+    _either("--clamp", ("on", "off"), "on: a cap that the money does not cover is lowered, not refused."),
 ]
 Bound = Annotated[
     str | None,
     typer.Option("--bound", metavar="USD", help="What a request without a bound costs at most, such as 0.50, or none."),
 ]
 Abort = Annotated[
-    str | None,
-    typer.Option(
-        "--abort",
-        metavar="free|charge",
-        help="free: answers whose client left are not charged.",
-        autocompletion=names_in(("free", "charge")),
-    ),
+    str | None, _either("--abort", ("free", "charge"), "free: answers whose client left are not charged.")
 ]
 
 
