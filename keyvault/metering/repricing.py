@@ -15,7 +15,7 @@ from typing import Final
 from keyvault import audit
 from keyvault.clock import Clock, from_ms, rfc3339, to_ms
 from keyvault.domain.balances import EntryKind
-from keyvault.errors import UsageError
+from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
 from keyvault.metering.anew import Difference, Reading, Sums
 from keyvault.money import format_usd
@@ -58,11 +58,13 @@ class Repricings:
         self, since: datetime, until: datetime | None = None, *, model: str | None = None, upstream: str | None = None
     ) -> Repriced:
         """Price the attempts of a span anew, live keys only, and book the difference; `model` and `upstream` are
-        patterns. Raises `UsageError`, `Locked`."""
-        with self._database.change() as tx:
+        patterns. Raises `UsageError`, `Locked`, and `Conflict` where prices change meanwhile."""
+        with self._database.snapshot() as tx:  # to read a large ledger takes a while, for which nobody has to wait
             run = self._run(tx, since, until, model, upstream)
             reading = Reading.of(tx, run)
             sums = reading.summed(tx)
+        with self._database.change() as tx:
+            _refuse_stale(tx, reading)
             number = self._book(tx, run, sums) if sums.differences else None
             return _told(tx, number, run, sums)
 
@@ -90,6 +92,13 @@ class Repricings:
         closing.add_waiting(tx, lines, self._clock.now_ms())
         audit.record(tx, self._clock, REPRICED, "usage", **_on_record(tx, run, lines))
         return number
+
+
+def _refuse_stale(tx: Transaction, reading: Reading) -> None:
+    """What was read is settled and does not change; prices, and what other runs have booked, may."""
+    now = prices.last(tx), [run.id for run in rows.runs(tx)]
+    if now != (reading.run.price_id, [run.of.id for run in reading.earlier]):
+        raise Conflict("prices were changed, or priced anew, meanwhile", hint="run the same again")
 
 
 def _span(run: Repricing) -> str:

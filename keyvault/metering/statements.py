@@ -88,29 +88,25 @@ class Statements:
 
         Raises `NotFound`, `UsageError`, and `Conflict` for a month that is closed, not over, or not settled.
         """
+        with self._database.snapshot() as tx:
+            found = self._read(tx, _customer(tx, scope), month, tz, {})
         with self._database.change() as tx:
-            customer = _customer(tx, scope)
-            closing = _month(tx, customer, month, tz)
-            self._refuse_open_month(closing)
-            return self._freeze(tx, customer, MonthRead.of(tx, closing))
+            return self._freeze(tx, _customer(tx, scope), found)
 
     def create_all(self, month: str, tz: str | None = None) -> builtins.list[Statement]:
         """Close the month of every customer of whom there is anything to say and whose month is not closed yet, all of
         them or none. Raises as `create` does."""
-        made, read_by_zone = [], dict[str, MonthRead]()
+        with self._database.snapshot() as tx:
+            by_zone: dict[str, MonthRead] = {}
+            open_ones = [each for each in customers.list_customers(tx) if _closed(tx, each, month) is None]
+            found = [(each, self._read(tx, each, month, tz, by_zone)) for each in open_ones]
         with self._database.change() as tx:
             waiting = rows.waiting(tx)
-            for customer in customers.list_customers(tx):
-                if _closed(tx, customer, month) is not None:
-                    continue
-                closing = _month(tx, customer, month, tz)
-                self._refuse_open_month(closing)
-                if closing.zone not in read_by_zone:
-                    read_by_zone[closing.zone] = MonthRead.of(tx, closing)
-                found = read_by_zone[closing.zone]
-                if customer.id in waiting or found.concerns(customer.name):
-                    made.append(self._freeze(tx, customer, found))
-        return made
+            return [
+                self._freeze(tx, customer, read)
+                for customer, read in found
+                if customer.id in waiting or read.concerns(customer.name)
+            ]
 
     def draft(self, scope: Scope, month: str, tz: str | None = None) -> Statement:
         """What the statement would say now, frozen nowhere; the month need not be over. Raises `NotFound`,
@@ -183,14 +179,23 @@ class Statements:
         with self._database.snapshot() as tx:
             return wrong(tx, self._keys())
 
-    def _refuse_open_month(self, month: Month) -> None:
+    def _read(
+        self, tx: Transaction, customer: Customer, name: str, tz: str | None, by_zone: dict[str, MonthRead]
+    ) -> MonthRead:
+        """The customer's month, once for each time zone. Read before anything is written: what is over and settled does
+        not change any more, and a ledger that is large must not wait for it."""
+        month = _month(tx, customer, name, tz)
         if self._now() < month.last_ms + SETTLING_MS:
             raise Conflict(
                 f"{month.name} is not over yet in {month.zone}",
                 hint=f"gwctl statements create SCOPE --month {month.name} --draft shows it without freezing it",
             )
+        if month.zone not in by_zone:
+            by_zone[month.zone] = MonthRead.of(tx, month)
+        return by_zone[month.zone]
 
     def _freeze(self, tx: Transaction, customer: Customer, month: MonthRead) -> Statement:
+        _month(tx, customer, month.month.name, month.month.zone)  # nobody has closed it meanwhile
         if count := month.still_open.get(customer.name, 0):
             what = f"{counted(count, 'attempt')} of {customer.name} from {month.month.name} or before not settled yet"
             raise Conflict(what, hint="try again when they are: gwctl workers list; lost ones end with gwctl serve")

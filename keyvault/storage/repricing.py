@@ -10,15 +10,31 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from keyvault.domain.ledger import Outcome, Usage
-from keyvault.domain.objects import DEFERRED
+from keyvault.domain.objects import DEFERRED, StoredObject
 from keyvault.storage.closing import within
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import attempts, objects, open_attempts, repricings, targets
+from keyvault.storage.objects import find
+from keyvault.storage.schema import attempts, open_attempts, repricings, targets
 from keyvault.storage.seals import added
 
 _AT_ONCE: Final = 5_000
 _CHARGED: Final = (Outcome.SERVED.value, Outcome.ABORTED.value)
 """What customers pay for; a failed or lost attempt is never theirs."""
+_COLUMNS: Final = (
+    "request_id",
+    "number",
+    "key_id",
+    "project_id",
+    "target_id",
+    "started_ms",
+    "dialect",
+    "outcome",
+    "cost_pico",
+    "charge_pico",
+    "balance_id",
+    "price_id",
+    "provider_request_id",
+)
 _COUNTS: Final = tuple(Usage.__slots__)
 
 
@@ -60,9 +76,16 @@ class Priced:
 
 def attempts_in(tx: Transaction, first_ms: int, last_ms: int) -> Iterator[Priced]:
     """The attempts of a span that customers pay for, some at a time: there may be millions."""
+    names = {row.id: (row.upstream, row.model) for row in tx.execute(sa.select(targets))}
     after: tuple[str, int] = ("", 0)
     while page := tx.execute(_page(first_ms, last_ms, after)).all():
-        yield from map(_priced, page)
+        work = find(
+            tx, {row.provider_request_id for row in page if row.dialect == DEFERRED and row.provider_request_id}
+        )
+        by_id = {(made.object_id, made.upstream): made for made in work}
+        for row in page:
+            upstream, model = names.get(row.target_id, (f"#{row.target_id}", f"#{row.target_id}"))
+            yield _priced(row, upstream, model, by_id.get((row.provider_request_id or "", upstream)))
         after = page[-1].request_id, page[-1].number
 
 
@@ -101,37 +124,31 @@ def _multipliers(text: str) -> Mapping[int, int]:
 
 
 def _page(first_ms: int, last_ms: int, after: tuple[str, int]) -> sa.Select[Any]:
+    """In the order of the table's own key, so that nothing has to be sorted."""
     request_id, number = after
     others = (attempts.c.request_id > request_id) | (attempts.c.number > number)
     behind = (attempts.c.request_id >= request_id) & others
-    made = (objects.c.object_id == attempts.c.provider_request_id) & (objects.c.upstream == targets.c.upstream)
-    columns = (attempts.c[name] for name in ("request_id", "number", "key_id", "project_id", "started_ms", "dialect"))
-    money = (attempts.c[name] for name in ("outcome", "cost_pico", "charge_pico", "balance_id", "price_id"))
-    counts = (attempts.c[name] for name in _COUNTS)
-    work = (objects.c.kind.label("object_kind"), objects.c.created_ms.label("object_ms"))
     return (
-        sa.select(*columns, *money, *counts, targets.c.upstream, targets.c.model, *work)
-        .join(targets, targets.c.id == attempts.c.target_id)
-        .outerjoin(objects, made & (attempts.c.dialect == DEFERRED))
+        sa.select(*(attempts.c[name] for name in (*_COLUMNS, *_COUNTS)))
         .where(within(first_ms, last_ms) & attempts.c.outcome.in_(_CHARGED) & behind)
         .order_by(attempts.c.request_id, attempts.c.number)
         .limit(_AT_ONCE)
     )
 
 
-def _priced(row: Any) -> Priced:
+def _priced(row: Any, upstream: str, model: str, work: StoredObject | None) -> Priced:
     return Priced(
         key_id=row.key_id,
         project_id=row.project_id,
         started_ms=row.started_ms,
-        upstream=row.upstream,
-        model=row.model,
-        usage=Usage(*(getattr(row, name) for name in _COUNTS)),
+        upstream=upstream,
+        model=model,
+        usage=Usage(*row[len(_COLUMNS) :]),
         cost_pico=row.cost_pico,
         charge_pico=row.charge_pico,
         balance_id=row.balance_id,
         price_id=row.price_id,
         aborted=row.outcome == Outcome.ABORTED.value,
-        priced_ms=row.started_ms if row.object_ms is None else row.object_ms,
-        made_by=row.object_kind,
+        priced_ms=row.started_ms if work is None else work.created_ms,
+        made_by=None if work is None else work.kind,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.metering.remembered import Remembered
 from keyvault.metering.spending import Spending
 from keyvault.metering.statements import Statements
-from keyvault.storage.engine import Database
+from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.schema import keys
 from tests.conftest import FrozenClock
 from tests.ledgers import attempt, settlement
@@ -92,3 +93,26 @@ def service(database: Database, clock: FrozenClock) -> Statements:
 @pytest.fixture
 def balances(database: Database, clock: FrozenClock, tmp_path: Path) -> Balances:
     return Balances(database, clock, lambda: Spending(KEY), Remembered(tmp_path / "spending.json"))
+
+
+class Meddled(Database):
+    """The same database; right before the first change something else is done."""
+
+    def __init__(self, database: Database, meddle: Callable[[], object]) -> None:
+        super().__init__(database.url)
+        self.meddle: Callable[[], object] | None = meddle
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Transaction]:
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+        with super().change() as tx:
+            yield tx
+
+
+@contextlib.contextmanager
+def meddled(database: Database, meddle: Callable[[], object]) -> Iterator[Database]:
+    found = Meddled(database, meddle)
+    yield found
+    found.close()

@@ -11,7 +11,7 @@ import pytest
 from keyvault.clock import to_ms
 from keyvault.domain.ledger import Outcome, Usage
 from keyvault.domain.prices import Price, Rates, flat
-from keyvault.errors import UsageError
+from keyvault.errors import Conflict, UsageError
 from keyvault.metering.anew import multiplier_of
 from keyvault.metering.balances import Balances
 from keyvault.metering.repricing import Repricings
@@ -22,7 +22,7 @@ from keyvault.storage.prices import Listed
 from keyvault.storage.repricing import Priced
 from tests.conftest import FrozenClock
 from tests.ledgers import rows
-from tests.storage.months.conftest import ACME, DOLLAR, DRILL, NOVEMBER, OCTOBER, THEIRS, Books
+from tests.storage.months.conftest import ACME, DOLLAR, DRILL, NOVEMBER, OCTOBER, THEIRS, Books, meddled
 
 SINCE, UNTIL = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = Usage(input=1_000_000, output=0)
@@ -183,3 +183,14 @@ async def test_what_came_to_nothing_or_failed_stays_free(
     clock.ms = to_ms(NOVEMBER)
     price(database, 3)
     assert repricings.run(SINCE).differences == ()
+
+
+async def test_prices_that_change_while_it_reads_are_not_missed(
+    books: Books, repricings: Repricings, database: Database, clock: FrozenClock
+) -> None:
+    await served(books, 2 * DOLLAR)
+    clock.ms = to_ms(NOVEMBER)
+    price(database, 3)
+    for meddle in (lambda: price(database, 4), lambda: repricings.run(SINCE)):
+        with meddled(database, meddle) as other, pytest.raises(Conflict, match="meanwhile"):
+            Repricings(other, clock).run(SINCE)

@@ -31,6 +31,7 @@ from tests.storage.months.conftest import (
     OTHER,
     THEIRS,
     Books,
+    meddled,
 )
 
 
@@ -258,3 +259,12 @@ async def test_who_is_named_by_a_request_gets_its_charge(books: Books, service: 
     await books.add(OCTOBER, DOLLAR, key=THEIRS, project_id=1)
     clock.ms = to_ms(NOVEMBER)
     assert (service.create(ACME, "2026-10").total_cents, service.create(OTHER, "2026-10").total_cents) == (100, 0)
+
+
+def test_of_two_who_close_a_month_at_once_one_does(
+    people: None, service: Statements, database: Database, clock: FrozenClock
+) -> None:
+    clock.ms = to_ms(NOVEMBER)
+    with meddled(database, lambda: service.create(ACME, "2026-10")) as other, pytest.raises(Conflict, match="already"):
+        Statements(other, clock, lambda: None).create(ACME, "2026-10")
+    assert [each.number for each in service.list()] == ["2026-0001"]
