@@ -61,7 +61,7 @@ class Dispatch:
             generation=call.caller.generation,
             alias_id=self._ledger.alias_id(call.model or ""),
             target_id=self._ledger.target_id(target),
-            dialect=call.dialect.value,
+            dialect=str(call.dialect),
             stream=call.body.stream,
             bound_pico=self._allowances.bound(call, step.planned),
             multiplier_ppm=call.payer.multiplier_ppm,

@@ -53,6 +53,8 @@ class JsonBody(Body, frozen=True, kw_only=True):
 
     fields: dict[str, Raw]
     dialect: Dialect
+    caps: tuple[str, ...]
+    """The fields of the cap on output that the client set."""
     looked_through: tuple[str, ...]
     """The fields that may name what lies elsewhere; not talk that is nothing but text."""
 
@@ -94,13 +96,15 @@ def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Bo
 
 def _json_body(dialect: Dialect, fields: dict[str, Raw], added_bytes: int = 0) -> Body:
     heads = _present(fields, _HEADS)
+    cap, caps = _output_cap(heads, CAP_FIELDS.get(dialect, _CAPS))
     return JsonBody(
         fields=fields,
         dialect=dialect,
+        caps=caps,
         looked_through=looked_through(fields),
         model=_model(heads, dialect),
         stream=_flag(heads, "stream"),
-        output_cap=_output_cap(heads, CAP_FIELDS.get(dialect, _CAPS)),
+        output_cap=cap,
         choices=_choices(heads, fields, dialect),
         include_usage=_include_usage(heads),
         background=_flag(heads, "background"),
@@ -187,15 +191,16 @@ def _count(heads: _Heads, name: str, lowest: int, highest: int) -> int | None:
     return check_count(name, int(raw), lowest, highest)
 
 
-def _output_cap(heads: _Heads, followed: tuple[str, ...]) -> int | None:
-    """The largest of the caps given: which of two a provider would follow is its own affair."""
+def _output_cap(heads: _Heads, followed: tuple[str, ...]) -> tuple[int | None, tuple[str, ...]]:
+    """The largest of the caps given, and their fields: which of two a provider would follow is its own affair."""
     most: int | None = None
+    given: tuple[str, ...] = ()
     for name in _CAPS:
         if name in heads:
             cap = _count(heads, name, 0, bodies.MAX_TOKENS)
-            if cap is not None and name in followed and (most is None or cap > most):
-                most = cap
-    return most
+            if cap is not None and name in followed:
+                most, given = cap if most is None or cap > most else most, (*given, name)
+    return most, given
 
 
 def _choices(heads: _Heads, fields: dict[str, Raw], dialect: Dialect) -> int:

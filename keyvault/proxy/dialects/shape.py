@@ -165,11 +165,9 @@ def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ..
         return 0, (), False, 0
     if dialect is Dialect.IMAGES:
         return IMAGE_OUTPUT, (), False, 0
-    fields = CAP_FIELDS.get(dialect)
-    if fields is None:
+    if dialect not in CAP_FIELDS:
         return None, (), False, 0
-    given = tuple([name for name in fields if name in body.fields and bytes(body.fields[name]) != b"null"])
-    return body.output_cap if given else None, given, True, _least(dialect, body)
+    return body.output_cap, body.caps, True, _least(dialect, body)
 
 
 def _least(dialect: Dialect, body: JsonBody) -> int:
