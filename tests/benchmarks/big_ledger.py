@@ -115,7 +115,7 @@ def _totals(table: str, ms: int) -> str:
             plain[f"{prefix}_{n}"] = f"coalesce(sum({extra}{column} >= {low} AND {column} < {high}), 0)"
     sums = ", ".join(plain.get(name, f"coalesce(sum({name}), 0)") for name in SUMS)
     return (
-        f"INSERT INTO {table} SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, project_id, {sums}"
+        f"INSERT INTO {table} (bucket, key_id, alias_id, target_id, project_id, {', '.join(SUMS)}) SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, project_id, {sums}"
         " FROM attempts WHERE started_ms >= ? GROUP BY bucket, key_id, alias_id, target_id, project_id"
     )
 

@@ -143,7 +143,9 @@ def _every_day(days: UsageReport, since: datetime, until: datetime) -> tuple[Gro
 
 def _remarks(report: UsageReport, until: datetime, now: datetime) -> Iterator[str]:
     total = report.total
-    if until > now:
+    if not report.rows:
+        yield "no traffic in this time"
+    if report.since < now < until:
         yield f"not over yet: this is what there was up to {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if total.unknown_cost_attempts:
         yield (
