@@ -114,9 +114,10 @@ def _totals(table: str, ms: int) -> str:
         for n, (low, high) in enumerate(pairwise(edges)):
             plain[f"{prefix}_{n}"] = f"coalesce(sum({extra}{column} >= {low} AND {column} < {high}), 0)"
     sums = ", ".join(plain.get(name, f"coalesce(sum({name}), 0)") for name in SUMS)
+    ids = "key_id, alias_id, target_id, project_id"
     return (
-        f"INSERT INTO {table} (bucket, key_id, alias_id, target_id, project_id, {', '.join(SUMS)}) SELECT started_ms / {ms} AS bucket, key_id, alias_id, target_id, project_id, {sums}"
-        " FROM attempts WHERE started_ms >= ? GROUP BY bucket, key_id, alias_id, target_id, project_id"
+        f"INSERT INTO {table} (bucket, {ids}, {', '.join(SUMS)})"
+        f" SELECT started_ms / {ms} AS bucket, {ids}, {sums} FROM attempts WHERE started_ms >= ? GROUP BY bucket, {ids}"
     )
 
 
