@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+from keyvault.errors import Conflict, UsageError
+
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,6 +26,20 @@ def private(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def asked_for(path: Path) -> Iterator[IO[bytes]]:
+    """A new private file that a person named. Raises `Conflict` where there is one, `UsageError` where none can be."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory", hint="name a file in a directory that exists")
+    try:
+        with private(path) as file:
+            yield file
+    except FileExistsError:
+        raise Conflict(f"{path}: exists already", hint="name another file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or type(error).__name__).lower()}") from None
 
 
 @contextlib.contextmanager

@@ -50,7 +50,8 @@ class Share:
     """What one of the others took."""
 
     name: str
-    cost_pico: int
+    cost_pico: int | None
+    """The known part of it; None where nothing is known."""
     requests: int
 
 
@@ -70,6 +71,8 @@ class Pivot:
     models: tuple[Share, ...]
     """By cost, whatever the rows are grouped by."""
     customers: tuple[Share, ...]
+    ends: datetime | None = None
+    """When the present month does, where it is looked at."""
     left_out: int = 0
     """Requests of keys for tests that are not counted."""
 

@@ -29,6 +29,7 @@ DIMENSIONS: Final = ("customer", "project", "key", "model", "target", "day")
 IDS: Final = ("key_id", "project_id", "target_id")
 _REQUESTS: Final = COUNTS.index("requests")
 _COST: Final = COUNTS.index("cost_pico")
+_UNKNOWN: Final = COUNTS.index("unknown_cost")
 _FRESH: Final = 2
 """Steps read anew each time."""
 RENEWED_MS: Final = {False: 600_000, True: 3_600_000}
@@ -74,7 +75,7 @@ class _Sums:
             return
         collect(self.groups, label.group, values)
         collect(self.steps, step, values)
-        part = [values[_REQUESTS], values[_COST]]
+        part = [values[_REQUESTS], values[_COST], values[_UNKNOWN]]
         collect(self.models, label.model, part)
         collect(self.customers, label.customer, part)
         shape = self.shapes.get(label.group, {})
@@ -198,10 +199,12 @@ def _told(asked: PivotAsked, steps: Steps, found: _Sums) -> Pivot:
         total=totals(summed(found.steps.values(), len(COUNTS))),
         models=_shares(found.models.items()),
         customers=_shares(found.customers.items()),
+        ends=steps.ends,
         left_out=found.left_out,
     )
 
 
 def _shares(found: Iterable[tuple[str, list[int]]]) -> tuple[Share, ...]:
-    shares = [Share(name, cost, requests) for name, (requests, cost) in found]
-    return tuple(sorted(shares, key=lambda share: (-share.cost_pico, -share.requests, share.name)))
+    """The dearest first."""
+    shares = [Share(name, cost if cost or not unknown else None, many) for name, (many, cost, unknown) in found]
+    return tuple(sorted(shares, key=lambda share: (-(share.cost_pico or 0), -share.requests, share.name)))

@@ -37,6 +37,8 @@ class Steps:
     days: bool
     first: int
     last: int
+    ends: datetime | None = None
+    """When the present month does, where it is looked at."""
 
     @property
     def lasts(self) -> timedelta:
@@ -87,7 +89,10 @@ def steps_of(stretch: Stretch, day: str, zone: tzinfo, now: datetime) -> Steps:
         Stretch.LAST_MONTH: before,
     }
     end = month if stretch is Stretch.LAST_MONTH else today + timedelta(days=1)
-    return Steps(zone, True, _number(firsts[stretch]), _number(end))
+    ends = None
+    if stretch is Stretch.MONTH:
+        ends = midnight(_number((month + timedelta(days=32)).replace(day=1)), zone)
+    return Steps(zone, True, _number(firsts[stretch]), _number(end), ends)
 
 
 def day_number(day: str) -> int:

@@ -10,8 +10,8 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from keyvault.errors import ConfigurationError, Conflict, UsageError
-from keyvault.files import private
+from keyvault.errors import ConfigurationError
+from keyvault.files import asked_for
 from opsconsole.cli.session import Session
 
 LARGEST: Final = 32 * 1024 * 1024
@@ -46,15 +46,8 @@ def written(session: Session, path: Path | None) -> Iterator[Callable[[str], Non
     if path is None:
         yield session.io.data
         return
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path.parent}: no such directory", hint="name a file in a directory that exists")
-    try:
-        with private(path) as file:
-            yield lambda text: _put(file, text)
-    except FileExistsError:
-        raise Conflict(f"{path}: exists already", hint="name another file") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or type(error).__name__).lower()}") from None
+    with asked_for(path) as file:
+        yield lambda text: _put(file, text)
 
 
 def _put(file: IO[bytes], text: str) -> None:

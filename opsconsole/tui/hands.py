@@ -11,7 +11,7 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from keyvault.errors import Unavailable
 from keyvault.secrets import Secret
@@ -41,6 +41,14 @@ class NoHands:
 
     async def carry_out(self, change: Callable[[Home], T], ask: Ask) -> T:
         raise Unavailable("this console only reads", hint="gwctl console")
+
+
+class FileHands:
+    """For what writes a file and needs no home, so that a console that only reads can do it, too."""
+
+    async def carry_out(self, change: Callable[[Home], T], ask: Ask) -> T:
+        nothing: Any = None
+        return await asyncio.to_thread(change, nothing)
 
 
 class HomeHands:

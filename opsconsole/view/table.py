@@ -17,6 +17,8 @@ MOST_ROWS: Final = 200
 RowKey = tuple[str, ...]
 SortValue = str | float | None
 R = TypeVar("R")
+OfR = TypeVar("OfR", contravariant=True)
+"""What a column can show: a column of a kind of rows shows every narrower kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,12 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Column(Generic[R]):
+class Column(Generic[OfR]):
     """A heading, what the column sorts by (None: unknown), and how a row's cell is written."""
 
     head: Heading
-    value: Callable[[R], SortValue]
-    cell: Callable[[R], Span]
+    value: Callable[[OfR], SortValue]
+    cell: Callable[[OfR], Span]
     sorts: bool = True
     """Whether `s` stops at it: not where another column gives the same order."""
 
@@ -120,14 +122,15 @@ def write(
     usual: Sort | None = None,
     more: bool = False,
     most: int = MOST_ROWS,
+    tie: Callable[[R], RowKey] | None = None,
 ) -> Table:
     """The written table of some rows. `names`: what the filter looks at; `usual`: the order where `sort` names a
-    column that is not there."""
+    column that is not there; `tie`: the order of rows with equal values, by key where it is not given."""
     if sort.column not in {column.id for column in columns}:
         sort = usual or Sort(columns[0].id, columns[0].head.descending)
     matching = [row for row in rows if wanted.matches(*names(row))] if wanted else rows
     by = next(column for column in columns if column.id == sort.column)
-    ordered = order(matching, by, key, descending=sort.descending)[:most]
+    ordered = order(matching, by, tie or key, descending=sort.descending)[:most]
     return Table(
         kind=kind,
         columns=tuple(column.head for column in columns),

@@ -97,6 +97,8 @@ class Glyphs:
     separator: str
     branch: str
     last_branch: str
+    into: str
+    """Between the names of a way down."""
     blocks: str
     """Eight heights, lowest first."""
     braille: bool
@@ -124,6 +126,7 @@ UNICODE: Final = Glyphs(
     separator="·",
     branch="├─",
     last_branch="└─",
+    into="›",
     blocks="▁▂▃▄▅▆▇█",
     braille=True,
     half="◐",
@@ -148,6 +151,7 @@ ASCII: Final = Glyphs(
     separator="-",
     branch="|-",
     last_branch="`-",
+    into="/",
     blocks="_.,-=+*#",
     braille=False,
     half="%",

@@ -13,25 +13,25 @@ from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, WINDOW_ACTIONS, Action
 from opsconsole.tui.context import Context
 from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.requests import RequestsScreen
+from opsconsole.tui.screens.zoom import ZOOM, ZoomScreen
 from opsconsole.tui.widgets.painted import Painted
 from opsconsole.view import alerts, board
 from opsconsole.view.live import beside, tiles
 from opsconsole.view.live.empty import empty
-from opsconsole.view.live.rows import BY_COST, table
+from opsconsole.view.live.rows import BY_COST, narrowing, table
 from opsconsole.view.live.snapshot import GroupBy, LiveQuestion, LiveSnapshot
 from opsconsole.view.notices import Notice
 from opsconsole.view.snapshot import WINDOWS
 from opsconsole.view.table import Table
 from opsconsole.view.text import Line, Span, Tone, line
 
-ZOOMS: Final = ("", "-graphs", "-table")
-
 LIVE_ACTIONS: Final = (
+    Action("open", ("enter",), "screen.open", "open", "See the requests of the row", "table", 1),
     *TABLE_ACTIONS,
     *WINDOW_ACTIONS,
     Action("group", (PREFIX,), "screen.group_menu", "group", "Group by key, model, project …", "table", 6),
-    Action("zoom", ("z",), "screen.zoom", "zoom", "Only graphs, then only the table, then both", "view", 10),
+    ZOOM,
     Action("group-top", ("g",), "screen.top", "top", "First row", "move", rank=2, prefix=PREFIX),
     *(
         Action(
@@ -42,7 +42,7 @@ LIVE_ACTIONS: Final = (
 )
 
 
-class LiveScreen(ViewScreen[LiveSnapshot]):
+class LiveScreen(ZoomScreen[LiveSnapshot]):
     """What is going through the gateway now."""
 
     NAME = "live"
@@ -53,7 +53,6 @@ class LiveScreen(ViewScreen[LiveSnapshot]):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, LiveQuestion())
-        self._zoom = 0
 
     def above(self) -> Iterable[Widget]:
         return Painted(id="board"), Painted(id="graphs")
@@ -99,6 +98,12 @@ class LiveScreen(ViewScreen[LiveSnapshot]):
 
     # What can be done
 
+    def action_open(self) -> None:
+        """The row's requests; escape comes back to it."""
+        key = self.rows.cursor_key
+        if self.kept is not None and key is not None:
+            self.app.push_screen(RequestsScreen(self.shared, narrowing(self.kept.question.by, key)))
+
     def action_window(self, by: int) -> None:
         at = WINDOWS.index(self.question.window) + by
         self.ask(replace(self.question, window=WINDOWS[max(0, min(at, len(WINDOWS) - 1))]))
@@ -112,18 +117,3 @@ class LiveScreen(ViewScreen[LiveSnapshot]):
                 self.call_later(self.run_action, action)
 
         self.app.push_screen(Menu("group by", menu(LIVE_ACTIONS, PREFIX)), chosen)
-
-    def action_zoom(self) -> None:
-        self._zoom = (self._zoom + 1) % len(ZOOMS)
-        for at, name in enumerate(ZOOMS):
-            if name:
-                self.set_class(at == self._zoom, name)
-        self.rows.focus()
-
-    def action_back(self) -> None:
-        """Escape: the filter first, then the zoom."""
-        if self._zoom and not self.wanted:
-            self._zoom = len(ZOOMS) - 1
-            self.action_zoom()
-        else:
-            super().action_back()

@@ -174,6 +174,12 @@ _NUMBERS: Final = (
 )
 
 
+def figures(scale: Scale, *ids: str) -> tuple[Column[Row], ...]:
+    """Some of the columns of figures, for other tables of rows."""
+    of = {number.id: number for number in _NUMBERS}
+    return tuple(of[id_].scaled(scale) for id_ in ids)
+
+
 def columns(by: GroupBy, scale: Scale) -> tuple[Column[Row], ...]:
     """The columns of a grouping, in the order in which they stand."""
     group: Column[Row] = name_column("group", by.upper(), lambda row: row.group)

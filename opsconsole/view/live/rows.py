@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyvault.domain.narrowing import EVERY_REQUEST, Narrowing
 from opsconsole.view.filters import Filter
 from opsconsole.view.live.columns import columns, scale_of
-from opsconsole.view.live.snapshot import LiveSnapshot
-from opsconsole.view.table import MOST_ROWS, Sort, Table, write
+from opsconsole.view.live.reading import TEST
+from opsconsole.view.live.snapshot import GroupBy, LiveSnapshot
+from opsconsole.view.table import MOST_ROWS, RowKey, Sort, Table, write
 from opsconsole.view.text import UNICODE, Glyphs
 
 BY_COST: Final = Sort("cost")
@@ -35,3 +37,10 @@ def table(
         more=snapshot.more_rows,
         most=most,
     )
+
+
+def narrowing(by: GroupBy, key: RowKey) -> Narrowing:
+    """The requests of a row."""
+    group, model = key
+    found = EVERY_REQUEST.to(by, group.removesuffix(TEST))
+    return found.to("model", model) if by.splits_by_model else found
