@@ -88,14 +88,17 @@ async def test_a_target_that_the_money_no_longer_covers_is_passed_over_for_a_che
     async def breaks(_: Seen, line: Line) -> None:
         line.cut()
 
-    async with Provider(breaks).running() as first, Provider(breaks).running() as dear:
-        async with prepaid(tmp_path) as (gateway, last):
-            for name, provider in (("first", first), ("dear", dear)):
-                add_upstream(gateway.home, name, provider.url)
-            gateway.home.prices.set_own("dear", "m", Rates(input=flat(10**12), output=flat(8 * 10**12)))
-            gateway.home.routes.set("m", [Target(name, "m") for name in ("first", "dear", "up")])
-            assert (await gateway.chat(max_tokens=100)).status_code == 200
-            assert (len(first.seen), len(dear.seen), len(last.seen)) == (1, 0, 1)
+    async with (
+        Provider(breaks).running() as first,
+        Provider(breaks).running() as dear,
+        prepaid(tmp_path) as (gateway, last),
+    ):
+        for name, provider in (("first", first), ("dear", dear)):
+            add_upstream(gateway.home, name, provider.url)
+        gateway.home.prices.set_own("dear", "m", Rates(input=flat(10**12), output=flat(8 * 10**12)))
+        gateway.home.routes.set("m", [Target(name, "m") for name in ("first", "dear", "up")])
+        assert (await gateway.chat(max_tokens=100)).status_code == 200
+        assert (len(first.seen), len(dear.seen), len(last.seen)) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(("mark", "rate"), [(None, 1), ({"type": "ephemeral"}, 10)])
