@@ -22,7 +22,7 @@ from keyvault.backup import prepaid
 from keyvault.backup.budgets import budgeted_again
 from keyvault.backup.limits import limited_again
 from keyvault.backup.outcomes import Outcome, Result
-from keyvault.backup.statements import issued_again, repriced_again
+from keyvault.backup.statements import adjusted_again, issued_again, repriced_again
 from keyvault.clock import to_ms
 from keyvault.domain.balances import EntryKind
 from keyvault.domain.keys import Customer, GenerationState, Key, KeyState, Project
@@ -293,6 +293,7 @@ STEPS: Final[Mapping[str, Step]] = {
     "balances.reseal": _nothing,
     "statements.create": issued_again,
     "statements.credit": issued_again,
+    "statements.adjust": adjusted_again,
     "usage.reprice": repriced_again,
     "limits.set": _limited,
     "limits.delete": _mention("deleted after the backup; it holds again"),

@@ -11,7 +11,7 @@ from keyvault.backup.outcomes import Outcome, Result
 from keyvault.clock import to_ms
 from keyvault.domain.statements import Statement, digest, read, written
 from keyvault.errors import Tampered
-from keyvault.money import parse_signed_usd
+from keyvault.money import CURRENCY, parse_signed_usd
 from keyvault.storage import closing, customers
 from keyvault.storage import repricing as runs
 from keyvault.storage.closing import NewAdjustment
@@ -42,6 +42,19 @@ def _issued(tx: Transaction, entry: Entry) -> str | None:
         waiting = closing.waiting(tx, customer.id).get(customer.id, [])
         closing.place(tx, [each.id for each in waiting], document.number)
     return None
+
+
+def adjusted_again(tx: Transaction, entry: Entry) -> Outcome:
+    """What was to be on the customer's next statement is so again."""
+    amount, reason = str(entry.detail["amount"]), str(entry.detail["reason"])
+    customer = customers.find_customer(tx, entry.scope.partition(":")[2])
+    if customer is None:
+        why = f"{amount} {CURRENCY} are on no statement: the customer is not in the backup"
+        return Outcome(entry.scope, entry.action, Result.LOST, why, denied=False)
+    adjustment = NewAdjustment(customer.id, "", "", parse_signed_usd(amount), reason)
+    closing.add_waiting(tx, [adjustment], to_ms(entry.at))
+    why = f"{amount} {CURRENCY} are on the next statement again"
+    return Outcome(entry.scope, entry.action, Result.REPEATED, why, denied=False)
 
 
 def repriced_again(tx: Transaction, entry: Entry) -> Outcome:

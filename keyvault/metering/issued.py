@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CREATED: Final = "statements.create"
 CREDITED: Final = "statements.credit"
+ADJUSTED: Final = "statements.adjust"
 GIVING: Final = (CREATED, CREDITED)
 """What the audit log calls the giving of a number."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.balances import EntryKind
+from keyvault.domain.budgets import check_amount
 from keyvault.domain.names import counted, not_found
 from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.domain.statements import (
@@ -33,12 +34,12 @@ from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
 from keyvault.metering.booking import check_reason
 from keyvault.metering.closing import MonthRead
-from keyvault.metering.issued import CREATED, CREDITED, GIVING, Vouched, verified, wrong
+from keyvault.metering.issued import ADJUSTED, CREATED, CREDITED, GIVING, Vouched, verified, wrong
 from keyvault.metering.spans import zone_of
-from keyvault.money import CURRENCY
+from keyvault.money import CURRENCY, format_usd
 from keyvault.storage import closing as rows
 from keyvault.storage import customers
-from keyvault.storage.closing import Frozen
+from keyvault.storage.closing import Frozen, NewAdjustment
 from keyvault.storage.engine import Database, Transaction
 
 if TYPE_CHECKING:
@@ -139,6 +140,18 @@ class Statements:
                 note = replace(note, balance=self._put_on_balance(tx, customer, note))
             self._issue(tx, customer, CREDITED, note)
             return note
+
+    def adjust(self, scope: Scope, amount_pico: int, reason: str) -> None:
+        """Charge a customer more, or less, on the next statement; for one without a balance. Raises `NotFound`,
+        `UsageError`."""
+        reason = check_reason(reason)
+        if not check_amount(abs(amount_pico)):
+            raise UsageError("an adjustment is of more or less than nothing")
+        with self._database.change() as tx:
+            customer = _customer(tx, scope)
+            rows.add_waiting(tx, [NewAdjustment(customer.id, "", "", amount_pico, reason)], self._now())
+            told = {"amount": format_usd(amount_pico), "reason": reason}
+            audit.record(tx, self._clock, ADJUSTED, f"customer:{customer.name}", **told)
 
     def list(self, scope: Scope | None = None, month: str | None = None) -> builtins.list[Listed]:
         """Statements and credit notes in the order of issue. Raises `NotFound`, `UsageError`."""

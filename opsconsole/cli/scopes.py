@@ -73,6 +73,7 @@ PayingScope = Annotated[str, typer.Argument(**_WHO_PAYS, autocompletion=_paying)
 
 AnyPayingScope = Annotated[str | None, typer.Argument(**_WHO_PAYS, autocompletion=_paying)]
 
-CustomerScope = Annotated[
-    str | None, typer.Argument(metavar="customer:NAME", help="Whose statement.", autocompletion=_customers)
-]
+_CUSTOMER = {"metavar": "customer:NAME", "help": "Whose statement."}
+
+CustomerScope = Annotated[str, typer.Argument(**_CUSTOMER, autocompletion=_customers)]
+AnyCustomerScope = Annotated[str | None, typer.Argument(**_CUSTOMER, autocompletion=_customers)]

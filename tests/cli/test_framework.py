@@ -49,7 +49,7 @@ PROMISED = {
     "prices": "update set list show",
     "workers": "list",
     "usage": "show tail request report export reconcile reprice",
-    "statements": "create list show export credit verify",
+    "statements": "create list show export credit adjust verify",
     "backup": "create verify",
     "db": "status migrate",
     "import": "litellm one-api",

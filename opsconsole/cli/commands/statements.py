@@ -12,11 +12,12 @@ from keyvault.domain.names import counted
 from keyvault.domain.scopes import parse_scope
 from keyvault.domain.statements import CREDIT_NOTE, Document, Statement, decimal, parse_cents
 from keyvault.errors import CheckFailed, GatewayError, UsageError
-from keyvault.money import CURRENCY
+from keyvault.money import CURRENCY, parse_signed_usd
 from opsconsole.cli.files import OutFile, written
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
-from opsconsole.cli.scopes import CustomerScope
+from opsconsole.cli.scopes import AnyCustomerScope, CustomerScope
 from opsconsole.cli.session import Session
+from opsconsole.cli.text import Amount
 from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ _COLUMNS = [
 def create(
     session: Session,
     month: Month,
-    scope: CustomerScope = None,
+    scope: AnyCustomerScope = None,
     every: Annotated[bool, typer.Option("--all", help="Every customer with something to say, not closed yet.")] = False,
     draft: Annotated[
         bool, typer.Option("--draft", help="Show it as it is now, without number, frozen nowhere.")
@@ -115,6 +116,28 @@ def credit(
 
 
 @statements.verb(
+    "adjust",
+    changes=True,
+    examples="""
+    gwctl statements adjust customer:acme 12.00 --reason 'set-up, as agreed' --yes
+    gwctl statements adjust customer:acme -2.50 --reason 'outage in October' --yes
+    """,
+)
+def adjust(
+    session: Session,
+    scope: CustomerScope,
+    usd: Annotated[str, typer.Argument(metavar="±USD", help="How much, of either sign.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stands on the statement.")],
+) -> None:
+    """Charge a customer more, or less, on its next statement. One that pays in advance: gwctl balances adjust."""
+    wanted, pico = parse_scope(scope), parse_signed_usd(usd)
+    session.confirm(f"put {Amount(pico)} {CURRENCY} on the next statement of {wanted}?")
+    session.home.statements.adjust(wanted, pico, reason)
+    session.changed(f"{Amount(pico)} {CURRENCY} will stand on the next statement of {wanted}")
+    session.show(Details({"scope": str(wanted), "amount": Amount(pico), "currency": CURRENCY}, key="scope"))
+
+
+@statements.verb(
     "list",
     examples="""
     gwctl statements list
@@ -124,7 +147,7 @@ def credit(
 )
 def list_(
     session: Session,
-    scope: CustomerScope = None,
+    scope: AnyCustomerScope = None,
     month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="Only of this month.")] = None,
 ) -> None:
     """List statements and credit notes, as they were issued."""
