@@ -53,14 +53,14 @@ class Reconciler:
         self._clock = clock
 
     def reconcile(self, upstream: str, bill: Bill, tz: str = "UTC") -> Reconciliation:
-        """Every line of an export, and every line the ledger has for the days it speaks of."""
+        """Every line of an export, and every line the ledger has between its first day and its last."""
         zone, by_cost = zone_of(tz), bill.has_cost
         days = sorted({day for day, _ in bill.lines})
         ours = self._ours(upstream, days[0], days[-1], tz, with_models=bill.has_models)
         theirs = bill.lines
         today = self._clock.now().astimezone(zone).date().isoformat()
         lines = []
-        for day, model in sorted(theirs.keys() | {line for line in ours if line[0] in days}):
+        for day, model in sorted(theirs.keys() | ours.keys()):
             told, kept = theirs.get((day, model)), ours.get((day, model), Totals())
             line = _compared(day, model, told, kept, by_cost=by_cost)
             if line.theirs or line.ours or kept.unknown_cost_attempts:
@@ -115,6 +115,8 @@ class Reconciler:
         """A request that begins before midnight and ends after it may be booked by its provider on the next day."""
         by_line = {(line.day, line.model): line for line in lines if not line.is_open}
         for day, following in pairwise(sorted({line.day for line in lines})):
+            if date.fromisoformat(following) - date.fromisoformat(day) > timedelta(days=1):
+                continue
             for model in sorted({line.model for line in lines}):
                 before, after = by_line.get((day, model)), by_line.get((following, model))
                 if before and after and before.unexplained < 0 < after.unexplained:

@@ -115,6 +115,15 @@ def test_an_export_without_models_is_compared_by_day(billed: Gwctl) -> None:
     assert (code, found["lines"][0]["model"], found["lines"][0]["verdict"]) == (0, None, "equal")
 
 
+def test_a_day_that_an_export_leaves_out_is_compared_all_the_same(billed: Gwctl) -> None:
+    code, found = reconcile(billed, "2026-09-04,gpt-5,1,1000,400,200,1", "2026-09-06,gpt-5,0,0,0,0,0")
+    assert code == Exit.CHECK_FAILED
+    assert [(line["day"], line["unexplained"]) for line in found["lines"]] == [
+        ("2026-09-04", "0"),
+        ("2026-09-05", "-2"),
+    ]
+
+
 def test_a_day_that_is_not_over_is_shown_and_not_judged(billed: Gwctl) -> None:
     code, found = reconcile(billed, "2026-10-01,gpt-5,1,10,0,10,99")
     assert (code, found["lines"][0]["verdict"], found["unexplained_share"]) == (0, "not over", 0.0)
