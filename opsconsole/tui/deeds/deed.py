@@ -53,6 +53,11 @@ class Field:
     example: str = ""
     """Shown, faint, while nothing is typed."""
 
+    @property
+    def is_choice(self) -> bool:
+        """Whether it is one of a few words that are all known."""
+        return bool(self.choices) and not self.open_ended
+
     def wrong(self, text: str) -> str | None:
         """What is wrong with a text, in a few words."""
         if not text:

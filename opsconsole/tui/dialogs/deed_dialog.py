@@ -22,7 +22,7 @@ from opsconsole.tui.deeds.deed import Deed, Done, Field, Severity, Typed
 from opsconsole.tui.dialogs.unlock import Unlock
 from opsconsole.tui.hands import Hands
 from opsconsole.tui.theme import painted
-from opsconsole.view.text import Span, Tone
+from opsconsole.view.text import Line, Span, Tone
 
 NAME_FIELD = "typed-name"
 
@@ -34,6 +34,7 @@ class DeedDialog(ModalScreen[Done | None]):
         Binding("escape", "leave", "cancel", show=False),
         Binding("up", "app.focus_previous", "previous", show=False),
         Binding("down", "app.focus_next", "next", show=False),
+        Binding("ctrl+s", "do", "do it", show=False, priority=True),
     ]
     AUTO_FOCUS = ""
 
@@ -54,12 +55,15 @@ class DeedDialog(ModalScreen[Done | None]):
                     with Horizontal(classes="field-line"):
                         yield Label(each.label, classes="field-label", markup=False)
                         yield _input(each)
+                        if each.is_choice:
+                            yield Label(f"◂ ▸ {' · '.join(each.choices)}", classes="field-choices", markup=False)
                     yield Static("", id=f"wrong-{each.id}", classes="field-wrong", markup=False)
             yield Static("", id="tells", markup=False)
             yield Static("", id="refused", markup=False)
             with Horizontal(id="ways"):
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button(self._deed.verb, id="do", compact=True, classes=self._deed.severity.value)
+            yield Static(painted(self._ways()), classes="dialog-foot")
 
     def on_mount(self) -> None:
         self._check()
@@ -69,6 +73,12 @@ class DeedDialog(ModalScreen[Done | None]):
             self.query(Input).first().focus()
         else:
             self.query_one("#do", Button).focus()
+
+    def _ways(self) -> Line:
+        """The keys of the form."""
+        keys = [("tab", "next"), ("ctrl+s", self._deed.verb.lower())] if self._fields else [("tab", "other button")]
+        told = [(Span(key, Tone.ACCENT), Span(f" {does}   ", Tone.FAINT)) for key, does in (*keys, ("esc", "cancel"))]
+        return tuple(span for pair in told for span in pair)
 
     # What is typed
 
@@ -112,7 +122,7 @@ class DeedDialog(ModalScreen[Done | None]):
             self._begin()
 
     @on(Button.Pressed, "#do")
-    def _pressed(self) -> None:
+    def action_do(self) -> None:
         self._begin()
 
     @on(Button.Pressed, "#cancel")
@@ -161,8 +171,23 @@ def _typed_name(deed: Deed) -> tuple[Field, ...]:
     return (Field(NAME_FIELD, f"to go on, type {deed.name}", check=check, required=True),)
 
 
+class Choice(Input):
+    """One of a few words: typed, or gone through with the arrows."""
+
+    BINDINGS: ClassVar = [
+        Binding("left", "turn(-1)", "other", show=False),
+        Binding("right", "turn(1)", "other", show=False),
+    ]
+    choices: tuple[str, ...] = ()
+
+    def action_turn(self, by: int) -> None:
+        at = self.choices.index(self.value) if self.value in self.choices else -by
+        self.value = self.choices[(at + by) % len(self.choices)]
+        self.action_select_all()
+
+
 def _input(each: Field) -> Input:
-    return Input(
+    made = (Choice if each.is_choice else Input)(
         each.initial,
         placeholder=each.example,
         password=each.secret,
@@ -170,3 +195,6 @@ def _input(each: Field) -> Input:
         id=f"field-{each.id}",
         compact=True,
     )
+    if isinstance(made, Choice):
+        made.choices = each.choices
+    return made

@@ -25,6 +25,7 @@ from opsconsole.view.text import Glyphs, Line, Span, Tone, line
 PREFIX: Final = 15
 """What of a secret is shown while it is masked: what says whose it is, `sk-gw_live_` and four more."""
 MASK: Final = "•"
+HIDDEN: Final = 30
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 """Where to call a worker that listens on every address, from this machine."""
 
@@ -84,7 +85,7 @@ class NewSecret(ModalScreen[None]):
 
     def _text(self, fresh: Fresh) -> str:
         text = fresh.secret.reveal()
-        return text if self._shown else text[:PREFIX] + MASK * (len(text) - PREFIX)
+        return text if self._shown else text[:PREFIX] + MASK * HIDDEN
 
     def _secret_lines(self, fresh: Fresh) -> Iterator[Line]:
         yield line(Span(self._text(fresh), Tone.STRONG))
