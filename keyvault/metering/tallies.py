@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from operator import add
 from typing import Any, Final, NamedTuple
 
 from keyvault.clock import Clock, from_ms
@@ -23,17 +24,20 @@ from keyvault.storage import budgets as rules
 from keyvault.storage import epochs
 from keyvault.storage import reports as rows
 from keyvault.storage.engine import Database, Transaction
-from keyvault.storage.reports import KeyOwner, Level, Slices
+from keyvault.storage.reports import Level, Slices
 
 _IDS: Final = ("key_id", "alias_id", "project_id")
 _COUNTS: Final = ("requests", "errors", "unknown_cost", "charge_pico", "doubt_pico")
+_CHARGE: Final = _COUNTS.index("charge_pico")
+_DOUBT: Final = _COUNTS.index("doubt_pico")
 _TAIL: Final = 2
 _HOURS: Final = 24
 _QUARTERS_PER_HOUR: Final = 4
 
 Ids = tuple[int, ...]
 """Key, alias and payer, the last 0 where the key's own project pays."""
-Sums = dict[Ids, list[int]]
+_Scoped = dict[tuple[ScopeKind, int, str], list[Budget]]
+"""Budgets by whose they are, and of which environment."""
 
 
 class Used(NamedTuple):
@@ -78,133 +82,124 @@ class Tallies:
         self._database = database
         self._clock = clock
         self._zone = zone
-        self._tail = -1
-        self._old: dict[int, Sums] = {}
-        """What was used from a moment up to the tail, by that moment."""
-        self._shapes: dict[int, list[int]] = {}
         self._seen: tuple[Any, ...] = ()
-        self._owners: Mapping[int, KeyOwner] = {}
+        self._old: _Old | None = None
         self._last: Tally | None = None
 
     def read(self) -> Tally:
         now_ms = self._clock.now_ms()
         with self._database.read() as tx:
-            seen = self._marks(tx, now_ms)
+            keys, _, _, _, money = epochs.current(tx)
+            held = held_on(tx, "budgets", now_ms)
+            known = keys, money, now_ms // QUARTER_MS
+            seen = known, rows.change(tx), held
             if self._last is not None and seen == self._seen:
                 return self._last
-            if seen[1] != (self._seen or seen)[1] or not self._owners:
-                self._owners = rows.key_owners(tx)
-            self._last = self._look(tx, now_ms)
+            if self._old is None or self._old.known != known:
+                self._old = _Old(tx, known, now_ms, self._zone)
+            self._last = self._old.look(tx, now_ms, held)
         self._seen = seen
         return self._last
 
-    def _marks(self, tx: Transaction, now_ms: int) -> tuple[Any, ...]:
-        """What says that a look would see the same as the last one."""
-        keys, _, _, _, money = epochs.current(tx)
-        held = held_on(tx, "budgets", now_ms)
-        return rows.change(tx), keys, money, now_ms // QUARTER_MS, held
 
-    def _look(self, tx: Transaction, now_ms: int) -> Tally:
-        now_quarter = now_ms // QUARTER_MS
-        if self._tail != now_quarter + 1 - _TAIL:
-            self._tail, self._old = now_quarter + 1 - _TAIL, {}
-            self._shapes = self._old_shapes(tx, now_quarter)
-        fresh = rows.sums(
-            tx, Level.QUARTER, self._tail, now_quarter + 1, _IDS, slices=Slices(1), counts=_COUNTS
-        )  # fmt: skip
+class _Old:
+    """What is known up to two quarters of an hour ago, and of whom; made anew each quarter and for each change of keys,
+    budgets and who they are of. `known`: what it was made for."""
+
+    def __init__(self, tx: Transaction, known: tuple[int, int, int], now_ms: int, zone: tzinfo) -> None:
+        self.known = known
+        self._quarter = now_ms // QUARTER_MS
+        self._tail = self._quarter + 1 - _TAIL
+        self._owners = rows.key_owners(tx)
+        self._customers = rows.project_owners(tx)
+        self._aliases = rows.aliases_by_id(tx)
         now = from_ms(now_ms)
-        day = spans.midnight_ms(now, self._zone)
-        month = spans.midnight_ms(now.astimezone(self._zone).replace(day=1), self._zone)
-        found = rules.every(tx)
-        held = held_on(tx, "budgets", now_ms)
+        self._day = spans.midnight_ms(now, zone)
+        self._month = spans.midnight_ms(now.astimezone(zone).replace(day=1), zone)
+        self._pairs = {start: self._paired({}, self._since(tx, start)) for start in (self._day, self._month)}
+        self._shapes = _shaped({}, self._hours(tx, self._quarter, self._tail))
+        self._budgets = {budget.id: budget for budget in rules.every(tx)}
+        self._by_start = {start: _by_scope(group) for start, group in _by_start(self._budgets.values(), now_ms).items()}
+        self._spent = dict.fromkeys(self._budgets, 0)
+        for start, by_scope in self._by_start.items():
+            self._count(self._spent, by_scope, self._since(tx, start))
+        self._standings: dict[int, Standing] = {}
+
+    def look(self, tx: Transaction, now_ms: int, held: Mapping[int, int] | None) -> Tally:
+        """With what the newest quarters say."""
+        fresh = rows.sums(tx, Level.QUARTER, self._tail, self._quarter + 1, _IDS, slices=Slices(1), counts=_COUNTS)
+        spent = dict(self._spent)
+        for start, by_scope in self._by_start.items():
+            self._count(spent, by_scope, _from(fresh, start))
         return Tally(
-            at=now,
-            today=self._by_pair(tx, day, fresh),
-            month=self._by_pair(tx, month, fresh),
-            hours=self._hours(fresh, now_quarter),
-            budgets=self._standings(tx, found, fresh, now_ms, held),
+            at=from_ms(now_ms),
+            today=self._paired(self._pairs[self._day], _from(fresh, self._day)),
+            month=self._paired(self._pairs[self._month], _from(fresh, self._month)),
+            hours=_shaped(self._shapes, self._hours_of(fresh)),
+            budgets=[self._standing(budget, spent[budget.id], held, now_ms) for budget in self._budgets.values()],
         )
 
-    # From a moment on
-
-    def _since(self, tx: Transaction, start_ms: int) -> Sums:
-        """Sums from a moment up to the tail; read once."""
-        if start_ms not in self._old:
-            found: Sums = {}
-            for span in spans.spans(start_ms, max(start_ms, self._tail * QUARTER_MS)):
-                for each in rows.sums(tx, span.level, span.first, span.last, _IDS, counts=_COUNTS):
-                    _add(found, each.ids, each.values)
-            self._old[start_ms] = found
-        return self._old[start_ms]
-
-    def _all_since(self, tx: Transaction, start_ms: int, fresh: Iterable[rows.Sum]) -> Iterator[tuple[Ids, list[int]]]:
-        yield from self._since(tx, start_ms).items()
-        for each in fresh:
-            if each.slice is not None and each.slice * QUARTER_MS >= start_ms:
+    def _since(self, tx: Transaction, start_ms: int) -> Iterator[tuple[Ids, list[int]]]:
+        """Sums from a moment up to the tail."""
+        for span in spans.spans(start_ms, max(start_ms, self._tail * QUARTER_MS)):
+            for each in rows.sums(tx, span.level, span.first, span.last, _IDS, counts=_COUNTS):
                 yield each.ids, each.values
 
     def _payer(self, ids: Ids) -> int:
         owner = self._owners.get(ids[0])
         return ids[2] or (owner.project_id if owner else 0)
 
-    def _by_pair(self, tx: Transaction, start_ms: int, fresh: Iterable[rows.Sum]) -> Mapping[Pair, Used]:
-        found: dict[Pair, list[int]] = {}
-        for ids, values in self._all_since(tx, start_ms, fresh):
+    def _paired(self, known: Mapping[Pair, Used], parts: Iterable[tuple[Ids, list[int]]]) -> Mapping[Pair, Used]:
+        found = dict(known)
+        for ids, values in parts:
             pair = Pair(ids[0], self._payer(ids))
-            known = found.get(pair)
-            found[pair] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-        return {pair: Used(*values) for pair, values in found.items()}
+            had = found.get(pair)
+            found[pair] = Used(*(values if had is None else map(add, had, values)))
+        return found
 
     # By the hour
 
-    def _old_shapes(self, tx: Transaction, now_quarter: int) -> dict[int, list[int]]:
-        first = now_quarter // _QUARTERS_PER_HOUR - _HOURS + 1
-        cut = Slices(_QUARTERS_PER_HOUR)
-        parts = rows.sums(
-            tx, Level.QUARTER, first * _QUARTERS_PER_HOUR, self._tail, ("key_id",), slices=cut, counts=("requests",)
-        )
-        return _shaped({}, ((each.ids[0], (each.slice or 0) - first, each.values[0]) for each in parts))
+    def _hours(self, tx: Transaction, quarter: int, last: int) -> Iterator[tuple[int, int, int]]:
+        first = quarter // _QUARTERS_PER_HOUR - _HOURS + 1
+        begin, cut = first * _QUARTERS_PER_HOUR, Slices(_QUARTERS_PER_HOUR)
+        for each in rows.sums(tx, Level.QUARTER, begin, last, ("key_id",), slices=cut, counts=("requests",)):
+            yield each.ids[0], (each.slice or 0) - first, each.values[0]
 
-    def _hours(self, fresh: Iterable[rows.Sum], now_quarter: int) -> Mapping[int, Sequence[int]]:
-        first = now_quarter // _QUARTERS_PER_HOUR - _HOURS + 1
-        return _shaped(
-            self._shapes,
-            (
-                (each.ids[0], (each.slice or 0) // _QUARTERS_PER_HOUR - first, each.values[0])
-                for each in fresh
-                if each.values[0]
-            ),
-        )
+    def _hours_of(self, fresh: Iterable[rows.Sum]) -> Iterator[tuple[int, int, int]]:
+        first = self._quarter // _QUARTERS_PER_HOUR - _HOURS + 1
+        for each in fresh:
+            if each.values[0]:
+                yield each.ids[0], (each.slice or 0) // _QUARTERS_PER_HOUR - first, each.values[0]
 
     # Of budgets
 
-    def _standings(
-        self,
-        tx: Transaction,
-        found: Sequence[Budget],
-        fresh: Sequence[rows.Sum],
-        now_ms: int,
-        held: Mapping[int, int] | None,
-    ) -> Sequence[Standing]:
-        if not found:
-            return ()
-        customers, aliases = rows.project_owners(tx), rows.aliases_by_id(tx)
-        spent = dict.fromkeys((budget.id for budget in found), 0)
-        for start, group in _by_start(found, now_ms).items():
-            by_scope = _by_scope(group)
-            for ids, values in self._all_since(tx, start, fresh):
-                payer = self._payer(ids)
-                owner = self._owners.get(ids[0])
-                env = owner.env if owner else "live"
-                for scope in (
-                    (ScopeKind.KEY, ids[0], env),
-                    (ScopeKind.PROJECT, payer, env),
-                    (ScopeKind.CUSTOMER, customers.get(payer, 0), env),
-                ):
-                    for budget in by_scope.get(scope, ()):
-                        if not budget.model or budget.covers(aliases.get(ids[1], "")):
-                            spent[budget.id] += values[-1] + values[-2]
-        return [standing(budget, spent[budget.id], held, now_ms) for budget in found]
+    def _count(self, spent: dict[int, int], by_scope: _Scoped, parts: Iterable[tuple[Ids, list[int]]]) -> None:
+        """Add what was spent to every budget that it counts in."""
+        for ids, values in parts:
+            owner, payer = self._owners.get(ids[0]), self._payer(ids)
+            env = owner.env if owner else "live"
+            for place in (
+                (ScopeKind.KEY, ids[0], env),
+                (ScopeKind.PROJECT, payer, env),
+                (ScopeKind.CUSTOMER, self._customers.get(payer, 0), env),
+            ):
+                for budget in by_scope.get(place, ()):
+                    if not budget.model or budget.covers(self._aliases.get(ids[1], "")):
+                        spent[budget.id] += values[_CHARGE] + values[_DOUBT]
+
+    def _standing(self, budget: Budget, spent_pico: int, held: Mapping[int, int] | None, now_ms: int) -> Standing:
+        """The one of before, where it stands as it did."""
+        held_pico = None if held is None else held.get(budget.id, 0)
+        known = self._standings.get(budget.id)
+        if known is None or (known.spent_pico, known.held_pico) != (spent_pico, held_pico):
+            known = self._standings[budget.id] = standing(budget, spent_pico, held, now_ms)
+        return known
+
+
+def _from(fresh: Iterable[rows.Sum], start_ms: int) -> Iterator[tuple[Ids, list[int]]]:
+    for each in fresh:
+        if each.slice is not None and each.slice * QUARTER_MS >= start_ms:
+            yield each.ids, each.values
 
 
 def _by_start(found: Iterable[Budget], now_ms: int) -> dict[int, list[Budget]]:
@@ -219,16 +214,11 @@ def _by_start(found: Iterable[Budget], now_ms: int) -> dict[int, list[Budget]]:
     return grouped
 
 
-def _by_scope(group: Iterable[Budget]) -> dict[tuple[ScopeKind, int, str], list[Budget]]:
-    found: dict[tuple[ScopeKind, int, str], list[Budget]] = {}
+def _by_scope(group: Iterable[Budget]) -> _Scoped:
+    found: _Scoped = {}
     for budget in group:
         found.setdefault((budget.scope.kind, budget.scope.id, budget.env), []).append(budget)
     return found
-
-
-def _add(found: Sums, ids: Ids, values: list[int]) -> None:
-    known = found.get(ids)
-    found[ids] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
 
 
 def _shaped(before: Mapping[int, list[int]], parts: Iterable[tuple[int, int, int]]) -> dict[int, list[int]]:
