@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -42,14 +42,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays: no search for garbage need look at it, now or later."""
     gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """What was collected stays: no collection of garbage need look at it again."""
+    result = yield
     gc.freeze()
     gc.enable()
+    return result
 
 
 class FrozenClock(Clock):

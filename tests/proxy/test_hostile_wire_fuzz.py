@@ -138,6 +138,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
+@pytest.mark.timeout(300)
 @settings(
     max_examples=EXAMPLES, deadline=None, database=None, derandomize=EXAMPLES == 10_000,
     suppress_health_check=list(HealthCheck),
