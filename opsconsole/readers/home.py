@@ -13,12 +13,16 @@ from opsconsole.readers.around import Surroundings
 from opsconsole.readers.keys import KeysReader
 from opsconsole.readers.live import LiveReader
 from opsconsole.readers.requests import RequestReader, RequestsReader
+from opsconsole.readers.routes import RoutesReader
+from opsconsole.readers.usage import UsageReader
 from opsconsole.readers.vault import VaultReader
 from opsconsole.readers.zone import local_zone
 from opsconsole.view.keys.snapshot import KeysQuestion
 from opsconsole.view.live.snapshot import LiveQuestion
 from opsconsole.view.requests.snapshot import RequestQuestion, RequestsQuestion
+from opsconsole.view.routes.snapshot import RevisionsQuestion, RoutesQuestion
 from opsconsole.view.snapshot import Question, Setup, Snapshot
+from opsconsole.view.usage.snapshot import UsageQuestion
 from opsconsole.view.vault.snapshot import VaultQuestion
 
 if TYPE_CHECKING:
@@ -34,10 +38,14 @@ class HomeReader:
         self._home = home
         zone = zone or local_zone(home.environ)
         around = Surroundings(home)
+        routes = RoutesReader(home, around, zone)
         self._readers: Final[dict[type[Question], Read]] = {
             LiveQuestion: LiveReader(home, around, zone).read,
             KeysQuestion: KeysReader(home, around, zone).read,
             VaultQuestion: VaultReader(home, around, zone).read,
+            RoutesQuestion: routes.read,
+            RevisionsQuestion: routes.revisions,
+            UsageQuestion: UsageReader(home, around, zone).read,
             RequestsQuestion: RequestsReader(home, around).read,
             RequestQuestion: RequestReader(home, around).read,
         }

@@ -82,7 +82,7 @@ def shown(key: str) -> str:
     return _SHOWN.get(key, key)
 
 
-VIEWS: Final = {"live": "1", "keys": "2", "vault": "3", "requests": "6"}
+VIEWS: Final = {"live": "1", "keys": "2", "vault": "3", "routes": "4", "usage": "5", "requests": "6"}
 """The views and the key of each, in the order of the tabs."""
 
 CONSOLE_ACTIONS: Final = (

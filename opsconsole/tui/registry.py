@@ -10,6 +10,8 @@ from opsconsole.tui.context import Context
 from opsconsole.tui.screens.keys import KeysScreen
 from opsconsole.tui.screens.live import LiveScreen
 from opsconsole.tui.screens.requests import RequestsScreen
+from opsconsole.tui.screens.routes import RoutesScreen
+from opsconsole.tui.screens.usage import UsageScreen
 from opsconsole.tui.screens.vault import VaultScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
 
@@ -17,6 +19,8 @@ SCREENS: Final[dict[str, type[ViewScreen[Any]]]] = {
     "live": LiveScreen,
     "keys": KeysScreen,
     "vault": VaultScreen,
+    "routes": RoutesScreen,
+    "usage": UsageScreen,
     "requests": RequestsScreen,
 }
 """The views, by the names that `actions.VIEWS` lists. Each is made with a `Context` alone."""

@@ -47,12 +47,13 @@ async def operating(
 
 
 async def fill(console: Console, pilot: Pilot[None], **values: str) -> None:
-    """Type into the fields of the dialog that is on top."""
+    """Fill the fields of the dialog that is on top; the last letter of each is typed, the others are pasted."""
     for name, text in values.items():
         field = console.screen.query_one(f"#field-{name}", Input)
         field.focus()
-        field.clear()
-        await press(pilot, *text)
+        field.value = text[:-1]
+        field.cursor_position = len(field.value)
+        await press(pilot, *text[-1:])
 
 
 async def agree(console: Console, pilot: Pilot[None]) -> None:
