@@ -145,8 +145,9 @@ class Console(App[None]):
         self.poller.ask(question)
 
     def on_console_polled(self, message: Polled) -> None:
-        with self.batch_update():
-            self.feed = message.feed
+        if self.is_running:
+            with self.batch_update():
+                self.feed = message.feed
 
     def watch_feed(self, feed: Feed) -> None:
         for screen in self.screen_stack:
@@ -154,7 +155,8 @@ class Console(App[None]):
                 screen.show(feed)
 
     def _tick(self) -> None:
-        self.view.tick()
+        if self.is_running:  # while it ends, screens lose what is on them before the timer stops
+            self.view.tick()
 
     @property
     def view(self) -> ViewScreen[Any]:

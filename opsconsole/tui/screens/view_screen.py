@@ -147,7 +147,7 @@ class ViewScreen(Screen[None], Generic[S]):
 
     def tick(self) -> None:
         """A second has passed: only the clock and the ages have changed."""
-        if self.is_active and self.query(HeadingBar):  # none while the console ends
+        if self.is_active:
             self.draw_heading()
 
     def ask(self, question: Question) -> None:
