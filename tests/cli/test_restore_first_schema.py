@@ -19,6 +19,7 @@ from keyvault.storage import migrations
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import credentials, metadata
 from tests.cli.conftest import Gwctl
+from tests.few_prices import keep_few
 
 FIRST = "0001"
 
@@ -57,6 +58,7 @@ def backup(fresh: Gwctl, tmp_path: Path) -> Path:
     """A backup of schema 0001, of a gateway with an upstream and a key."""
     home = Home({"GWCTL_HOME": str(tmp_path / "old")}, fresh.clock)
     home.initialise(SlotKind.FILE)
+    keep_few(home)
     home.upstreams.create("openai", "openai", secret=Secret("sk-canary-of-openai"))
     home.keys.create("ci-bot")
     manifest = make(home, tmp_path / "newer.tar").verified.manifest
