@@ -52,6 +52,12 @@ class Reconciler:
         self._database = database
         self._clock = clock
 
+    def spelled(self, upstream: str) -> str | None:
+        """An upstream's name as the ledger has it, also of one that was deleted; None where it never had traffic."""
+        with self._database.read() as tx:
+            known = {of.casefold(): of for of, _ in rows.names(tx).targets.values()}
+        return known.get(upstream.casefold())
+
     def reconcile(self, upstream: str, bill: Bill, tz: str = "UTC") -> Reconciliation:
         """Every line of an export, and every line the ledger has between its first day and its last."""
         zone, by_cost = zone_of(tz), bill.has_cost

@@ -80,12 +80,13 @@ def reconcile(
     allowed = _share(tolerance)
     given = None if columns is None else columns_of(columns)
     bill = read_bill(read_text(session, file), str(file), form, given, zone_of(tz))
-    account = session.home.upstreams.get(upstream)
-    found = session.home.reconciler.reconcile(account.name, bill, tz)
+    reconciler = session.home.reconciler
+    name = reconciler.spelled(upstream) or session.home.upstreams.get(upstream).name
+    found = reconciler.reconcile(name, bill, tz)
     _show(session, found, tolerance)
     if found.share > allowed:
         raise CheckFailed(
-            f"{found.share:.2%} of the bill is not explained, and {tolerance} may be",
+            f"{found.share:.2%} of the larger side is not explained, {tolerance} may be",
             hint="gwctl usage export --raw for the rows of a day",
         )
     if session.options.format is Format.TABLE:
