@@ -18,7 +18,7 @@ from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.hands import HomeHands
 from opsconsole.view.text import UNICODE
 from tests.few_prices import made_home
-from tests.tui.driving import press, until
+from tests.tui.driving import until
 
 
 @contextmanager
@@ -47,13 +47,10 @@ async def operating(
 
 
 async def fill(console: Console, pilot: Pilot[None], **values: str) -> None:
-    """Fill the fields of the dialog that is on top; the last letter of each is typed, the others are pasted."""
+    """Fill the fields of the dialog that is on top, as pasting into each does."""
     for name, text in values.items():
-        field = console.screen.query_one(f"#field-{name}", Input)
-        field.focus()
-        field.value = text[:-1]
-        field.cursor_position = len(field.value)
-        await press(pilot, *text[-1:])
+        console.screen.query_one(f"#field-{name}", Input).value = text
+        await pilot.pause()
 
 
 async def agree(console: Console, pilot: Pilot[None]) -> None:
