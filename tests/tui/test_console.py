@@ -58,7 +58,7 @@ async def test_read_only_is_said() -> None:
 
 
 async def test_help_lists_every_action_and_leaves_with_escape() -> None:
-    async with running(size=(100, 50)) as (console, pilot):
+    async with running(size=(100, 64)) as (console, pilot):
         await press(pilot, "question_mark")
         assert isinstance(console.screen, Help)
         shown = screen_text(console)
@@ -79,7 +79,7 @@ async def test_the_palette_finds_an_action_by_its_words_and_runs_it() -> None:
 
 async def test_a_click_on_the_key_bar_does_what_the_key_does() -> None:
     async with running() as (console, pilot):
-        await pilot.click("KeyBar", offset=(2, 0))
+        await pilot.click("KeyBar", offset=(10, 0))
         await pilot.pause()
         assert console.query_one(FilterBar).display
 

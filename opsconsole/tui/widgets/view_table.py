@@ -137,8 +137,8 @@ class ViewTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.Moved())
 
     def select(self, key: RowKey) -> bool:
-        """Put the cursor on the row with this key; False where there is none."""
-        at = next((at for at, row in enumerate(self._rows) if row.key == key), None)
+        """Put the cursor on the first row whose key begins with this one; False where there is none."""
+        at = next((at for at, row in enumerate(self._rows) if row.key[: len(key)] == key), None)
         if at is not None:
             self.move_to(at)
         return at is not None
