@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A provider's scheme, host and port, and how it may be connected to."""
+class Origin(NamedTuple):
+    """A provider's scheme, host and port, and how it may be connected to. A tuple: each request looks it up twice."""
 
     scheme: str
     host: str
