@@ -1,8 +1,8 @@
 """`python -m tests.faults.route_changes --changes 100`: routes applied and rolled back under load.
 
 Clients ask without a pause, streaming and not, while another process changes the routes by `gwctl routes apply` and
-`rollback`. No request fails; and each one that began after a change and before the next was served as that change says,
-so the very next request follows it.
+`rollback`. No request fails; and each one that began after a change was served as that change says, so the very next
+request follows it; one that had not ended when the next change began may have been served as that one says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ class Served:
     """A request that was answered as it should be."""
 
     began: float
+    ended: float
     model: str
     """The target's, as the provider named it."""
 
@@ -98,10 +100,11 @@ class Load:
     def problems(self, changes: list[Changed]) -> Iterator[str]:
         """What failed, and what was served by other routes than those that held."""
         yield from self.failures
-        for before, after in zip(changes, [*changes[1:], None], strict=True):
-            until = after.begun if after is not None else float("inf")
+        never = Changed("", float("inf"), float("inf"))
+        for before, after in pairwise([*changes, never]):
             for served in self.served:
-                if before.done <= served.began < until and served.model != before.model:
+                might = {before.model, after.model} if served.ended >= after.begun else {before.model}
+                if before.done <= served.began < after.begun and served.model not in might:
                     yield f"served by {served.model} after the routes said {before.model}"
 
 
@@ -112,10 +115,10 @@ async def ask(client: httpx.AsyncClient, *, stream: bool) -> Served:
     answer = await client.post("/v1/chat/completions", json=body)
     assert answer.status_code == 200, answer.text
     if not stream:
-        return Served(began, str(answer.json()["model"]))
+        return Served(began, time.perf_counter(), str(answer.json()["model"]))
     assert answer.text.rstrip().endswith("data: [DONE]"), answer.text[-200:]
     first = answer.text.partition("data: ")[2].partition("\n")[0]
-    return Served(began, str(json.loads(first)["model"]))
+    return Served(began, time.perf_counter(), str(json.loads(first)["model"]))
 
 
 class Operator:
