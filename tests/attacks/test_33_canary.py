@@ -51,7 +51,7 @@ def test_no_secret_of_any_kind_lies_open_anywhere(gateway: Gateway, tmp_path: Pa
     token = gateway.create_key("ci-bot")
     with serving(gateway):
         assert ask(gateway, token) == 200
-        assert ask(gateway, token[:-1] + "x") == 401
+        assert ask(gateway, token[:-1] + ("y" if token.endswith("x") else "x")) == 401
         assert ask(gateway, token, path=f"/v1/chat/completions?api_key={token}") in (200, 400)
         gateway.gwctl("keys", "rotate", "ci-bot", "--out", str(tmp_path / "new.key"))
         assert ask(gateway, (tmp_path / "new.key").read_text().strip()) == 200
