@@ -105,6 +105,11 @@ def entry(row: Mapping[str, Any]) -> Entry:
     )
 
 
+def newest(tx: Transaction, limit: int) -> list[Entry]:
+    """The newest entries, newest first."""
+    return [entry(row) for row in rows.newest(tx, limit)]
+
+
 def entries(tx: Transaction, after: int = 0) -> Iterator[Entry]:
     """The entries behind one, oldest first."""
     return map(entry, rows.after(tx, after))

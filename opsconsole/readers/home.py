@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsconsole.readers.around import Surroundings
 from opsconsole.readers.keys import KeysReader
 from opsconsole.readers.live import LiveReader
+from opsconsole.readers.logs import LogsReader
 from opsconsole.readers.requests import RequestReader, RequestsReader
 from opsconsole.readers.routes import RoutesReader
 from opsconsole.readers.usage import UsageReader
@@ -19,6 +20,7 @@ from opsconsole.readers.vault import VaultReader
 from opsconsole.readers.zone import local_zone
 from opsconsole.view.keys.snapshot import KeysQuestion
 from opsconsole.view.live.snapshot import LiveQuestion
+from opsconsole.view.logs.snapshot import AlertsQuestion, AuditQuestion
 from opsconsole.view.requests.snapshot import RequestQuestion, RequestsQuestion
 from opsconsole.view.routes.snapshot import RevisionsQuestion, RoutesQuestion
 from opsconsole.view.snapshot import Question, Setup, Snapshot
@@ -39,12 +41,15 @@ class HomeReader:
         zone = zone or local_zone(home.environ)
         around = Surroundings(home)
         routes = RoutesReader(home, around, zone)
+        logs = LogsReader(home, around)
         self._readers: Final[dict[type[Question], Read]] = {
             LiveQuestion: LiveReader(home, around, zone).read,
             KeysQuestion: KeysReader(home, around, zone).read,
             VaultQuestion: VaultReader(home, around, zone).read,
             RoutesQuestion: routes.read,
             RevisionsQuestion: routes.revisions,
+            AuditQuestion: logs.audit,
+            AlertsQuestion: logs.alerts,
             UsageQuestion: UsageReader(home, around, zone).read,
             RequestsQuestion: RequestsReader(home, around).read,
             RequestQuestion: RequestReader(home, around).read,

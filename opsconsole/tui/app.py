@@ -195,6 +195,11 @@ class Console(App[None]):
         else:
             self.switch_mode(name)
 
+    def action_over(self, name: str) -> None:
+        """Open a log over the view; a second time it stays one."""
+        if name != self.view.NAME:
+            self.push_screen(made(name, self._shared))
+
     def jump(self, name: str, key: RowKey) -> None:
         """Go to a view and put the cursor on a row of it."""
         self.action_view(name)

@@ -9,6 +9,7 @@ from opsconsole.tui.actions import CONSOLE_ACTIONS, Action
 from opsconsole.tui.context import Context
 from opsconsole.tui.screens.keys import KeysScreen
 from opsconsole.tui.screens.live import LiveScreen
+from opsconsole.tui.screens.logs import AlertsScreen, AuditScreen
 from opsconsole.tui.screens.requests import RequestsScreen
 from opsconsole.tui.screens.routes import RoutesScreen
 from opsconsole.tui.screens.usage import UsageScreen
@@ -26,12 +27,19 @@ SCREENS: Final[dict[str, type[ViewScreen[Any]]]] = {
 """The views, by the names that `actions.VIEWS` lists. Each is made with a `Context` alone."""
 
 
+OVER: Final[dict[str, type[ViewScreen[Any]]]] = {
+    "audit": AuditScreen,
+    "alerts": AlertsScreen,
+}
+"""What can be opened over any view."""
+
+
 def all_actions() -> dict[str, tuple[Action, ...]]:
     """Every action, by the view that has it; each view has the console's, too."""
-    return {name: (*screen.ACTIONS, *CONSOLE_ACTIONS) for name, screen in SCREENS.items()}
+    return {name: (*screen.ACTIONS, *CONSOLE_ACTIONS) for name, screen in {**SCREENS, **OVER}.items()}
 
 
 def made(name: str, context: Context) -> ViewScreen[Any]:
     """A view by its name."""
-    make: Callable[[Context], ViewScreen[Any]] = SCREENS[name]
+    make: Callable[[Context], ViewScreen[Any]] = (SCREENS | OVER)[name]
     return make(context)
