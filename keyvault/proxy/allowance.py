@@ -13,7 +13,6 @@ from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.domain.balances import Balance
-from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Basis, OpenAttempt, Settlement
 from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
@@ -27,7 +26,7 @@ from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape, shape_of
 from keyvault.proxy.tables import Tables
-from keyvault.proxy.terms import FEWEST, Tariff, Terms, tariff, terms
+from keyvault.proxy.terms import FEWEST, Tariffs, Terms, terms
 from keyvault.routing.planner import Planned
 
 MODEST: Final = 1_024
@@ -88,7 +87,7 @@ class Allowances:
         self._clock = clock
         self._excess: dict[Target, int] = {}
         """Targets that do not keep caps, by how many tokens."""
-        self._tariffs: dict[tuple[Target, Dialect], Tariff] = {}
+        self._tariffs = Tariffs()
 
     def allow(self, call: Call, plan: Iterable[Planned]) -> Allowance:
         """Hold the most that a request can cost. Raises `Refusal` 402 where that is not covered."""
@@ -230,16 +229,8 @@ class Allowances:
     def _terms(self, call: Call, planned: Planned, now_ms: int, shape: Shape) -> Terms:
         """`shape`: of the body as this target gets it."""
         target, price = planned.target, self._price(planned, now_ms)
-        of = self._tariffs.get((target, call.dialect))
-        if of is None or of.price is not price:
-            of = self._remember(planned, call.dialect, price)
+        of = self._tariffs.of(planned, call.dialect, price)
         return terms(of, shape, call.payer.multiplier_ppm, self._excess.get(target, 0), call.caller.policy.bound_pico)
-
-    def _remember(self, planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
-        if len(self._tariffs) >= _MOST_TARGETS:  # clients name models freely
-            self._tariffs.clear()
-        found = self._tariffs[planned.target, dialect] = tariff(planned, dialect, price)
-        return found
 
     def _price(self, planned: Planned, now_ms: int) -> Price | None:
         upstream = planned.upstream

@@ -10,6 +10,7 @@ from typing import Final
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
+from keyvault.domain.routes import Target
 from keyvault.metering.holds import Scale, Worst, scale
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape
@@ -28,6 +29,8 @@ _CACHES_WHAT_IS_MARKED: Final = frozenset({"anthropic"})
 """Providers that write nothing to a cache but what a body marks; in Anthropic's dialect that holds of every one."""
 _DEARER: Final = (":online", ":nitro", ":exacto")
 """How OpenRouter has a model search, or be served by whom it likes: no price of a name says what that costs."""
+_REMEMBERED: Final = 1_000
+"""Tariffs kept; clients name models freely, so the memory is bounded."""
 _CAP_FIELD: Final = {preset.name: preset.output_cap for preset in presets()}
 
 
@@ -121,7 +124,22 @@ class Tariff:
     field: str
 
 
-def tariff(planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
+class Tariffs:
+    """The tariffs of targets, each made once for as long as its price holds."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Target, Dialect], Tariff] = {}
+
+    def of(self, planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
+        found = self._known.get((planned.target, dialect))
+        if found is None or found.price is not price:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[planned.target, dialect] = _tariff(planned, dialect, price)
+        return found
+
+
+def _tariff(planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
     model, provider = planned.target.model, planned.upstream.provider
     marked = unmarked = None
     if price is not None and not model.endswith(_DEARER):
