@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
 PAGES: Final = sorted((ROOT / "docs").glob("*.md"))
 ELSEWHERE: Final = {
+    "gwctl console --read-only": "tests/tui; it needs a terminal",
     "gwctl serve": "every test in tests/real starts it",
     "gwctl db migrate": "tests/storage/test_migrations.py, on PostgreSQL",
 }
