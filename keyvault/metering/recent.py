@@ -54,9 +54,11 @@ class Page:
 class Recent:
     """Follows the requests of one narrowing after the other; one thread at a time."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, most: int = KEPT) -> None:
+        """`most`: how many are remembered."""
         self._database = database
         self._clock = clock
+        self._most = most
         self._names = KnownNames()
         self._asked: tuple[Narrowing, int] | None = None
         self._read_ms = 0
@@ -90,16 +92,16 @@ class Recent:
         if only is None:
             return
         after = max(ulid_at(since_ms - UPLOAD_MS), _id_at(narrowing.since) or "")
-        fresh = found.ended(tx, only, after=after, since_ms=since_ms - LATE_MS, limit=KEPT)
+        fresh = found.ended(tx, only, after=after, since_ms=since_ms - LATE_MS, limit=self._most)
         if self._open:
             at_their_end = sorted(self._open - set(found.still_open(tx, after)))
             fresh += found.among(tx, only, [each for each in at_their_end if each > (_id_at(narrowing.since) or "")])
         lines = self._lines(tx, [each for each in fresh if each not in self._kept])
         if lines:
             newest = _by_end([*lines, *self._kept.values()])
-            if len(newest) > KEPT:
-                self._older = ulid_at(to_ms(newest[KEPT].ended_at) + 1)
-            self._kept = {line.request_id: line for line in newest[:KEPT]}
+            if len(newest) > self._most:
+                self._older = ulid_at(to_ms(newest[self._most].ended_at) + 1)
+            self._kept = {line.request_id: line for line in newest[: self._most]}
 
     def _page(self, tx: Transaction, narrowing: Narrowing, before: str | None, limit: int) -> Page:
         only = only_of(narrowing, self._names.read(tx))

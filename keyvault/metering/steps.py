@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Steps from `first` up to, but without, `last`: hours since the epoch, or local days since its day."""
+    """Steps from `first` up to, but without, `last`: the zone's hours or days, counted since the epoch's."""
 
     zone: tzinfo
     days: bool
@@ -39,6 +39,8 @@ class Steps:
     last: int
     ends: datetime | None = None
     """When the present month does, where it is looked at."""
+    shift: int = 0
+    """How many quarters before UTC's the zone's hours begin."""
 
     @property
     def lasts(self) -> timedelta:
@@ -46,7 +48,7 @@ class Steps:
 
     def starts(self, step: int) -> datetime:
         """When a step begins."""
-        return midnight(step, self.zone) if self.days else EPOCH + timedelta(hours=step)
+        return midnight(step, self.zone) if self.days else EPOCH + timedelta(hours=step, minutes=-15 * self.shift)
 
     def label(self, step: int) -> str:
         """The local day a step is in."""
@@ -55,8 +57,8 @@ class Steps:
     def parts(self, step: int) -> Iterator[Part]:
         """What a step's sums are made of."""
         if not self.days:
-            quarters = HOUR_MS // QUARTER_MS
-            yield Part(Span(Level.QUARTER, step * quarters, (step + 1) * quarters))
+            first = step * HOUR_MS // QUARTER_MS - self.shift
+            yield Part(Span(Level.QUARTER, first, first + HOUR_MS // QUARTER_MS))
             return
         yield Part(Span(Level.DAY, step, step + 1))
         yield from self._edge(step, 1)
@@ -74,11 +76,13 @@ class Steps:
 def steps_of(stretch: Stretch, day: str, zone: tzinfo, now: datetime) -> Steps:
     """The steps of a stretch that ends now, or of one day. Raises `UsageError`."""
     if day:
-        number = day_number(day)
-        return Steps(zone, False, _hour(midnight(number, zone)), _hour(midnight(number + 1, zone)))
+        first, end = midnight(day_number(day), zone), midnight(day_number(day) + 1, zone)
+        shift = _shift(first, zone)
+        return Steps(zone, False, _hour(first, shift), _hour(end, shift), shift=shift)
     if stretch is Stretch.HOURS:
-        last = _hour(now) + 1
-        return Steps(zone, False, last - 24, last)
+        shift = _shift(now, zone)
+        last = _hour(now, shift) + 1
+        return Steps(zone, False, last - 24, last, shift=shift)
     today = now.astimezone(zone).date()
     month = today.replace(day=1)
     before = (month - timedelta(days=1)).replace(day=1)
@@ -112,5 +116,11 @@ def _number(day: date) -> int:
     return (day - _EPOCH).days
 
 
-def _hour(moment: datetime) -> int:
-    return to_ms(moment) // HOUR_MS
+def _hour(moment: datetime, shift: int) -> int:
+    return (to_ms(moment) + shift * QUARTER_MS) // HOUR_MS
+
+
+def _shift(moment: datetime, zone: tzinfo) -> int:
+    """Quarters of an hour that the zone's offset has beyond whole hours."""
+    offset = moment.astimezone(zone).utcoffset() or timedelta(0)
+    return int(offset.total_seconds()) // 900 % 4
