@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from keyvault.domain.workers import Worker
+from keyvault.keys.watching import KeyWatch
 from opsconsole.view.live import reading
 from opsconsole.view.snapshot import ExpiringKey, Setup
 from opsconsole.view.text import printable
@@ -41,6 +43,11 @@ class Surroundings:
         self.disabled: frozenset[str] = frozenset()
         """The upstreams that are."""
 
+    @cached_property
+    def watch(self) -> KeyWatch:
+        """All keys, read again only where they change."""
+        return KeyWatch(self._home.database)
+
     def read(self, now: datetime, workers: Sequence[Worker]) -> Around:
         """Raises `GatewayError` where the home cannot be read."""
         stock = self._kept(now)
@@ -62,7 +69,7 @@ class Surroundings:
         if self._stock is not None and self.ever_used and now - self._stock[0] < STOCK_AGE:
             return self._stock[1]
         home = self._home
-        keys = home.keys.list()
+        keys = [key for key in self.watch.read().values() if key.deleted_at is None]
         self.ever_used = self.ever_used or any(each.last_used_at for key in keys for each in key.generations)
         upstreams = home.upstreams.list()
         self.disabled = frozenset(upstream.name for upstream in upstreams if upstream.disabled)

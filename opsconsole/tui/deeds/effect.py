@@ -25,4 +25,4 @@ def taken(home: Home, keys: Sequence[int] = (), *, cut: bool = False) -> str:
     done, live = len(applied.done), len(applied.done) + len(applied.missing)
     ended = f", {sum(int(result.get('cut', 0)) for result in applied.results)} calls ended" if command else ""
     still = ": the others have not followed yet" if applied.missing else ""
-    return f"; {done} of {live} worker{'' if live == 1 else 's'} act by it{ended}{still}"
+    return f"; in force at {done} of {live} worker{'' if live == 1 else 's'}{ended}{still}"

@@ -194,6 +194,6 @@ def _user(row: KeyRow, now: datetime) -> list[Line]:
     when = words.ago(last.last_used_at, now)
     by = printable(last.last_client or "an unnamed client")
     place = f" from {last.last_address}" if last.last_address else ""
-    told = f"last used {when if when == 'now' else f'{when} ago'} by {by}{place}"
-    today = f", {row.used.requests:,} requests today" if row.used.requests else ""
+    told = f"last used {'just now' if when == 'now' else f'{when} ago'} by {by}{place}"
+    today = f", {words.counted(row.used.requests, 'request')} today" if row.used.requests else ""
     return [line(Span(told + today, Tone.WARNING if when == "now" else Tone.FAINT))]

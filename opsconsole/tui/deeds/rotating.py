@@ -125,4 +125,4 @@ def _in_grace(row: KeyRow, old: Generation, grace: timedelta, now: datetime) -> 
 
 def _when(generation: Generation, now: datetime) -> str:
     told = words.ago(generation.last_used_at, now)
-    return told if told == "now" else f"{told} ago"
+    return "just now" if told == "now" else f"{told} ago"

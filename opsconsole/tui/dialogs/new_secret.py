@@ -26,7 +26,9 @@ PREFIX: Final = 15
 """What of a secret is shown while it is masked: what says whose it is, `sk-gw_live_` and four more."""
 MASK: Final = "•"
 HIDDEN: Final = 30
-_HERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+NAMED: Final = 4
+"""How many models are named."""
+_HERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - told apart, not bound
 """Where to call a worker that listens on every address, from this machine."""
 
 
@@ -50,6 +52,7 @@ class NewSecret(ModalScreen[None]):
         self._warned = False
         self._listen: str | None = None
         self._first: FirstRequest | None = None
+        self._models: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -72,8 +75,10 @@ class NewSecret(ModalScreen[None]):
         if self._fresh is None or snapshot is None:
             return
         self._listen = snapshot.setup.listen
-        if isinstance(snapshot, KeysSnapshot) and snapshot.question.awaited == self._fresh.awaited:
-            self._first = snapshot.first
+        if isinstance(snapshot, KeysSnapshot):
+            self._models = snapshot.models
+            if snapshot.question.awaited == self._fresh.awaited:
+                self._first = snapshot.first
         self._draw()
 
     def _draw(self) -> None:
@@ -103,6 +108,9 @@ class NewSecret(ModalScreen[None]):
             host, _, port = self._listen.rpartition(":")
             yield line(Span("  OPENAI_BASE_URL=", Tone.FAINT), f"http://{_HERE.get(host, host)}:{port}/v1")
         yield line(Span("  OPENAI_API_KEY=", Tone.FAINT), self._text(fresh))
+        if self._models:
+            others = self._glyphs.ellipsis if len(self._models) > NAMED else ""
+            yield line(Span("  with a model such as ", Tone.FAINT), ", ".join(self._models[:NAMED]) + others)
         if fresh.remark:
             yield ()
             yield line(Span(fresh.remark, Tone.FAINT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -57,10 +58,12 @@ def _key(row: KeyRow, frame: _Frame) -> Iterator[Line]:
 def _group(row: Row, frame: _Frame) -> Iterator[Line]:
     assert isinstance(row, GroupRow)
     yield _both_ends(Span(row.name, Tone.STRONG), words.state(row, frame.glyphs), frame.width)
-    keys = f"{row.keys:,} key{'' if row.keys == 1 else 's'}, {row.usable:,} admitted"
-    projects = f"{row.projects:,} project{'' if row.projects == 1 else 's'}  {keys}"
+    keys = f"{words.counted(row.keys, 'key')}, {row.usable:,} admitted"
+    projects = f"{words.counted(row.projects, 'project')}, {keys}"
     yield line(Span(projects if row.of is ScopeKind.CUSTOMER else keys, Tone.FAINT))
     yield ()
+    if row.refused_with:
+        yield from _labelled("refused", [f"its {row.refused_with} is suspended"], frame, Tone.WARNING)
     if row.multiplier_ppm is not None:
         factor = row.multiplier_ppm / 1_000_000
         told = "its cost, as it is" if factor == 1 else f"its cost × {factor:g}" if factor else "nothing"
@@ -75,10 +78,16 @@ def _both_ends(left: Span, right: Span, width: int) -> Line:
 
 
 def _labelled(label: str, told: Iterable[str], frame: _Frame, tone: Tone = Tone.PLAIN) -> Iterator[Line]:
-    """Parts behind a label, as many on a line as fit."""
-    joined = f" {frame.glyphs.separator} ".join(told)
-    for at, part in enumerate(text.wrapped((Span(joined, tone),), frame.width - LABEL)):
-        yield line(Span((label if at == 0 else "").ljust(LABEL), Tone.FAINT), *part)
+    """Parts behind a label, as many on a line as fit; one that is longer than a line is broken at its words."""
+    room, between = frame.width - LABEL, f" {frame.glyphs.separator} "
+    lines: list[str] = []
+    for part in told:
+        if lines and len(lines[-1]) + len(between) + len(part) <= room:
+            lines[-1] += between + part
+        else:
+            lines += textwrap.wrap(part, max(1, room))
+    for at, each in enumerate(lines):
+        yield line(Span((label if at == 0 else "").ljust(LABEL), Tone.FAINT), Span(each, tone))
 
 
 # Of a key
@@ -195,7 +204,7 @@ def _today(row: Row, frame: _Frame) -> Iterator[Line]:
     if not used.requests and not used.month_pico:
         yield from _labelled("today", ["no requests"], frame, Tone.FAINT)
         return
-    told = [f"{used.requests:,} requests"]
+    told = [words.counted(used.requests, "request")]
     if used.requests:
         told += [f"$ {numbers.dollars(used.today_pico)}", f"{numbers.percent(used.error_share)} errors"]
     yield from _labelled("today", told, frame)

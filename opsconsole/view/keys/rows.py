@@ -109,7 +109,7 @@ def _owner() -> Column[Row]:
     def owner(row: Row) -> str:
         return row.project if isinstance(row, KeyRow) else ""
 
-    return name_column("project", "CUSTOMER / PROJECT", owner, lambda row: Span(owner(row), Tone.FAINT))
+    return name_column("project", "PROJECT", owner, lambda row: Span(owner(row), Tone.FAINT))
 
 
 def _state() -> Column[Row]:

@@ -35,10 +35,8 @@ def state(row: Row, glyphs: Glyphs = UNICODE) -> Span:
     """`● active`, `◐ rotating`, `‖ suspended`, `× revoked`."""
     if isinstance(row, KeyRow):
         return _key_state(row, glyphs)
-    if isinstance(row, GroupRow) and row.suspended:
+    if isinstance(row, GroupRow) and (row.suspended or row.refused_with):
         return Span(f"{glyphs.paused} suspended", Tone.WARNING)
-    if isinstance(row, GroupRow) and row.refused_with:
-        return Span(f"{glyphs.paused} with {row.refused_with}", Tone.WARNING)
     return Span(f"{glyphs.dot} active", Tone.PLAIN)
 
 
@@ -53,7 +51,7 @@ def _key_state(row: KeyRow, glyphs: Glyphs) -> Span:
         case KeyState.SUSPENDED:
             return Span(f"{glyphs.paused} suspended", Tone.WARNING)
     if row.key.suspended_by is not None:
-        return Span(f"{glyphs.paused} with {row.key.suspended_by.partition(':')[0]}", Tone.WARNING)
+        return Span(f"{glyphs.paused} suspended", Tone.WARNING)
     if row.rotating:
         return Span(f"{glyphs.half} rotating", Tone.ACCENT)
     return Span(f"{glyphs.dot} active", Tone.PLAIN)
@@ -149,6 +147,11 @@ def ago(moment: datetime | None, now: datetime, glyphs: Glyphs = UNICODE) -> str
     if span < timedelta(minutes=1):
         return "now"
     return numbers.duration(max(span, timedelta(seconds=100))) if span >= timedelta(seconds=90) else "1 min"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 request`, `1,204 requests`"""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def due(moment: datetime | None, now: datetime, zone: tzinfo | None, glyphs: Glyphs = UNICODE) -> Span:
