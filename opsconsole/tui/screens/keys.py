@@ -56,7 +56,7 @@ KEYS_ACTIONS: Final = (
     _change("unbudget", "B", "no budget", "Remove a budget"),
     _change("limits", "L", "limits", "Set how many requests and tokens a minute", 12),
     _change("top-up", "t", "top up", "Put prepaid money on a balance", 9),
-    _change("adjust", "A", "adjust", "Correct a balance, up or down"),
+    _change("adjust", "C", "adjust", "Correct a balance, up or down"),
     _change("release", "R", "release", "Give a balance back what is in doubt"),
     *TABLE_ACTIONS,
     Action("open", ("enter",), "screen.open", "open", "All of a key; the projects of a customer", "table", 3),
