@@ -358,7 +358,7 @@ async def test_money_is_set_per_row_of_any_grouping(home: Home) -> None:
         await do(console, pilot, "t", amount="10.50", reason="invoice 7")
         assert home.balances.list()[0].available_pico == round(10.5 * DOLLAR)
         await fresh_figures(console, pilot, lambda: console.view.kept.row("acme").balances)
-        await do(console, pilot, "A", amount="-0.50", reason="booked twice")
+        await do(console, pilot, "C", amount="-0.50", reason="booked twice")
         assert home.balances.list()[0].available_pico == 10 * DOLLAR
         await do(console, pilot, "B")
         assert home.budgets.list() == []
