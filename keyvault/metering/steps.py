@@ -76,9 +76,9 @@ class Steps:
 def steps_of(stretch: Stretch, day: str, zone: tzinfo, now: datetime) -> Steps:
     """The steps of a stretch that ends now, or of one day. Raises `UsageError`."""
     if day:
-        first, end = midnight(day_number(day), zone), midnight(day_number(day) + 1, zone)
-        shift = _shift(first, zone)
-        return Steps(zone, False, _hour(first, shift), _hour(end, shift), shift=shift)
+        begins, ends_at = midnight(day_number(day), zone), midnight(day_number(day) + 1, zone)
+        shift = _shift(begins, zone)
+        return Steps(zone, False, _hour(begins, shift), _hour(ends_at, shift), shift=shift)
     if stretch is Stretch.HOURS:
         shift = _shift(now, zone)
         last = _hour(now, shift) + 1

@@ -107,7 +107,7 @@ def columns(now: datetime, zone: tzinfo | None, glyphs: Glyphs) -> tuple[Column[
         Column(when, lambda line: line.ended_at.timestamp(), ended),
         name_column("key", "KEY", key_name),
         name_column("model", "MODEL", lambda line: line.model),
-        number("status", "STATUS", 1, lambda line: line.status, lambda line: state(line.status, line.outcome, glyphs)),
+        number("status", "STATUS", 0, lambda line: line.status, lambda line: state(line.status, line.outcome, glyphs)),
         Column(
             Heading("error", "ERROR", 3, right=False),
             lambda line: line.error,

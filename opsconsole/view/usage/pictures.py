@@ -74,7 +74,7 @@ def series_of(pivot: Pivot) -> list[Series]:
     ]
     if others := dearest[bars.MOST_SERIES :]:
         together = [sum(costs) / PICO_PER_USD for costs in zip(*(row.costs for row in others), strict=True)]
-        found.append(Series(f"{len(others):,} others", together))
+        found.append(Series(f"{len(others):,} other{'s' if len(others) > 1 else ''}", together))
     return found
 
 
