@@ -116,7 +116,7 @@ class _Old:
         now = from_ms(now_ms)
         self._day = spans.midnight_ms(now, zone)
         self._month = spans.midnight_ms(now.astimezone(zone).replace(day=1), zone)
-        self._pairs = {start: self._paired({}, self._since(tx, start)) for start in (self._day, self._month)}
+        self._pairs = {start: _merged({}, self._paired(self._since(tx, start))) for start in (self._day, self._month)}
         self._shapes = _shaped({}, self._hours(tx, self._quarter, self._tail))
         self._budgets = {budget.id: budget for budget in rules.every(tx)}
         self._by_start = {start: _by_scope(group) for start, group in _by_start(self._budgets.values(), now_ms).items()}
@@ -131,10 +131,12 @@ class _Old:
         spent = dict(self._spent)
         for start, by_scope in self._by_start.items():
             self._count(spent, by_scope, _from(fresh, start))
+        today = self._paired(_from(fresh, self._day))
+        month = today if self._day <= self._tail * QUARTER_MS else self._paired(_from(fresh, self._month))
         return Tally(
             at=from_ms(now_ms),
-            today=self._paired(self._pairs[self._day], _from(fresh, self._day)),
-            month=self._paired(self._pairs[self._month], _from(fresh, self._month)),
+            today=_merged(self._pairs[self._day], today),
+            month=_merged(self._pairs[self._month], month),
             hours=_shaped(self._shapes, self._hours_of(fresh)),
             budgets=[self._standing(budget, spent[budget.id], held, now_ms) for budget in self._budgets.values()],
         )
@@ -149,12 +151,13 @@ class _Old:
         owner = self._owners.get(ids[0])
         return ids[2] or (owner.project_id if owner else 0)
 
-    def _paired(self, known: Mapping[Pair, Used], parts: Iterable[tuple[Ids, list[int]]]) -> Mapping[Pair, Used]:
-        found = dict(known)
+    def _paired(self, parts: Iterable[tuple[Ids, list[int]]]) -> dict[Pair, list[int]]:
+        """The sums of each key and payer."""
+        found: dict[Pair, list[int]] = {}
         for ids, values in parts:
             pair = Pair(ids[0], self._payer(ids))
-            had = found.get(pair)
-            found[pair] = Used(*(values if had is None else map(add, had, values)))
+            known = found.get(pair)
+            found[pair] = values if known is None else list(map(add, known, values))
         return found
 
     # By the hour
@@ -194,6 +197,15 @@ class _Old:
         if known is None or (known.spent_pico, known.held_pico) != (spent_pico, held_pico):
             known = self._standings[budget.id] = standing(budget, spent_pico, held, now_ms)
         return known
+
+
+def _merged(known: Mapping[Pair, Used], more: Mapping[Pair, list[int]]) -> Mapping[Pair, Used]:
+    """What was known, and more of it; of whom there is no more, the same values as before."""
+    found = dict(known)
+    for pair, values in more.items():
+        had = known.get(pair)
+        found[pair] = Used(*(values if had is None else map(add, had, values)))
+    return found
 
 
 def _from(fresh: Iterable[rows.Sum], start_ms: int) -> Iterator[tuple[Ids, list[int]]]:

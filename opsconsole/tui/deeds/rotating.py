@@ -68,7 +68,7 @@ def _begin(home: Home, name: str, grace: timedelta, *, end_grace: bool = False) 
 def _pending(row: KeyRow, pending: Generation, grace: timedelta) -> Deed:
     """One secret was made and not used yet."""
     told = {
-        FINISH: f"Generation {pending.number} reached its place: it counts now, and the grace of the old secret begins.",
+        FINISH: f"Generation {pending.number} reached its place: it counts now, and the old secret's grace begins.",
         ABORT: f"Generation {pending.number} is dropped; the old secret works on as before.",
         ANEW: f"Generation {pending.number} is dropped and another secret made.",
     }
