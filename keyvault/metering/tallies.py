@@ -1,16 +1,16 @@
 """What every key and payer used today and this month, and of every budget, for somebody who looks every second.
 
 What is older than two quarters of an hour hardly changes: it is summed once for each quarter of an hour and kept. Each
-look adds what the newest quarters say, and none is taken where the ledger has not changed. An attempt that settles more
-than a quarter of an hour after it began shows at the next quarter.
+look adds what came to the newest quarters since the last one; where the ledger has not changed there is nothing to see.
+An attempt that settles more than a quarter of an hour after it began shows at the next quarter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from operator import add
+from operator import add, sub
 from typing import Any, Final, NamedTuple
 
 from keyvault.clock import Clock, from_ms
@@ -83,7 +83,7 @@ class Tallies:
         self._clock = clock
         self._zone = zone
         self._seen: tuple[Any, ...] = ()
-        self._old: _Old | None = None
+        self._known: _Known | None = None
         self._last: Tally | None = None
 
     def read(self) -> Tally:
@@ -95,16 +95,17 @@ class Tallies:
             seen = known, rows.change(tx), held
             if self._last is not None and seen == self._seen:
                 return self._last
-            if self._old is None or self._old.known != known:
-                self._old = _Old(tx, known, now_ms, self._zone)
-            self._last = self._old.look(tx, now_ms, held)
-        self._seen = seen
+            last, self._known = self._known, None  # a look that fails half-way is not built upon
+            if last is None or last.known != known:
+                last = _Known(tx, known, now_ms, self._zone)
+            self._last = last.look(tx, now_ms, held)
+        self._seen, self._known = seen, last
         return self._last
 
 
-class _Old:
-    """What is known up to two quarters of an hour ago, and of whom; made anew each quarter and for each change of keys,
-    budgets and who they are of. `known`: what it was made for."""
+class _Known:
+    """What is known so far, and of whom; made anew each quarter of an hour and for each change of keys, budgets and who
+    they are of. `known`: what it was made for."""
 
     def __init__(self, tx: Transaction, known: tuple[int, int, int], now_ms: int, zone: tzinfo) -> None:
         self.known = known
@@ -124,22 +125,33 @@ class _Old:
         for start, by_scope in self._by_start.items():
             self._count(self._spent, by_scope, self._since(tx, start))
         self._standings: dict[int, Standing] = {}
+        self._counted: dict[tuple[int | None, Ids], list[int]] = {}
+        """What the newest quarters said at the last look."""
 
     def look(self, tx: Transaction, now_ms: int, held: Mapping[int, int] | None) -> Tally:
-        """With what the newest quarters say."""
-        fresh = rows.sums(tx, Level.QUARTER, self._tail, self._quarter + 1, _IDS, slices=Slices(1), counts=_COUNTS)
-        spent = dict(self._spent)
+        """With what the newest quarters say more than at the last look."""
+        fresh = list(self._more(tx))
+        for start in self._pairs:
+            self._pairs[start] = _merged(self._pairs[start], self._paired(_from(fresh, start)))
         for start, by_scope in self._by_start.items():
-            self._count(spent, by_scope, _from(fresh, start))
-        today = self._paired(_from(fresh, self._day))
-        month = today if self._day <= self._tail * QUARTER_MS else self._paired(_from(fresh, self._month))
+            self._count(self._spent, by_scope, _from(fresh, start))
+        self._shapes = _shaped(self._shapes, self._hours_of(fresh))
         return Tally(
             at=from_ms(now_ms),
-            today=_merged(self._pairs[self._day], today),
-            month=_merged(self._pairs[self._month], month),
-            hours=_shaped(self._shapes, self._hours_of(fresh)),
-            budgets=[self._standing(budget, spent[budget.id], held, now_ms) for budget in self._budgets.values()],
+            today=self._pairs[self._day],
+            month=self._pairs[self._month],
+            hours=self._shapes,
+            budgets=[self._standing(budget, self._spent[budget.id], held, now_ms) for budget in self._budgets.values()],
         )
+
+    def _more(self, tx: Transaction) -> Iterator[rows.Sum]:
+        """What was added to the newest quarters since the last look."""
+        for each in rows.sums(tx, Level.QUARTER, self._tail, self._quarter + 1, _IDS, slices=Slices(1), counts=_COUNTS):
+            place = each.slice, each.ids
+            known = self._counted.get(place)
+            if known != each.values:
+                self._counted[place] = each.values
+                yield each if known is None else replace(each, values=list(map(sub, each.values, known)))
 
     def _since(self, tx: Transaction, start_ms: int) -> Iterator[tuple[Ids, list[int]]]:
         """Sums from a moment up to the tail."""

@@ -12,11 +12,13 @@ import pytest
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.keys import Generation, GenerationState, Key, KeyState, Policy
-from keyvault.domain.limits import Limit
-from keyvault.domain.scopes import ScopeKind, ScopeRef
+from keyvault.domain.limits import Limit, parse_change
+from keyvault.domain.scopes import ScopeKind, ScopeRef, parse_scope
 from keyvault.home import Home
 from keyvault.keys.defaults import Defaults
+from keyvault.metering.budgets import Terms
 from keyvault.secrets import Secret
+from opsconsole.readers.home import HomeReader
 from opsconsole.tui.app import Console
 from opsconsole.tui.deeds.keys import Fresh
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
@@ -255,13 +257,37 @@ async def test_the_dialog_says_when_the_first_request_came(fresh: Fresh) -> None
         assert console.view.question.awaited is None
 
 
-# Changes, on a real home
+# Reading, and changes, on a real home
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     with a_home(tmp_path) as home:
         yield home
+
+
+def test_a_reader_that_kept_its_rows_says_what_a_new_one_says(home: Home) -> None:
+    changes = (
+        lambda: home.keys.create("bot", project="acme/app", create_missing=True),
+        lambda: home.budgets.set(parse_scope("key:bot"), Terms(DOLLAR, Period.DAY)),
+        lambda: home.budgets.set(parse_scope("customer:acme"), Terms(9 * DOLLAR, Period.MONTH)),
+        lambda: home.limits.set(parse_scope("project:acme/app"), parse_change("60", None, None)),
+        lambda: home.balances.top_up(parse_scope("customer:acme"), DOLLAR, "invoice 1"),
+        lambda: home.balances.top_up(parse_scope("customer:acme"), DOLLAR, "invoice 2"),
+        lambda: home.keys.rotate("bot", timedelta(hours=1)),
+        lambda: home.keys.acknowledge("bot", 2),
+        lambda: home.customers.update("acme", suspended=True),
+        lambda: home.budgets.delete(parse_scope("key:bot")),
+        lambda: home.stops.delete("bot"),
+        lambda: home.stops.delete("bot", purge=True),
+    )
+    kept = HomeReader(home, "UTC")
+    for change in changes:
+        change()
+        for by in KeysBy:
+            assert kept.read(KeysQuestion(by)).rows == HomeReader(home, "UTC").read(KeysQuestion(by)).rows
+        assert kept.read(KeysQuestion()).rows is kept.read(KeysQuestion()).rows
+    assert kept.read(KeysQuestion()).rows == ()
 
 
 async def do(console: Console, pilot, key: str, **values: str) -> None:  # type: ignore[no-untyped-def]

@@ -27,6 +27,7 @@ _STATES: Final = {
     KeyState.DELETED: 5,
 }
 _ERRORS: Final = 0.02
+_LEAST: Final = len("<0.01")
 _NO_BUDGET: Final = "no cap".ljust(words.BAR + 1)
 
 
@@ -73,7 +74,7 @@ def _names(row: Row) -> tuple[str, ...]:
 
 
 def _spent_width(rows: Sequence[Row]) -> int:
-    return max((len(numbers.dollars(_spent(row))) for row in rows), default=4)
+    return max(_LEAST, len(numbers.dollars(max((_spent(row) for row in rows), default=0))))
 
 
 def _spent(row: Row) -> int:
