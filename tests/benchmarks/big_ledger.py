@@ -24,7 +24,7 @@ from keyvault.metering.interning import name_id
 from keyvault.metering.reports import Reports
 from keyvault.storage import migrations
 from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, configure_sqlite, sqlite_module
-from keyvault.storage.schema import SUMS
+from keyvault.storage.schema import SUMS, attempts
 
 MODELS = ("gpt-5", "gpt-5-mini", "claude-sonnet-5", "text-embedding-3-small", "llama-4")
 KEYS = 60
@@ -34,7 +34,7 @@ DAY_MS = 86_400_000
 _ROWS: Final = """
 WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?),
 made AS (SELECT i, (i * 2654435761) % 4294967296 AS r, ? + CAST(i * ? AS INTEGER) AS ms FROM n)
-INSERT INTO attempts
+INSERT INTO attempts ({columns})
 SELECT {ulid}, 1, ms, 1 + (r % 60) * (r / 61 % 60) / 60, 1, a.id, a.target,
        'chat', r % 2,
        CASE WHEN r % 97 = 0 THEN 2 ELSE 1 END, 1, CASE WHEN r % 97 = 0 THEN 500 ELSE 200 END, 1,
@@ -59,10 +59,11 @@ def make(path: Path, rows: int, days: int, now_ms: int) -> Database:
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA cache_size=-200000")
     _people(connection)
+    columns = ", ".join(column.name for column in attempts.columns)
     first, step = now_ms - days * DAY_MS, days * DAY_MS / rows
     for start in range(0, rows, 500_000):
         connection.execute("BEGIN")
-        connection.execute(_ROWS.format(ulid=_ULID), (start, min(rows, start + 500_000), first, step))
+        connection.execute(_ROWS.format(ulid=_ULID, columns=columns), (start, min(rows, start + 500_000), first, step))
         connection.execute("COMMIT")
     for table, ms in (("totals_minute", 60_000), ("totals_quarter", 900_000), ("totals_day", DAY_MS)):
         kept = now_ms - 8 * DAY_MS if table == "totals_minute" else 0
