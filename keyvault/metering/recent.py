@@ -30,6 +30,8 @@ from keyvault.storage.requests import Only
 
 KEPT: Final = 2_000
 """How many of the newest requests are remembered."""
+AT_ONCE: Final = 400
+"""How many one reading takes in; of more that ended since the last one, the last to do so."""
 LATE_MS: Final = 10_000
 """How long after its end a request may come on record: its writer may have to wait for another one."""
 FORGOTTEN_MS: Final = 60_000
@@ -54,16 +56,19 @@ class Page:
 class Recent:
     """Follows the requests of one narrowing after the other; one thread at a time."""
 
-    def __init__(self, database: Database, clock: Clock, most: int = KEPT) -> None:
-        """`most`: how many are remembered."""
+    def __init__(self, database: Database, clock: Clock, most: int = KEPT, at_once: int = AT_ONCE) -> None:
+        """`most`: how many are remembered; `at_once`: how many a reading takes in."""
         self._database = database
         self._clock = clock
         self._most = most
+        self._at_once = at_once
         self._names = KnownNames()
         self._asked: tuple[Narrowing, int] | None = None
         self._read_ms = 0
         self._kept: dict[str, RequestLine] = {}
         self._older: str | None = None
+        self._floor_ms = 0
+        """What ended before is not wanted any more."""
         self._open: set[str] = set()
         """Requests that were open at the last reading and had begun before what the next one looks at."""
 
@@ -75,6 +80,7 @@ class Recent:
             if begins_anew:
                 self._asked = (narrowing, limit)
                 page = self._page(tx, narrowing, None, limit)
+                self._floor_ms = 0
                 self._kept, self._older = {line.request_id: line for line in page.lines}, page.reached
             self._take_in(tx, narrowing, now_ms if begins_anew else self._read_ms)
             self._open = set(found.still_open(tx, ulid_at(now_ms - UPLOAD_MS)))
@@ -92,16 +98,25 @@ class Recent:
         if only is None:
             return
         after = max(ulid_at(since_ms - UPLOAD_MS), _id_at(narrowing.since) or "")
-        fresh = found.ended(tx, only, after=after, since_ms=since_ms - LATE_MS, limit=self._most)
+        since = max(since_ms - LATE_MS, self._floor_ms)
+        fresh = found.ended(tx, only, after=after, since_ms=since, limit=self._most)
         if self._open:
             at_their_end = sorted(self._open - set(found.still_open(tx, after)))
             fresh += found.among(tx, only, [each for each in at_their_end if each > (_id_at(narrowing.since) or "")])
-        lines = self._lines(tx, [each for each in fresh if each not in self._kept])
-        if lines:
-            newest = _by_end([*lines, *self._kept.values()])
-            if len(newest) > self._most:
-                self._older = ulid_at(to_ms(newest[self._most].ended_at) + 1)
-            self._kept = {line.request_id: line for line in newest[: self._most]}
+        new = [each for each in fresh if each not in self._kept]
+        self._remember(self._lines(tx, new[: self._at_once]), forgets=len(new) > self._at_once)
+
+    def _remember(self, lines: Sequence[RequestLine], *, forgets: bool) -> None:
+        """Add these, the last to have ended; `forgets`: more ended than could be read, so what was before is not
+        next to them any more."""
+        if not lines:
+            return
+        newest = _by_end([*lines, *(() if forgets else self._kept.values())])
+        kept = newest[: self._most]
+        if forgets or len(newest) > len(kept):
+            self._floor_ms = to_ms(kept[-1].ended_at)
+            self._older = ulid_at(self._floor_ms + 1)
+        self._kept = {line.request_id: line for line in kept}
 
     def _page(self, tx: Transaction, narrowing: Narrowing, before: str | None, limit: int) -> Page:
         only = only_of(narrowing, self._names.read(tx))

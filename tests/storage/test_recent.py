@@ -162,6 +162,23 @@ def test_it_remembers_no_more_than_it_is_told(database: Database, clock: FrozenC
     assert len({*ids(page.lines), *ids(older.lines)}) == 8, "what it forgot is on the next page"
 
 
+@pytest.mark.usefixtures("recent")
+def test_of_more_than_one_reading_takes_in_the_last_to_end_are_shown_without_a_gap(
+    database: Database, clock: FrozenClock
+) -> None:
+    some = Recent(database, clock, at_once=3)
+    book(database, clock, [(clock.now_ms() - 100, {}, {"total_ms": 50})])
+    assert len(some.read(EVERY_REQUEST, 10).lines) == 1
+    clock.advance(seconds=1)
+    ended = [(clock.now_ms() - at * 100, {}, {"total_ms": 50}) for at in range(1, 8)]
+    book(database, clock, ended)
+    page = some.read(EVERY_REQUEST, 10)
+    assert [line.at for line in page.lines] == [from_ms(ms) for ms, _, _ in ended[:3]]
+    assert some.read(EVERY_REQUEST, 10) == page, "what was passed over stays so"
+    rest = some.page(EVERY_REQUEST, page.reached, 10).lines
+    assert len({*ids(page.lines), *ids(rest)}) == 8, "and is on the next page"
+
+
 def test_every_look_at_the_ledger_goes_by_its_primary_key(
     database: Database, clock: FrozenClock, recent: Recent
 ) -> None:
