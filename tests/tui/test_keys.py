@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -209,6 +211,19 @@ async def test_a_customer_opens_into_its_projects_and_escape_comes_back_to_its_r
         assert console.view.rows.cursor_key == ("globex",)
 
 
+async def test_a_key_opens_into_what_it_used_and_its_requests_are_a_key_away(home: Home) -> None:
+    home.keys.create("bot")
+    async with operating(home, "keys") as (console, pilot):
+        await press(pilot, "enter")
+        await until(pilot, lambda: console.view.NAME == "usage" and asked(console))
+        assert console.view.question.asked.only == (("key", "bot"),)
+        await press(pilot, "escape", "v")
+        await until(pilot, lambda: console.view.NAME == "requests" and asked(console))
+        assert console.view.question.narrowing.key == "bot"
+        await press(pilot, "escape")
+        assert console.view.rows.cursor_key == ("bot",)
+
+
 # The new secret
 
 
@@ -246,6 +261,25 @@ async def test_a_new_secret_is_masked_shown_copied_and_gone(fresh: Fresh) -> Non
         assert CANARY not in screen_text(console)
         assert CANARY not in console.export_screenshot()
         assert not any(CANARY in repr(vars(each)) for each in console.screen.walk_children())
+
+
+def test_a_crash_beneath_the_dialog_prints_no_secret(fresh: Fresh, capfd: pytest.CaptureFixture[str]) -> None:
+    async def break_it(pilot) -> None:  # type: ignore[no-untyped-def]
+        console = pilot.app
+        await on_keys(console, pilot)
+        console.view._hand_out(type("Done", (), {"result": fresh})())
+        await until(pilot, lambda: isinstance(console.screen, NewSecret))
+        await press(pilot, "v")
+        console.screen._draw = None  # what the next key calls
+        await pilot.press("y")
+
+    out, err = io.StringIO(), io.StringIO()
+    console = RecordingConsole(first(None))
+    with redirect_stdout(out), redirect_stderr(err):
+        console.run(headless=True, auto_pilot=break_it, size=(120, 36))
+    printed = out.getvalue() + err.getvalue() + "".join(capfd.readouterr())
+    assert "TypeError" in printed
+    assert CANARY not in printed
 
 
 async def test_the_dialog_says_when_the_first_request_came(fresh: Fresh) -> None:

@@ -13,6 +13,8 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 
 from keyvault.domain.keys import DEFAULT_PROJECT, KeyState
+from keyvault.domain.narrowing import EVERY_REQUEST
+from keyvault.domain.pivot import PivotAsked
 from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, Action, bindings, menu
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds import groups, keys, money, rotating
@@ -21,7 +23,9 @@ from opsconsole.tui.deeds.keys import Fresh
 from opsconsole.tui.dialogs.new_secret import NewSecret
 from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.requests import RequestsScreen
+from opsconsole.tui.screens.usage import UsageScreen
+from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.keys.beside import beside
 from opsconsole.view.keys.empty import empty
@@ -59,7 +63,8 @@ KEYS_ACTIONS: Final = (
     _change("adjust", "C", "adjust", "Correct a balance, up or down"),
     _change("release", "R", "release", "Give a balance back what is in doubt"),
     *TABLE_ACTIONS,
-    Action("open", ("enter",), "screen.open", "open", "All of a key; the projects of a customer", "table", 3),
+    Action("open", ("enter",), "screen.open", "open", "What a key used; the projects of a customer", "table", 3),
+    Action("requests", ("v",), "screen.requests", "requests", "The newest requests of the row", "table", 7),
     Action("zoom", ("z",), "screen.zoom", "zoom", "The row alone on the whole screen, and back", "view"),
     Action("group", (PREFIX,), "screen.group_menu", "group", "Keys, projects, customers or deleted keys", "table", 6),
     Action("group-top", ("g",), "screen.top", "top", "First row", "move", rank=2, prefix=PREFIX),
@@ -116,16 +121,28 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
 
     # What is shown
 
+    @of_row
     def action_open(self) -> None:
-        """Into a customer's projects, a project's keys; all there is to know of a key."""
+        """Into a customer's projects, a project's keys, what a key used; where there is no pane beside the table, all
+        there is to know of the key."""
         row = self.chosen
         if row is None:
             return
         within = {KeysBy.CUSTOMER: KeysBy.PROJECT, KeysBy.PROJECT: KeysBy.KEY}.get(self.question.by)
-        if within is None:
-            self.action_zoom()
-        else:
+        if within is not None:
             self.app.push_screen(KeysScreen(self.shared, KeysQuestion(within, row.name)))
+        elif isinstance(row, KeyRow) and (self.has_class("-wide") or self.has_class("-vast")):
+            asked = PivotAsked("model", only=(("key", row.name),), tests=row.key.env == "test")
+            self.app.push_screen(UsageScreen(self.shared, asked))
+        else:
+            self.action_zoom()
+
+    @of_row
+    def action_requests(self) -> None:
+        """The newest requests of the row, as they come."""
+        row = self.chosen
+        if row is not None:
+            self.app.push_screen(RequestsScreen(self.shared, EVERY_REQUEST.to(row.kind.value, row.name)))
 
     def action_zoom(self) -> None:
         self.toggle_class(OPENED)
@@ -164,6 +181,7 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
                 project = within if "/" in within else DEFAULT_PROJECT
                 self.begin(keys.new_key(known, known.usual, now, project), self._hand_out)
 
+    @of_row
     def action_edit(self) -> None:
         row, known = self.chosen, self.kept
         if known is not None and isinstance(row, KeyRow):
@@ -171,11 +189,13 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         elif isinstance(row, GroupRow):
             self.begin(groups.edit(row))
 
+    @of_row
     def action_rotate(self) -> None:
         row, known = self._key(), self.kept
         if row is not None and known is not None and known.usual is not None:
             self.begin(rotating.rotate(row, known.usual.grace, self.shared.clock.now()), self._hand_out)
 
+    @of_row
     def action_suspend(self) -> None:
         row, now = self.chosen, self.shared.clock.now()
         if isinstance(row, KeyRow):
@@ -183,6 +203,7 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         elif isinstance(row, GroupRow):
             self.begin(groups.resume(row) if row.suspended else groups.suspend(row))
 
+    @of_row
     def action_revoke(self) -> None:
         row = self._key("customers and projects stay on record; x suspends one")
         if row is not None and keys.ended(row):
@@ -190,37 +211,45 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         elif row is not None:
             self.begin(keys.revoke(row, self.shared.clock.now()))
 
+    @of_row
     def action_delete(self) -> None:
         row = self._key("customers and projects stay on record; x suspends one")
         if row is not None:
             deleted = row.state is KeyState.DELETED
             self.begin(keys.purge(row) if deleted else keys.delete(row, self.shared.clock.now()))
 
+    @of_row
     def action_restore(self) -> None:
         row = self._key()
         if row is not None and row.state is KeyState.DELETED:
             self.begin(keys.restore(row))
         else:
-            self._say("only a deleted key can be restored; g d shows them")
+            self.say("only a deleted key can be restored; g d shows them")
 
+    @of_row
     def action_budget(self) -> None:
         if self.chosen is not None:
             self.begin(money.budget(self.chosen))
 
+    @of_row
     def action_unbudget(self) -> None:
         self._begin_if(money.unbudget, "it has no budget of its own; b sets one")
 
+    @of_row
     def action_limits(self) -> None:
         if self.chosen is not None:
             self.begin(money.limits(self.chosen))
 
+    @of_row
     def action_top_up(self) -> None:
         if self.chosen is not None:
             self.begin(money.top_up(self.chosen))
 
+    @of_row
     def action_adjust(self) -> None:
         self._begin_if(money.adjust, "there is no balance; t makes one")
 
+    @of_row
     def action_release(self) -> None:
         self._begin_if(money.release, "nothing is in doubt")
 
@@ -229,7 +258,7 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
             return
         deed = make(self.chosen)
         if deed is None:
-            self._say(otherwise)
+            self.say(otherwise)
         else:
             self.begin(deed)
 
@@ -237,11 +266,8 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         """The key under the cursor; says why where there is none."""
         row = self.chosen
         if row is not None and not isinstance(row, KeyRow):
-            self._say(otherwise)
+            self.say(otherwise)
         return row if isinstance(row, KeyRow) else None
-
-    def _say(self, text: str) -> None:
-        self.notify(text, timeout=4, markup=False)
 
     def _hand_out(self, done: Done) -> None:
         """Show a new secret, this once, and watch for the first request with it."""
