@@ -14,6 +14,7 @@ from opsconsole.tui.context import Context
 from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.screens.requests import RequestsScreen
+from opsconsole.tui.screens.view_screen import of_row
 from opsconsole.tui.screens.zoom import ZOOM, ZoomScreen
 from opsconsole.tui.widgets.painted import Painted
 from opsconsole.view import alerts, board
@@ -98,6 +99,7 @@ class LiveScreen(ZoomScreen[LiveSnapshot]):
 
     # What can be done
 
+    @of_row
     def action_open(self) -> None:
         """The row's requests; escape comes back to it."""
         key = self.rows.cursor_key

@@ -10,7 +10,7 @@ from opsconsole.tui.actions import TABLE_ACTIONS, Action, bindings
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds.alerts import resolve
 from opsconsole.tui.screens.page import Page
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.logs.rows import NEWEST_ALERT, NEWEST_CHANGE, alert_lines, alerts, audit, change_lines
 from opsconsole.view.logs.snapshot import AlertsQuestion, AlertsSnapshot, AuditQuestion, AuditSnapshot
@@ -51,6 +51,7 @@ class AuditScreen(ViewScreen[AuditSnapshot]):
         lines = _entry(snapshot, key)
         return lambda _width, _height: lines
 
+    @of_row
     def action_open(self) -> None:
         if self.kept is not None and (lines := _entry(self.kept, self.rows.cursor_key)):
             self.app.push_screen(Page(lines))
@@ -84,6 +85,7 @@ class AlertsScreen(ViewScreen[AlertsSnapshot]):
         lines = _alert(snapshot, key)
         return lambda _width, _height: lines
 
+    @of_row
     def action_open(self) -> None:
         if self.kept is not None and (lines := _alert(self.kept, self.rows.cursor_key)):
             self.app.push_screen(Page(lines))
@@ -91,6 +93,7 @@ class AlertsScreen(ViewScreen[AlertsSnapshot]):
     def action_over(self) -> None:
         self.ask(AlertsQuestion(over=not self.question.over))
 
+    @of_row
     def action_resolve(self) -> None:
         snapshot, key = self.kept, self.rows.cursor_key
         if snapshot is None:
@@ -98,6 +101,8 @@ class AlertsScreen(ViewScreen[AlertsSnapshot]):
         alert = next((each for each in snapshot.alerts if (str(each.id),) == key), None)
         if alert is not None and alert.resolved_at is None:
             self.begin(resolve(alert))
+        else:
+            self.say("it is over already")
 
 
 def _entry(snapshot: AuditSnapshot, key: RowKey | None) -> tuple[Line, ...]:

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from opsconsole.tui.actions import TABLE_ACTIONS, bindings
 from opsconsole.tui.context import Context
 from opsconsole.tui.screens.jumps import COPY_ID, JUMP_ACTIONS
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Painted
 from opsconsole.tui.widgets.view_table import ViewTable
 from opsconsole.view.notices import Notice
@@ -81,14 +81,17 @@ class RequestScreen(ViewScreen[RequestSnapshot]):
         self.app.copy_to_clipboard(self.question.request_id)
         self.notify(f"copied {self.question.request_id}", timeout=2, markup=False)
 
+    @of_row
     def action_its_key(self) -> None:
         if self.kept is not None and self.kept.detail is not None:
             self.shared.jump("keys", (self.kept.detail.line.key,))
 
+    @of_row
     def action_its_route(self) -> None:
         if self.kept is not None and self.kept.detail is not None:
             self.shared.jump("routes", (self.kept.detail.line.alias,))
 
+    @of_row
     def action_its_upstream(self) -> None:
         key = self.rows.cursor_key
         if self.kept is not None and self.kept.detail is not None and key is not None:

@@ -14,7 +14,7 @@ from opsconsole.tui.context import Context
 from opsconsole.tui.screens.jumps import COPY_ID, JUMP_ACTIONS
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.screens.request import RequestScreen
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.notices import Notice
 from opsconsole.view.requests import title
@@ -91,6 +91,7 @@ class RequestsScreen(ViewScreen[RequestsSnapshot]):
 
     # What can be done
 
+    @of_row
     def action_open(self) -> None:
         if self.line is not None:
             self.app.push_screen(RequestScreen(self.shared, RequestQuestion(self.line.request_id)))
@@ -135,14 +136,17 @@ class RequestsScreen(ViewScreen[RequestsSnapshot]):
         else:
             self._narrow(self._begun.narrowing)
 
+    @of_row
     def action_its_key(self) -> None:
         if self.line is not None:
             self.shared.jump("keys", (self.line.key,))
 
+    @of_row
     def action_its_route(self) -> None:
         if self.line is not None:
             self.shared.jump("routes", (self.line.alias,))
 
+    @of_row
     def action_its_upstream(self) -> None:
         if self.line is not None:
             self.shared.jump("vault", (self.line.target.partition("/")[0],))

@@ -11,7 +11,7 @@ from opsconsole.tui.context import Context
 from opsconsole.tui.deeds import routes as deeds
 from opsconsole.tui.deeds.deed import Done
 from opsconsole.tui.screens.page import Page
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.notices import Notice
 from opsconsole.view.routes.beside import beside, changes
@@ -81,6 +81,7 @@ class RoutesScreen(ViewScreen[RoutesSnapshot]):
 
     # What can be done
 
+    @of_row
     def action_open(self) -> None:
         if self.kept is not None and self.leg is not None:
             self.app.push_screen(Page(beside(self.kept, self.leg, self.glyphs)))
@@ -88,10 +89,12 @@ class RoutesScreen(ViewScreen[RoutesSnapshot]):
     def action_new(self) -> None:
         self.begin(deeds.set_route(None))
 
+    @of_row
     def action_edit(self) -> None:
         if leg := self.leg:
             self.begin(deeds.set_route(leg.route))
 
+    @of_row
     def action_delete(self) -> None:
         if leg := self.leg:
             self.begin(deeds.delete(leg.route))
@@ -133,10 +136,12 @@ class RevisionsScreen(ViewScreen[RevisionsSnapshot]):
         lines = changes(step) if step else ()
         return lambda _width, _height: lines
 
+    @of_row
     def action_open(self) -> None:
         if self.kept is not None and (step := _step(self.kept, self.rows.cursor_key)):
             self.app.push_screen(Page(changes(step)))
 
+    @of_row
     def action_roll_back(self) -> None:
         """To the revision under the cursor; to the one before, where that is the one that runs."""
         snapshot = self.kept
@@ -148,7 +153,7 @@ class RevisionsScreen(ViewScreen[RevisionsSnapshot]):
         if step is current:
             step = next((each for each in snapshot.steps if each.revision.number < current.revision.number), step)
         if step is current:
-            self.notify("there is no revision before it", timeout=3, markup=False)
+            self.say("there is no revision before it")
             return
         found = deeds.difference(current.revision, step.revision)
         self.begin(deeds.roll_back(step.revision.number, found, f"revision {step.revision.number}"))

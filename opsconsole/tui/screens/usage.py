@@ -19,6 +19,7 @@ from opsconsole.tui.hands import FileHands
 from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.screens.requests import RequestsScreen
+from opsconsole.tui.screens.view_screen import of_row
 from opsconsole.tui.screens.zoom import ZOOM, ZoomScreen
 from opsconsole.tui.widgets.painted import Lines, Painted
 from opsconsole.view import board
@@ -120,6 +121,7 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
 
     # What can be done
 
+    @of_row
     def action_open(self) -> None:
         key = self.rows.cursor_key
         if self.kept is None or self.kept.pivot is None or key is None:
@@ -130,6 +132,7 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
         else:
             self.app.push_screen(UsageScreen(self.shared, inside))
 
+    @of_row
     def action_requests(self) -> None:
         key = self.rows.cursor_key
         if self.kept is None or self.kept.pivot is None or key is None:

@@ -10,7 +10,7 @@ from opsconsole.tui.actions import TABLE_ACTIONS, Action, bindings
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds import vault as deeds
 from opsconsole.tui.screens.page import Page
-from opsconsole.tui.screens.view_screen import ViewScreen
+from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.notices import Notice
 from opsconsole.view.table import RowKey, Table
@@ -74,6 +74,7 @@ class VaultScreen(ViewScreen[VaultSnapshot]):
 
     # What can be done
 
+    @of_row
     def action_open(self) -> None:
         snapshot, account = self.kept, self.account
         if snapshot is not None and account is not None:
@@ -82,39 +83,48 @@ class VaultScreen(ViewScreen[VaultSnapshot]):
     def action_new(self) -> None:
         self.begin(deeds.new_upstream(), lambda done: self.select((done.result.name, "main", "current")))
 
+    @of_row
     def action_account(self) -> None:
         if account := self.account:
             self.begin(deeds.new_account(account.upstream))
 
+    @of_row
     def action_edit(self) -> None:
         if (account := self.account) and account.credential:
             self.begin(deeds.edit(account))
 
+    @of_row
     def action_test(self) -> None:
         if account := self.account:
             self.begin(deeds.test(account.upstream, self._label))
 
+    @of_row
     def action_rotate(self) -> None:
         if account := self.account:
             self.begin(deeds.rotate(account.upstream, self._label))
 
+    @of_row
     def action_promote(self) -> None:
         if (account := self.account) and account.credential:
             self.begin(deeds.promote(account.upstream, account.credential.label))
 
+    @of_row
     def action_undo(self) -> None:
         if account := self.account:
             self.begin(deeds.undo(account.upstream, self._label))
 
+    @of_row
     def action_retire(self) -> None:
         if account := self.account:
             self.begin(deeds.retire(account.upstream, self._label))
 
+    @of_row
     def action_disable(self) -> None:
         if account := self.account:
             upstream = account.upstream
             self.begin(deeds.enable(upstream) if upstream.disabled else deeds.disable(upstream))
 
+    @of_row
     def action_delete(self) -> None:
         if (account := self.account) and self.kept is not None:
             same = {

@@ -7,7 +7,8 @@ figures go on; while another screen is on top nothing is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from textual import on
@@ -36,6 +37,20 @@ from opsconsole.view.text import Line, Span, Tone
 
 Breakpoints = list[tuple[int, str]] | None
 S = TypeVar("S", bound=Snapshot)
+V = TypeVar("V", bound="ViewScreen[Any]")
+
+
+def of_row(action: Callable[[V], None]) -> Callable[[V], None]:
+    """What is done to the row under the cursor; where there is none that is said, instead of nothing."""
+
+    @wraps(action)
+    def done(screen: V) -> None:
+        if screen.kept is None or screen.rows.cursor_key is None:
+            screen.say("there is no row to do it to")
+        else:
+            action(screen)
+
+    return done
 
 
 class ViewScreen(Screen[None], Generic[S]):
@@ -282,21 +297,34 @@ class ViewScreen(Screen[None], Generic[S]):
         if self.table is None or not self.rows.select(key):
             self._sought = key
 
+    def say(self, told: str) -> None:
+        """A sentence that goes away by itself: why a key did nothing, or what it did."""
+        self.notify(told, timeout=4, markup=False)
+
     def begin(self, deed: Deed, then: Any = None) -> None:
         """Show a deed; when it is done say so, read the figures, and go on with `then`, which gets what it came to."""
+        if self.newest is None:
+            self.say(self._unread())
+            return
 
         def ended(done: Done | None) -> None:
             if done is None:
                 return
-            self.notify(done.told, timeout=4, markup=False)
+            self.say(done.told)
             self.shared.read_now()
             if then is not None:
                 then(done)
 
         self.app.push_screen(DeedDialog(deed, self.shared.hands), ended)
 
+    def _unread(self) -> str:
+        """Why nothing can be changed yet, before there is anything on the screen."""
+        return "nothing has been read yet" if self.feed.snapshot is None else "nothing is set up yet: gwctl init"
+
     def action_sort(self) -> None:
-        if self.table is not None:
+        if self.table is None:
+            self.say("there is nothing to sort yet")
+        else:
             self._order(self.table.next_sort())
 
     def action_reverse(self) -> None:
@@ -343,11 +371,11 @@ class ViewScreen(Screen[None], Generic[S]):
     async def _clicked_again(self) -> None:
         await self.run_action("screen.open")
 
+    @of_row
     def action_copy(self) -> None:
-        key = self.rows.cursor_key
-        if key is not None:
-            self.app.copy_to_clipboard(key[0])
-            self.notify(f"copied {key[0]}", timeout=2, markup=False)
+        for name in (self.rows.cursor_key or ())[:1]:
+            self.app.copy_to_clipboard(name)
+            self.say(f"copied {name}")
 
     def action_move(self, by: int) -> None:
         self.rows.move(by)
