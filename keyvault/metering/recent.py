@@ -30,7 +30,7 @@ from keyvault.storage.requests import Only
 
 KEPT: Final = 2_000
 """How many of the newest requests are remembered."""
-AT_ONCE: Final = 400
+AT_ONCE: Final = 300
 """How many one reading takes in; of more that ended since the last one, the last to do so."""
 LATE_MS: Final = 10_000
 """How long after its end a request may come on record: its writer may have to wait for another one."""
