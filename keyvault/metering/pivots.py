@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Final, NamedTuple
 
 from keyvault.clock import Clock
@@ -32,6 +32,8 @@ _COST: Final = COUNTS.index("cost_pico")
 _UNKNOWN: Final = COUNTS.index("unknown_cost")
 _FRESH: Final = 2
 """Steps read anew each time."""
+_LONG_AGO: Final = timedelta(days=1)
+"""What ended before is remembered as a whole."""
 RENEWED_MS: Final = {False: 600_000, True: 3_600_000}
 """How long the sums of older hours, and of older days, are remembered."""
 
@@ -114,7 +116,8 @@ class Pivots:
     def _pivot(self, tx: Transaction, asked: PivotAsked, steps: Steps, names: Names) -> Pivot:
         only = Filter.of(names, (), {**dict(asked.only), "env": ENVIRONMENTS if asked.tests else LIVE})
         self._labels.about(asked, only, names)
-        fresh = max(steps.first, steps.last - _FRESH)
+        over = self._clock.now() - steps.starts(steps.last) > _LONG_AGO
+        fresh = steps.last if over else max(steps.first, steps.last - _FRESH)
         remembered = (asked, steps, self._clock.now_ms() // RENEWED_MS[steps.days], id(names))
         if self._old is None or self._old[0] != remembered:
             self._old = (remembered, self._summed(tx, _Sums(), steps, range(steps.first, fresh), only))
