@@ -10,8 +10,9 @@ from opsconsole.tui.context import Context
 from opsconsole.tui.screens.keys import KeysScreen
 from opsconsole.tui.screens.live import LiveScreen
 from opsconsole.tui.screens.logs import AlertsScreen, AuditScreen
+from opsconsole.tui.screens.request import RequestScreen
 from opsconsole.tui.screens.requests import RequestsScreen
-from opsconsole.tui.screens.routes import RoutesScreen
+from opsconsole.tui.screens.routes import RevisionsScreen, RoutesScreen
 from opsconsole.tui.screens.usage import UsageScreen
 from opsconsole.tui.screens.vault import VaultScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
@@ -33,10 +34,16 @@ OVER: Final[dict[str, type[ViewScreen[Any]]]] = {
 }
 """What can be opened over any view."""
 
+WITHIN: Final[dict[str, type[ViewScreen[Any]]]] = {
+    "revisions": RevisionsScreen,
+    "request": RequestScreen,
+}
+"""What is opened from a view and has actions of its own."""
+
 
 def all_actions() -> dict[str, tuple[Action, ...]]:
-    """Every action, by the view that has it; each view has the console's, too."""
-    return {name: (*screen.ACTIONS, *CONSOLE_ACTIONS) for name, screen in {**SCREENS, **OVER}.items()}
+    """Every action, by the screen that has it; each has the console's, too."""
+    return {name: (*screen.ACTIONS, *CONSOLE_ACTIONS) for name, screen in (SCREENS | OVER | WITHIN).items()}
 
 
 def made(name: str, context: Context) -> ViewScreen[Any]:

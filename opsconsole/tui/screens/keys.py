@@ -170,6 +170,7 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
     def action_new(self) -> None:
         known, asked = self.kept, self.question
         if known is None or known.usual is None:
+            self.say(self.unread)
             return
         now, within = self.shared.clock.now(), asked.within
         match asked.by:

@@ -172,6 +172,7 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
     def action_write(self) -> None:
         kept, shown = self.kept, self.table
         if kept is None or kept.pivot is None or shown is None:
+            self.say(self.unread)
             return
         totals = {row.name: row.totals for row in kept.pivot.rows}
         rows = [(row.key[0], totals[row.key[0]]) for row in shown.rows]

@@ -219,6 +219,8 @@ class ViewScreen(Screen[None], Generic[S]):
             self.painted("side").paint(lines)
 
     def draw_heading(self) -> None:
+        if not self.is_mounted:  # a second can pass before a screen that was just opened has anything on it
+            return
         snapshot = self.newest
         told = alerts.alerts(snapshot, self.glyphs) if snapshot else ()
         self.query_one(HeadingBar).tell(
@@ -304,7 +306,7 @@ class ViewScreen(Screen[None], Generic[S]):
     def begin(self, deed: Deed, then: Any = None) -> None:
         """Show a deed; when it is done say so, read the figures, and go on with `then`, which gets what it came to."""
         if self.newest is None:
-            self.say(self._unread())
+            self.say(self.unread)
             return
 
         def ended(done: Done | None) -> None:
@@ -317,8 +319,9 @@ class ViewScreen(Screen[None], Generic[S]):
 
         self.app.push_screen(DeedDialog(deed, self.shared.hands), ended)
 
-    def _unread(self) -> str:
-        """Why nothing can be changed yet, before there is anything on the screen."""
+    @property
+    def unread(self) -> str:
+        """Why nothing can be done yet, before there is anything on the screen."""
         return "nothing has been read yet" if self.feed.snapshot is None else "nothing is set up yet: gwctl init"
 
     def action_sort(self) -> None:

@@ -19,6 +19,11 @@ class KeyBar(Toned):
         super().__init__(id=id)
         self._hints = tuple(hints)
 
+    @property
+    def hints(self) -> tuple[Hint, ...]:
+        """All it would show if there were room."""
+        return self._hints
+
     def offer(self, hints: Sequence[Hint]) -> None:
         """Show these from now on."""
         if self._hints != tuple(hints):
