@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from keyvault.domain.ledger import LATENCY_BOUNDS_MS
+from keyvault.domain.latencies import LATENCY_BOUNDS_MS
 
 Histogram = tuple[int, ...]
 """Attempts per latency bucket; the bounds are `LATENCY_BOUNDS_MS`, one more bucket takes the rest."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget
 from keyvault.metering.spent import Spent
@@ -52,8 +54,7 @@ class Shortage(Exception):
         self.account = account
 
 
-@dataclass(slots=True, eq=False)
-class Hold:
+class Hold(Struct, eq=False):
     """Money reserved for one request on every account that applies to it."""
 
     accounts: Sequence[Account]

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import fields, replace
 from typing import Any, Final
 
-from keyvault.domain.ledger import LATENCY_BOUNDS_MS, NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
+from msgspec.structs import replace
+
+from keyvault.domain.latencies import LATENCY_BOUNDS_MS
+from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
 from keyvault.storage.ledger import NO_NUMBER, NO_TEXT
 from keyvault.storage.schema import SUMS
 
@@ -234,7 +236,7 @@ def _sound(settlement: Settlement) -> bool:
 def _doubted(settlement: Settlement) -> Settlement:
     """With what cannot be believed taken as unknown, and so the cost computed from it."""
     usage = settlement.usage
-    kept = {f.name: _count(getattr(usage, f.name)) for f in fields(usage)}
+    kept = {name: _count(getattr(usage, name)) for name in usage.__struct_fields__}
     believed = replace(usage, **kept) == usage
     return replace(
         settlement,

@@ -9,15 +9,15 @@ body's images count for, and what has no bound at all, is told by its shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from keyvault.domain.prices import Rate, Rates
 from keyvault.money import UNITS_PER_PRICE
 
 
-@dataclass(slots=True)
-class Worst:
+class Worst(Struct, frozen=True, gc=False):
     """The most that a call can cost, as a line over its cap on output."""
 
     fixed: int
@@ -39,8 +39,7 @@ class Worst:
         return None if left >= 0 else -1
 
 
-@dataclass(slots=True)
-class Scale:
+class Scale(Struct):
     """What of a price bounds a cost: its dearest rates, by the size of the input."""
 
     per_call: int
@@ -68,8 +67,7 @@ def worst_case(rates: Rates, body_bytes: int, output_cap: int | None, choices: i
     return None if found is None else found.at(output_cap)
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """The dearest rates that an input of more than `threshold` tokens may meet, in its tier or a lower one."""
 
     threshold: int

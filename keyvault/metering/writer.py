@@ -15,9 +15,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt, Outcome, Settlement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import OpenAttempt
@@ -14,8 +14,7 @@ from keyvault.proxy.tables import ServingUpstream
 from keyvault.routing.planner import Planned
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """One attempt on its way: to which target, at which price, under which row of the ledger."""
 
     planned: Planned

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct, field
 
 from keyvault.domain.outgoing import names_credential
 from keyvault.proxy.dialects.errors import read_error
@@ -14,8 +16,7 @@ WITHDRAWN: Final = ("access_withdrawn", "the access of this key was withdrawn")
 """Error code and text of an answer that was cut."""
 
 
-@dataclass(slots=True)
-class Ending:
+class Ending(Struct):
     """How a provider's answer ended. `failure` is None when it is complete as the provider meant it."""
 
     status: int | None = None

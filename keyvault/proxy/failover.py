@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+from msgspec import Struct
 
 from keyvault.domain.routes import Failure, Retries, Route, Timeouts
 from keyvault.proxy.admission import Call
@@ -45,8 +46,7 @@ _NOT_OF_TARGET: Final = frozenset({401, 403, 409})
 """Refusals that say nothing of how a target is: of the credential, which has tests of its own, or of a conflict."""
 
 
-@dataclass(slots=True)
-class Course:
+class Course(Struct):
     """What is left to try of one request's plan."""
 
     pending: list[Planned]
@@ -66,8 +66,7 @@ class Course:
         return self.answer
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """What is tried next."""
 
     planned: Planned

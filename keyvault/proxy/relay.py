@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from keyvault.proxy.ceiling import Ceiling
 from keyvault.proxy.dialects.meter import PASS, StreamMeter, Verdict

@@ -9,8 +9,9 @@ pays for what was served and for what was produced before the customer left; nev
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usage
 from keyvault.domain.prices import Price, charge, cost

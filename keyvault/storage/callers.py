@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from keyvault.domain.keys import Caller, GenerationState, KeyState, Policy
 from keyvault.storage.engine import Transaction
@@ -74,8 +75,7 @@ class UsableToken:
         return self.caller if self.until_ms is None or now_ms < self.until_ms else None
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """The latest use of a generation."""
 
     key_id: int

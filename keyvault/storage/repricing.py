@@ -35,7 +35,7 @@ _COLUMNS: Final = (
     "price_id",
     "provider_request_id",
 )
-_COUNTS: Final = tuple(Usage.__slots__)
+_COUNTS: Final = tuple(Usage.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keyvault.clock import Clock
-from keyvault.domain.ledger import LATENCY_BOUNDS_MS
+from keyvault.domain.latencies import LATENCY_BOUNDS_MS
 from keyvault.metering.interning import name_id
 from keyvault.metering.reports import Reports
 from keyvault.storage import migrations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from keyvault.proxy.http1 import Limits, Request
@@ -19,7 +17,7 @@ def post(body: bytes, *, length: bytes | None = None, key: bytes = b"one", extra
 
 
 def seen(request: Request) -> dict[str, object]:
-    values = {f.name: getattr(request, f.name) for f in dataclasses.fields(request)}
+    values = {name: getattr(request, name) for name in request.__struct_fields__}
     return {name: value for name, value in values.items() if name not in ("started", "lasting")}
 
 

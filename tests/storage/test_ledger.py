@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from keyvault.domain.ledger import NO_USAGE, Basis, Outcome, Usage
 from keyvault.domain.routes import Target

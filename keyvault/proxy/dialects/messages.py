@@ -6,8 +6,9 @@ is `message_stop`, an error is an event `error`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Usage

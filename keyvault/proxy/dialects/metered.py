@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from keyvault.domain.ledger import NO_USAGE, Basis, Usage
 
@@ -32,9 +33,8 @@ PASS: Final = Verdict.PASS
 """For the path of every event: looking a member up in its enum costs 0.1 µs, twice an event."""
 
 
-@dataclass(slots=True)
-class Metered:
-    """What is known of an answer, complete or not. Never changed, but not frozen, as `Usage` is not."""
+class Metered(Struct, frozen=True):
+    """What is known of an answer, complete or not."""
 
     usage: Usage = NO_USAGE
     """What the provider told. May be partial while the basis is unknown: Anthropic tells the input first."""

@@ -6,8 +6,9 @@ was produced; another error is an event `error`. There is no `[DONE]`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.dialects.base import EMPTY, Meter, decode_object, identifier

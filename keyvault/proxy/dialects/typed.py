@@ -6,8 +6,9 @@ count as content, since nothing is known of them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Usage

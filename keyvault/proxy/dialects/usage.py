@@ -14,8 +14,9 @@ that are known and brought together here:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Basis, Usage

@@ -9,10 +9,10 @@ Everything else raises `Refusal`; the connection cannot be used any further then
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httptools
+from msgspec import Struct, field
 
 from keyvault.errors import Refusal
 from keyvault.proxy.http1.limits import Limits
@@ -32,8 +32,7 @@ _OTHER_METHOD = re.compile(rb"[A-Z]+(?: |\Z)")
 _HEAD_END: Final = b"\r\n\r\n"
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct):
     """One request. In a refused one, what could not be read is left at its default."""
 
     method: str = ""

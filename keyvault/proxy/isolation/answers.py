@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from keyvault.clock import Clock
 from keyvault.domain.objects import ID, KINDS, Action, State, StoredObject

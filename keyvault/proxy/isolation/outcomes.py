@@ -83,7 +83,7 @@ def _answer_of(kind: str, line: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _sum(before: Usage | None, more: Usage) -> Usage:
     if before is None:
         return more
-    pairs = ((getattr(before, name), getattr(more, name)) for name in Usage.__slots__)
+    pairs = ((getattr(before, name), getattr(more, name)) for name in Usage.__struct_fields__)
     return Usage(*(None if a is None and b is None else (a or 0) + (b or 0) for a, b in pairs))
 
 

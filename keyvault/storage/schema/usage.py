@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, Table, Text, UniqueConstraint
 
-from keyvault.domain.ledger import LATENCY_BOUNDS_MS
+from keyvault.domain.latencies import LATENCY_BOUNDS_MS
 from keyvault.storage.schema.columns import Id, Ms, Pico, count, metadata, row_id
 
 aliases = Table("aliases", metadata, row_id(), Column("name", Text, nullable=False, unique=True))
