@@ -94,7 +94,7 @@ class Home:
         if self._database is None:
             if not self.exists:
                 raise NotFound(f"no gateway is set up in {self.paths.config.parent}", hint="gwctl init")
-            path = self._database_file()
+            path = self.database_file()
             if path is not None and not path.exists():
                 raise self._database_missing(path, NotFound)
             self._database = self._open_database()
@@ -109,7 +109,7 @@ class Home:
         """
         self.refuse_existing()
         self.paths.make()
-        path = self._database_file()
+        path = self.database_file()
         if path is not None and path.exists():
             raise Conflict(f"a database is there already: {path}", hint=f"mv {path} {path}.aside")
         with removed_on_failure(path), prepared(self.paths.config_file, self._first_configuration().encode()):
@@ -131,7 +131,7 @@ class Home:
         """The database whatever its schema, for whoever is about to migrate it. The caller closes it."""
         from keyvault.storage.engine import Database
 
-        path = self._database_file()
+        path = self.database_file()
         if path is not None and not path.exists():
             raise self._database_missing(path, NotFound)
         return Database(self.settings.database_url, durability=self.settings.durability)
@@ -140,7 +140,7 @@ class Home:
         """Raises `Conflict` where a gateway is set up already, even if its database is gone."""
         if not self.exists:
             return
-        path = self._database_file()
+        path = self.database_file()
         if path is not None and not path.exists():
             raise self._database_missing(path, Conflict)
         raise Conflict(f"a gateway is set up already: {self.paths.config_file}", hint="gwctl vault status")
@@ -150,7 +150,8 @@ class Home:
         aside = f"to begin anew: mv {self.paths.config} {self.paths.config}.aside"
         return kind(f"the database is missing: {path}", hint=f"restore it from a backup; {aside}")
 
-    def _database_file(self) -> Path | None:
+    def database_file(self) -> Path | None:
+        """Where a SQLite database is; None for one on a server."""
         from keyvault.storage.engine import sqlite_path
 
         return sqlite_path(self.settings.database_url)

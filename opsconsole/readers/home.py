@@ -7,8 +7,9 @@ comes alive when it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from keyvault.errors import Unavailable
 from opsconsole.readers.around import Surroundings
 from opsconsole.readers.keys import KeysReader
 from opsconsole.readers.live import LiveReader
@@ -38,11 +39,17 @@ class HomeReader:
 
     def __init__(self, home: Home, zone: str | None = None) -> None:
         self._home = home
-        zone = zone or local_zone(home.environ)
+        self._zone = zone or local_zone(home.environ)
+        self._file: tuple[int, int] | None = None
+        self._readers = self._made()
+
+    def _made(self) -> dict[type[Question], Read]:
+        """A reader for each kind of question. They remember what they have read while nothing says it has changed."""
+        home, zone = self._home, self._zone
         around = Surroundings(home)
         routes = RoutesReader(home, around, zone)
         logs = LogsReader(home, around)
-        self._readers: Final[dict[type[Question], Read]] = {
+        return {
             LiveQuestion: LiveReader(home, around, zone).read,
             KeysQuestion: KeysReader(home, around, zone).read,
             VaultQuestion: VaultReader(home, around, zone).read,
@@ -60,4 +67,20 @@ class HomeReader:
         if not self._home.exists:
             setup = Setup(str(self._home.paths.data), initialised=False, ever_used=False)
             return Snapshot(question, self._home.clock.now(), setup)
+        self._keep_to_the_file()
         return self._readers[type(question)](question)
+
+    def _keep_to_the_file(self) -> None:
+        """A file that was opened can be read when it is long gone or another one has its place; that would show what
+        is no more as if it were live."""
+        file = self._home.database_file()
+        if file is None:
+            return
+        try:
+            found = file.stat()
+        except OSError:
+            raise Unavailable(f"the database cannot be found: {file}", hint="gwctl doctor") from None
+        if self._file not in (None, (found.st_dev, found.st_ino)):
+            self._home.database.close()
+            self._readers = self._made()
+        self._file = found.st_dev, found.st_ino
