@@ -58,7 +58,8 @@ class Console(App[None]):
     ALLOW_SELECT = False
     ESCAPE_TO_MINIMIZE = False
 
-    feed: reactive[Feed] = reactive(Feed(), always_update=True, init=False)
+    feed: reactive[Feed] = reactive(Feed(), always_update=True, init=False, repaint=False)
+    """Screens draw what changed of it; painting all of a screen anew costs more than everything else while idle."""
 
     class Polled(Message):
         """The poller has read; the newest of several waiting ones is enough."""

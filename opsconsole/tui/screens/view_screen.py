@@ -171,6 +171,7 @@ class ViewScreen(Screen[None], Generic[S]):
             self.question = question
             self.shared.ask(question)
             self.draw_heading()
+            self._draw_title()
 
     # Drawing
 
@@ -190,6 +191,7 @@ class ViewScreen(Screen[None], Generic[S]):
             if self.newest is not None:
                 self.draw_figures(self.newest)
             self.draw_heading()
+            self._draw_title()
             self._draw_notices()
 
     def _choose_snapshot(self) -> None:
@@ -234,7 +236,6 @@ class ViewScreen(Screen[None], Generic[S]):
                 read_only=self.shared.read_only,
             )
         )
-        self._draw_title()
 
     @on(ViewTable.Arranged)
     def _draw_title(self) -> None:
