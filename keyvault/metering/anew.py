@@ -2,7 +2,8 @@
 
 So far an attempt counts for what the newest earlier run that has covered it made of it, which that run's price book
 tells again; else for what the ledger says. An attempt keeps the multiplier it was charged by, as far as its own cost
-and charge tell it; one whose cost was unknown is charged by the customer's present one.
+and charge tell it; one whose cost was unknown is charged by the customer's present one. Work that was paid for when it
+was done, and of which nobody knows any more what it was, stays as it is.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class Sums:
 
     looked_at: int = 0
     still_unknown: int = 0
+    untold: int = 0
+    """Work of which nobody knows any more which price it had: left as it was."""
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
     """By project and model."""
     balances: dict[int, int] = field(default_factory=dict)
@@ -116,7 +119,10 @@ class Reading:
             project = self._payer(attempt)
             if project is not None and _matches(self.run, attempt):
                 sums.looked_at += 1
-                self._add(sums, attempt, project)
+                if attempt.deferred and attempt.work is None:
+                    sums.untold += 1
+                else:
+                    self._add(sums, attempt, project)
         return sums
 
     def _payer(self, attempt: Priced) -> Project | None:
@@ -163,8 +169,9 @@ class Reading:
         as_it_was = _Figures(attempt.cost_pico, attempt.charge_pico)
         if attempt.cost_pico == 0 and attempt.usage.input == 0 and attempt.usage.output == 0:
             return as_it_was  # it came to nothing, or asked for what is free
-        find = book.find_batch if attempt.made_by in BATCHES else book.find
-        price = find(attempt.upstream, self.catalogues.get(attempt.upstream), attempt.model, attempt.priced_ms)
+        find = book.find_batch if attempt.work and attempt.work.kind in BATCHES else book.find
+        at_ms = attempt.work.begun_ms if attempt.work else attempt.started_ms
+        price = find(attempt.upstream, self.catalogues.get(attempt.upstream), attempt.model, at_ms)
         if price is None or price.id == attempt.price_id:
             return as_it_was
         made = cost(price.rates, attempt.usage)

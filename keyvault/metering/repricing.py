@@ -40,6 +40,8 @@ class Repriced:
     looked_at: int
     still_unknown: int
     """Attempts whose cost the present prices do not tell either."""
+    untold: int
+    """Work that was paid for when it was done, of which nobody knows any more which price it had: left as it was."""
     differences: tuple[Difference, ...]
     balances: tuple[tuple[str, int], ...]
     """What was put on each balance, in pico-dollars, by its scope."""
@@ -140,6 +142,7 @@ def _told(tx: Transaction, number: int | None, run: Repricing, sums: Sums) -> Re
         until=from_ms(run.last_ms),
         looked_at=sums.looked_at,
         still_unknown=sums.still_unknown,
+        untold=sums.untold,
         differences=tuple(sorted(sums.differences.values(), key=lambda d: (-abs(d.charge_pico), d.project, d.model))),
         balances=tuple((scopes[balance_id], -pico) for balance_id, pico in sorted(sums.balances.items()) if pico),
         waiting=tuple((name, pico) for name, pico in sorted(waiting.items()) if pico),

@@ -31,6 +31,7 @@ from keyvault.storage.schema import (
     ledger_changes,
     objects,
     open_attempts,
+    paid_work,
     purse,
     targets,
     totals_day,
@@ -104,8 +105,12 @@ class Transaction:
 
     def settle_object(self, object_id: str, upstream: str) -> bool:
         """Say of pending work at a provider that it is booked; False where it is not pending."""
-        self._statements.update_object.run(self._cursor, {"of_object": object_id, "of_upstream": upstream})
-        return bool(self._cursor.rowcount)
+        of = {"of_object": object_id, "of_upstream": upstream}
+        self._statements.update_object.run(self._cursor, of)
+        if not self._cursor.rowcount:
+            return False
+        self._statements.insert_work.run(self._cursor, of)
+        return True
 
     def spending(self, balance_ids: Sequence[int]) -> list[Taken]:
         """What was taken from balances so far; nobody else changes it before the transaction ends."""
@@ -254,6 +259,8 @@ class _Statements:
         self.select_last = Query(_last(), dialect)
         self.update_final = Query(_finish(), dialect)
         self.update_object = Query(_settle_object(), dialect)
+        work = insert(paid_work).from_select(list(paid_work.c.keys()), _paid_work())
+        self.insert_work = Query(work.on_conflict_do_nothing(), dialect)
         self.select_oldest = Query(sa.select(sa.func.min(totals_minute.c.bucket)), dialect)
         minutes = sa.delete(totals_minute).where(totals_minute.c.bucket < sa.bindparam("before"))
         self.delete_minutes = Query(minutes, dialect)
@@ -323,10 +330,16 @@ def _finish() -> sa.Update:
     return sa.update(attempts).where(this).values(final=1)
 
 
+def _the_object() -> sa.ColumnElement[bool]:
+    of_object, of_upstream = sa.bindparam("of_object", type_=sa.Text), sa.bindparam("of_upstream", type_=sa.Text)
+    return (objects.c.object_id == of_object) & (objects.c.upstream == of_upstream)
+
+
+def _paid_work() -> sa.Select[Any]:
+    """What of an object outlives it."""
+    return sa.select(objects.c.object_id, objects.c.upstream, objects.c.kind, objects.c.created_ms).where(_the_object())
+
+
 def _settle_object() -> sa.Update:
-    this = sa.and_(
-        objects.c.object_id == sa.bindparam("of_object", type_=sa.Text),
-        objects.c.upstream == sa.bindparam("of_upstream", type_=sa.Text),
-        objects.c.state == sa.literal_column("'pending'"),
-    )
+    this = _the_object() & (objects.c.state == sa.literal_column("'pending'"))
     return sa.update(objects).where(this).values(state=sa.literal_column("'settled'"), due_ms=None)

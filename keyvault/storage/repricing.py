@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from keyvault.domain.ledger import Outcome, Usage
-from keyvault.domain.objects import DEFERRED, StoredObject
+from keyvault.domain.objects import DEFERRED
 from keyvault.storage.closing import within
 from keyvault.storage.engine import Transaction
-from keyvault.storage.objects import find
-from keyvault.storage.schema import attempts, open_attempts, repricings, targets
+from keyvault.storage.objects import IN_ORDER
+from keyvault.storage.schema import attempts, open_attempts, paid_work, repricings, targets
 from keyvault.storage.seals import added
 
 _AT_ONCE: Final = 5_000
@@ -54,6 +54,14 @@ class Repricing:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """Work at a provider, which has the price of its kind and of the moment at which it was begun."""
+
+    kind: str
+    begun_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Priced:
     """An attempt that customers pay for, with what it cost by the ledger."""
 
@@ -68,10 +76,10 @@ class Priced:
     balance_id: int | None
     price_id: int | None
     aborted: bool
-    priced_ms: int
-    """The moment whose price applies: for work that is paid for when it is done, when it was begun."""
-    made_by: str | None
-    """For such work, the kind of the object it was."""
+    deferred: bool
+    """Whether it is work that was paid for when it was done."""
+    work: Work | None
+    """What is known of such work. None for other attempts, and where it was booked before that was kept."""
 
 
 def attempts_in(tx: Transaction, first_ms: int, last_ms: int) -> Iterator[Priced]:
@@ -79,13 +87,11 @@ def attempts_in(tx: Transaction, first_ms: int, last_ms: int) -> Iterator[Priced
     names = {row.id: (row.upstream, row.model) for row in tx.execute(sa.select(targets))}
     after: tuple[str, int] = ("", 0)
     while page := tx.execute(_page(first_ms, last_ms, after)).all():
-        work = find(
-            tx, {row.provider_request_id for row in page if row.dialect == DEFERRED and row.provider_request_id}
-        )
-        by_id = {(made.object_id, made.upstream): made for made in work}
+        done = _work(tx, {row.provider_request_id or "" for row in page if row.dialect == DEFERRED})
         for row in page:
             upstream, model = names.get(row.target_id, (f"#{row.target_id}", f"#{row.target_id}"))
-            yield _priced(row, upstream, model, by_id.get((row.provider_request_id or "", upstream)))
+            work = done.get((row.provider_request_id or "", upstream)) if row.dialect == DEFERRED else None
+            yield _priced(row, upstream, model, work)
         after = page[-1].request_id, page[-1].number
 
 
@@ -136,7 +142,18 @@ def _page(first_ms: int, last_ms: int, after: tuple[str, int]) -> sa.Select[Any]
     )
 
 
-def _priced(row: Any, upstream: str, model: str, work: StoredObject | None) -> Priced:
+def _work(tx: Transaction, ids: Collection[str]) -> Mapping[tuple[str, str], Work]:
+    """By object id and upstream."""
+    ordered = sorted(ids)
+    chunks = [ordered[at : at + IN_ORDER] for at in range(0, len(ordered), IN_ORDER)]
+    return {
+        (row.object_id, row.upstream): Work(row.kind, row.begun_ms)
+        for chunk in chunks
+        for row in tx.execute(sa.select(paid_work).where(paid_work.c.object_id.in_(chunk)))
+    }
+
+
+def _priced(row: Any, upstream: str, model: str, work: Work | None) -> Priced:
     return Priced(
         key_id=row.key_id,
         project_id=row.project_id,
@@ -149,6 +166,6 @@ def _priced(row: Any, upstream: str, model: str, work: StoredObject | None) -> P
         balance_id=row.balance_id,
         price_id=row.price_id,
         aborted=row.outcome == Outcome.ABORTED.value,
-        priced_ms=row.started_ms if work is None else work.created_ms,
-        made_by=None if work is None else work.kind,
+        deferred=row.dialect == DEFERRED,
+        work=work,
     )

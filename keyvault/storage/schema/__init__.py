@@ -7,7 +7,7 @@ carry a folded twin that is unique. Every change here needs a migration; a test 
 from keyvault.storage.schema.columns import metadata
 from keyvault.storage.schema.money import balance_entries, balance_spending, balances, budgets, limits, prices, purse
 from keyvault.storage.schema.operation import acknowledgements, alerts, audit, commands, epochs, meta, workers
-from keyvault.storage.schema.providers import credentials, objects, upstreams
+from keyvault.storage.schema.providers import credentials, objects, paid_work, upstreams
 from keyvault.storage.schema.routing import affinities, revisions
 from keyvault.storage.schema.statements import adjustments, repricings, statements
 from keyvault.storage.schema.tenancy import customers, gateway, key_generations, keys, projects
@@ -50,6 +50,7 @@ __all__ = [
     "metadata",
     "objects",
     "open_attempts",
+    "paid_work",
     "prices",
     "projects",
     "purse",

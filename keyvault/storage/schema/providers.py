@@ -75,3 +75,15 @@ objects = Table(
 )
 """Who owns what is stored at a provider. `parent`: the object it lies below. `state`: `stored`, or `pending` work that
 is metered when it is `settled`; `due_ms`: when to ask about it next."""
+
+paid_work = Table(
+    "paid_work",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("upstream", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("begun_ms", Ms, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Work at providers that was booked, and by which kind of price and of which moment; objects may be forgotten, this
+stays as long as the ledger."""

@@ -7,22 +7,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from keyvault.clock import to_ms
-from keyvault.domain.ledger import Outcome, Usage
+from keyvault.domain.ledger import Basis, Outcome, Usage
+from keyvault.domain.objects import State, StoredObject
 from keyvault.domain.prices import Price, Rates, flat
+from keyvault.domain.routes import Target
 from keyvault.errors import Conflict, UsageError
 from keyvault.metering.anew import multiplier_of
 from keyvault.metering.balances import Balances
+from keyvault.metering.deferred import Counted, End, Line, book
+from keyvault.metering.prices import PriceBook
 from keyvault.metering.repricing import Repricings
+from keyvault.metering.spending import Spending
 from keyvault.metering.statements import Statements
-from keyvault.storage import prices
+from keyvault.storage import objects, prices
 from keyvault.storage.engine import Database
 from keyvault.storage.prices import Listed
 from keyvault.storage.repricing import Priced
+from keyvault.storage.schema import paid_work
 from tests.conftest import FrozenClock
 from tests.ledgers import rows
-from tests.storage.months.conftest import ACME, DOLLAR, DRILL, NOVEMBER, OCTOBER, THEIRS, Books, meddled
+from tests.storage.months.conftest import ACME, DOLLAR, DRILL, KEY, NOVEMBER, OCTOBER, THEIRS, Books, meddled
 
 SINCE, UNTIL = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = Usage(input=1_000_000, output=0)
@@ -149,8 +156,51 @@ async def test_what_is_under_way_is_left_for_a_later_run(
         repricings.run(datetime(2026, 10, 12, tzinfo=UTC))
 
 
+def work(database: Database, clock: FrozenClock, kind: str, begun: datetime, *, on_record: bool = True) -> None:
+    """Work `work_1` for a million tokens at a dollar, on record as pending, and booked now."""
+    price_id = price(database, 1, since=datetime(2026, 1, 1, tzinfo=UTC))
+    made = StoredObject("work_1", "openai", kind, 1, 1, 1, None, to_ms(begun), State.PENDING)
+    with database.write() as tx:
+        objects.add(tx, [made])
+        known = PriceBook.load(tx)
+    target = Target("openai", "gpt-5")
+    line = Line(Counted("gpt-5", MILLION, Basis.PROVIDER), target, 1, 1, known.find("openai", None, "gpt-5", clock.ms))
+    assert line.price is not None
+    assert line.price.id == price_id
+    assert book(database, clock, "w1", made, [line], End(Outcome.SERVED), 1_000_000, Spending(KEY))
+    if not on_record:
+        with database.write() as tx:
+            tx.execute(sa.delete(paid_work))
+
+
+def test_work_keeps_the_price_of_its_kind_and_of_its_beginning_when_its_object_is_gone(
+    people: None, repricings: Repricings, database: Database, clock: FrozenClock
+) -> None:
+    clock.ms = to_ms(OCTOBER)
+    work(database, clock, "batch", begun=datetime(2026, 9, 30, 23, tzinfo=UTC))
+    with database.write() as tx:
+        assert objects.forget(tx, "openai", "work_1")
+    clock.ms = to_ms(NOVEMBER)
+    price(database, 9)
+    assert repricings.run(SINCE).differences == (), "begun before that price"
+    price(database, 9, since=datetime(2026, 9, 1, tzinfo=UTC))
+    price(database, 4, "gpt-5@batch", since=datetime(2026, 9, 1, tzinfo=UTC))
+    assert repricings.run(SINCE).waiting == (("acme", 3 * DOLLAR),)
+
+
+def test_work_that_nobody_knows_more_of_stays_as_it_was_and_is_counted(
+    people: None, repricings: Repricings, database: Database, clock: FrozenClock
+) -> None:
+    clock.ms = to_ms(OCTOBER)
+    work(database, clock, "message_batch", begun=OCTOBER, on_record=False)
+    clock.ms = to_ms(NOVEMBER)
+    price(database, 9)
+    found = repricings.run(SINCE)
+    assert (found.looked_at, found.untold, found.differences) == (1, 1, ())
+
+
 def attempt(cost: int | None, charged: int | None, *, aborted: bool = False) -> Priced:
-    return Priced(1, 0, 0, "openai", "gpt-5", MILLION, cost, charged, None, None, aborted, 0, None)
+    return Priced(1, 0, 0, "openai", "gpt-5", MILLION, cost, charged, None, None, aborted, False, None)
 
 
 @pytest.mark.parametrize(

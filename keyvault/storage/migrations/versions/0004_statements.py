@@ -1,4 +1,5 @@
-"""Statements of closed months, adjustments that wait for one, and runs that priced a span of the ledger anew.
+"""Statements of closed months, adjustments that wait for one, runs that priced a span of the ledger anew, and what
+those have to know of work that was booked.
 
 Written out and never edited again: a schema of the past does not change with the code of today.
 """
@@ -68,4 +69,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name="fk_adjustments_customer_id"),
         sa.PrimaryKeyConstraint("id", name="pk_adjustments"),
         sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "paid_work",
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("upstream", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("begun_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("object_id", "upstream", name="pk_paid_work"),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO paid_work (object_id, upstream, kind, begun_ms)"
+        " SELECT object_id, upstream, kind, created_ms FROM objects WHERE state = 'settled'"
     )

@@ -84,6 +84,8 @@ def _note(session: Session, found: Repriced) -> None:
         session.io.note(f"adjustment on the next statement of {customer}: {Amount(pico)} {CURRENCY}")
     if found.still_unknown:
         session.io.note(f"{found.still_unknown:,} of {found.looked_at:,} attempts still have no known cost")
+    if found.untold:
+        session.io.note(f"{found.untold:,} of work at providers left as it was: it is not on record what it was")
 
 
 def _row(each: Difference) -> Row:
@@ -123,6 +125,7 @@ def _extra(found: Repriced) -> Row:
         "until": found.until,
         "looked_at": found.looked_at,
         "still_unknown": found.still_unknown,
+        "untold": found.untold,
         "currency": CURRENCY,
         "balances": [{"scope": scope, "amount": Amount(pico)} for scope, pico in found.balances],
         "next_statements": [{"customer": customer, "amount": Amount(pico)} for customer, pico in found.waiting],
