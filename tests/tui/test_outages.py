@@ -87,7 +87,7 @@ def test_a_database_that_is_gone_is_told_of_and_read_again_when_it_is_back(
 
 def test_another_database_in_its_place_is_read_from_then_on(home: Home, poller: Poller, clock: FrozenClock) -> None:
     """As after a restore, while the console is open."""
-    before, _ = poller.step(Feed())
+    poller.step(Feed())
     file = database_of(home)
     copy = file.with_suffix(".copy")
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as restored:
