@@ -6,9 +6,12 @@ What the program knows (settings, exit codes, headers) is read from it, so that 
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from keyvault.errors import Exit
+
+if TYPE_CHECKING:
+    from opsconsole.tui.actions import Action
 
 _ENVIRONMENT: Final = """\
 GWCTL_HOME             one root for configuration, data and state; without it the platform's own directories
@@ -62,6 +65,7 @@ TOPICS: Final = {
     "exit-codes": "What the exit code says.",
     "settings": "Everything that can be set, with defaults.",
     "headers": "Which headers are passed on, both ways.",
+    "console": "What the console's keys do, by view; the names that console.toml goes by.",
 }
 
 
@@ -73,6 +77,8 @@ def text(topic: str) -> str:
         return _settings()
     if topic == "headers":
         return _headers()
+    if topic == "console":
+        return _console()
     return {"environment": _ENVIRONMENT, "formats": _FORMATS}[topic]
 
 
@@ -103,3 +109,24 @@ def _headers() -> str:
         lines.append(f"{first:30}  {rule.request:10}  {rule.answer:10}  {rule.why}")
         lines += others
     return "\n".join(lines) + "\n\nEverything else is stripped, both ways.\n"
+
+
+def _console() -> str:
+    from opsconsole.tui.actions import CONSOLE_ACTIONS
+    from opsconsole.tui.registry import all_actions
+
+    parts = {"everywhere": CONSOLE_ACTIONS} | {
+        name: tuple(action for action in actions if action not in CONSOLE_ACTIONS)
+        for name, actions in all_actions().items()
+    }
+    head = (
+        'Under [keys] of console.toml a name gets other keys: rotate = "ctrl+t,f5". What begins with g is chosen from\n'
+        "a menu and keeps its letter. * changes something: it is not there under --read-only.\n"
+    )
+    return head + "".join(
+        f"\n{name}\n" + "".join(f"  {_action(action)}\n" for action in actions) for name, actions in parts.items()
+    )
+
+
+def _action(action: Action) -> str:
+    return f"{action.shown_keys:<16} {action.id:<16} {action.tip}{' *' if action.changes else ''}"

@@ -4,7 +4,7 @@
     every = 2              # seconds between readings: 0.5, 1, 2, 5, 10, 30
 
     [keys]                 # by the names that `gwctl help console` lists
-    rotate = "ctrl+r"
+    rotate = "ctrl+t"
     quit = "q,ctrl+q"
 
 A file that cannot be used is refused whole, with its line or the name that is wrong.
