@@ -70,7 +70,7 @@ class Price:
 def rate_at(rate: Rate, input_tokens: int) -> int:
     """Pico-dollars per million, at the tier that an input of this size falls into."""
     chosen = rate[0][1]
-    for threshold, value in rate:
+    for threshold, value in rate[1:]:
         if input_tokens > threshold:
             chosen = value
     return chosen
@@ -86,7 +86,7 @@ def cost(rates: Rates, usage: Usage) -> int | None:
         if units:
             if rate is None:
                 return None
-            numerator += units * rate_at(rate, usage.input or 0)
+            numerator += units * (rate[0][1] if len(rate) == 1 else rate_at(rate, usage.input or 0))
     return divide_half_even(numerator, UNITS_PER_PRICE)
 
 
@@ -113,6 +113,8 @@ def _input_lines(rates: Rates, usage: Usage) -> _Lines | None:
     plain = usage.input - cached - write - write_1h - audio
     if plain < 0:
         return None  # parts larger than the whole: not a count to bill from
+    if plain == usage.input:
+        return [(plain, rates.input)]
     return [
         (plain, rates.input),
         (cached, rates.cached_input or rates.input),
@@ -130,6 +132,8 @@ def _output_lines(rates: Rates, usage: Usage) -> _Lines | None:
     plain = usage.output - audio - reasoning
     if plain < 0:
         return None
+    if plain == usage.output:
+        return [(plain, rates.output)]
     return [(plain, rates.output), (reasoning, rates.reasoning), (audio, rates.audio_output)]
 
 

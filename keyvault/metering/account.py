@@ -69,7 +69,9 @@ class Hold(Struct, eq=False):
             if account.limit_pico - account.spent_pico - account.held_pico < more and account.hard:
                 hard = [account for account in self.accounts if account.hard]
                 raise Shortage(min(hard, key=lambda account: account.available_pico))
-        self._add(more)
+        self.pico = pico
+        for account in self.accounts:
+            account.held_pico += more
 
     def available_pico(self) -> int | None:
         """The most that may be held, what is held already included; None where nothing bounds it."""
@@ -87,19 +89,18 @@ class Hold(Struct, eq=False):
     def spend(self, pico: int, doubt_pico: int = 0) -> None:
         """Turn part of the hold into what was spent, some of it in doubt; what goes beyond the hold is spent all the
         same."""
+        held = pico if pico < self.pico else self.pico
+        self.pico -= held
         for account in self.accounts:
             account.spent_pico += pico
             account.doubt_pico += doubt_pico
-        self._add(-min(pico, self.pico))
+            account.held_pico -= held
 
     def release(self) -> None:
         """The request has ended: nothing is held for it any more."""
-        self._add(-self.pico)
-
-    def _add(self, pico: int) -> None:
-        self.pico += pico
+        held, self.pico = self.pico, 0
         for account in self.accounts:
-            account.held_pico += pico
+            account.held_pico -= held
 
 
 def place(of: Budget | Balance) -> Hashable:

@@ -37,6 +37,7 @@ the same time leave something to each other."""
 HEEDED: Final = 64
 """Tokens beyond a cap from which on a target is taken not to keep caps."""
 _MOST_TARGETS: Final = 1_000
+_PROVIDER: Final = Basis.PROVIDER
 
 
 class Allowance:
@@ -125,15 +126,18 @@ class Allowances:
             return False
         return True
 
-    def bound(self, call: Call, planned: Planned) -> int | None:
-        """The most that an attempt can cost at the provider's price; None where there is no bound."""
+    def priced(self, call: Call, planned: Planned, now_ms: int) -> tuple[Price | None, int | None]:
+        """The price of an attempt, and the most that it can cost by it; None where there is no bound."""
         allowance = call.allowance
-        if not allowance.hold.accounts:
-            price = self._price(planned, self._clock.now_ms())
-            body = effective(call.body, planned.choice)
-            size = len(call.exchange.request.body) + body.added_bytes
-            return None if price is None else worst_case(price.rates, size, body.output_cap, body.choices)
-        return self._found(call, planned).cost_at(allowance.cap)
+        if allowance.hold.accounts:
+            found = self._found(call, planned)  # by the price that was held for
+            return found.price, found.cost_at(allowance.cap)
+        price = self._price(planned, now_ms)
+        if price is None:
+            return None, None
+        body = effective(call.body, planned.choice)
+        size = len(call.exchange.request.body) + body.added_bytes
+        return price, worst_case(price.rates, size, body.output_cap, body.choices)
 
     def ceiling(self, call: Call, planned: Planned) -> Ceiling | None:
         """What a stream may come to where money must hold; None where nothing says."""
@@ -163,7 +167,7 @@ class Allowances:
         """Hold more for a target from now on, at most its cap once more, if it says itself that it did not keep it; and
         half as much after each answer that kept it."""
         found = call.allowance.terms.get(planned.target)
-        if found is None or not found.shape.settable or not booked.usage.output or booked.basis is not Basis.PROVIDER:
+        if found is None or not found.shape.settable or not booked.usage.output or booked.basis is not _PROVIDER:
             return
         cap = found.cap(call.allowance.cap)
         if cap is None:

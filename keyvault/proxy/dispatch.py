@@ -51,7 +51,7 @@ class Dispatch:
         """The attempt of a step. `before`: the one that it follows."""
         upstream, target = step.planned.upstream, step.planned.target
         now_ms = self._clock.now_ms()
-        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
+        price, bound_pico = self._allowances.priced(call, step.planned, now_ms)
         allowance = call.allowance
         row = OpenAttempt(
             request_id=call.request_id,
@@ -63,7 +63,7 @@ class Dispatch:
             target_id=self._ledger.target_id(target),
             dialect=str(call.dialect),
             stream=call.body.stream,
-            bound_pico=self._allowances.bound(call, step.planned),
+            bound_pico=bound_pico,
             multiplier_ppm=call.payer.multiplier_ppm,
             project_id=0 if call.payer.project_id == call.caller.project_id else call.payer.project_id,
             balance_id=allowance.balance_id,
@@ -122,7 +122,7 @@ class Dispatch:
             expects_stream=expects_stream(call),
             whole=call.claim is not None and call.claim.whole,
             ceiling=self._allowances.ceiling(call, planned),
-            on_content=partial(health.answering, planned.target, attempt.began) if health else None,
+            on_content=partial(health.answering, planned.target, attempt.began) if health.known else None,
         )
         self.relays.add(relay)
         return relay

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from keyvault.domain.ledger import Basis, OpenAttempt, Usage
-from keyvault.domain.prices import Price, charge
+from keyvault.domain.prices import Price
 from keyvault.metering.holds import worst
 
 SHORT: Final = {Basis.TOKENIZER: (105, 100), Basis.ESTIMATE: (130, 100)}
@@ -23,7 +23,7 @@ UNSEEN: Final = 256
 
 def doubt(
     attempt: OpenAttempt,
-    cost_pico: int | None,
+    at_customer: int | None,
     charged: int | None,
     *,
     usage: Usage,
@@ -33,15 +33,15 @@ def doubt(
     body_bytes: int,
     unseen: int,
 ) -> int | None:
-    """None where nothing is known. `told_input`: by the provider; `unseen`: tokens that may have followed."""
-    bound = attempt.bound_charge_pico
-    if cost_pico is None:
-        most = bound
+    """None where nothing is known. `at_customer`: what the attempt cost; `told_input`: by the provider; `unseen`:
+    tokens that may have followed."""
+    if at_customer is None:
+        most = attempt.bound_charge_pico
     else:
-        most = charge(cost_pico, attempt.multiplier_ppm)
+        most = at_customer
         if attempt.hold_pico is not None and basis in SHORT and price is not None:
             counted = _most(usage, basis, price, told_input, body_bytes, unseen)
-            short = -(-counted * attempt.multiplier_ppm // 1_000_000)
+            short, bound = -(-counted * attempt.multiplier_ppm // 1_000_000), attempt.bound_charge_pico
             most = max(most, short if bound is None else min(short, bound))
     return None if most is None else max(0, most - (charged or 0))
 

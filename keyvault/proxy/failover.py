@@ -28,7 +28,6 @@ from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.routing.planner import Planned
 from keyvault.settings import Settings
 
-_NO_TIMEOUTS: Final = Timeouts()
 _KINDS: Final[Mapping[str, Failure]] = {
     **dict.fromkeys(("dns_failure", "private_address", "connect_refused", "connect_failed"), Failure.CONNECT),
     **dict.fromkeys(("tls_error", "proxy_error"), Failure.CONNECT),
@@ -92,7 +91,8 @@ class Failover:
         """`draw`: the next number from 0 to 1, for the jitter."""
         self._tables = tables
         self._settings = settings
-        self._usual = patience(Timeouts(), settings)
+        self._patient = Timeouts(), patience(Timeouts(), settings)
+        """The times of the route that was asked for last: most requests are for the same."""
         self._health = tables.health
         self._time = time
         self._now_ms = now_ms
@@ -112,7 +112,7 @@ class Failover:
         kind = failure_of(ending)
         left_midway = ending.cancelled and ending.first_content_at is not None
         if left_midway or (kind is None and not ending.cut and not ending.cancelled):
-            if health:
+            if health.known:
                 health.succeeded(target, attempt.began)
         elif kind is not None and speaks_of_target(ending):
             code, text = reason_of(ending)
@@ -145,7 +145,9 @@ class Failover:
         return None if step.fresh or step.second else self._elsewhere(course)
 
     def _patience(self, route: Route) -> Patience:
-        return self._usual if route.timeouts == _NO_TIMEOUTS else patience(route.timeouts, self._settings)
+        if self._patient[0] is not route.timeouts:
+            self._patient = route.timeouts, patience(route.timeouts, self._settings)
+        return self._patient[1]
 
     def _other_credential(self, call: Call, attempt: Attempt) -> ServingUpstream | None:
         """Another credential of the same upstream for a request whose first was refused; the first is looked into."""

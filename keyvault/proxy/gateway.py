@@ -29,7 +29,7 @@ from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.own_usage import OwnUsage
 from keyvault.proxy.reading import read
-from keyvault.proxy.settlement import settlement
+from keyvault.proxy.settlement import SERVED, settlement
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.underway import Underway
 from keyvault.proxy.upstream import Pool
@@ -149,7 +149,8 @@ class Gateway:
         while True:
             ending = await self._answer(call, attempt, course)  # 6. On record, 7. Out, 8. Through
             booked = self._book(call, attempt, ending)
-            following = await self._following(call, attempt, course, ending, booked)
+            served = booked.outcome is SERVED
+            following = None if served else await self._following(call, attempt, course, ending, booked)
             if following is None and call.dialect in CARRIES_STATE:
                 self._affinity.note(call, attempt.planned, ending)
             settled = self._settle(call, attempt, booked, final=following is None)

@@ -27,6 +27,11 @@ from keyvault.proxy.ending import Ending
 from keyvault.secrets import is_plain, scrub
 
 NOTHING: Final = Usage(input=0, output=0)
+SERVED: Final = Outcome.SERVED
+FAILED: Final = Outcome.FAILED
+ABORTED: Final = Outcome.ABORTED
+TOLD: Final = Basis.PROVIDER
+"""Members by name: looking one up in its enum takes 0.1 µs."""
 
 
 def settlement(
@@ -50,10 +55,15 @@ def settlement(
     metered = ending.metered or ending.read
     error = ending.failure or (metered and metered.error)
     failed = error is not None or ending.refused
-    outcome = Outcome.ABORTED if left or ending.cut else Outcome.FAILED if failed else Outcome.SERVED
+    outcome = ABORTED if left or ending.cut else FAILED if failed else SERVED
     usage, basis = _counts(call, model, ending, metered)
-    cost_pico = _cost(ending, usage, price)
-    free = left and call.caller.policy.free_aborts
+    cost_pico = 0 if usage is NOTHING else cost(price.rates, usage) if price else None
+    at_customer = None if cost_pico is None else charge(cost_pico, attempt.multiplier_ppm)
+    free = outcome is FAILED or (left and call.caller.policy.free_aborts)
+    charged = 0 if free else at_customer
+    if charged and attempt.hold_pico is not None and charged > attempt.hold_pico:
+        charged = attempt.hold_pico  # what goes beyond what was held for the attempt is not the customer's
+    first = ending.first_content_at
     code, text = error or (None, None)
     if code == "":
         code, text = f"http_{ending.status}", text or f"the provider answered with status {ending.status}"
@@ -65,14 +75,14 @@ def settlement(
         status=ending.status,
         usage=usage,
         basis=basis,
-        total_ms=_ms(now - began),
-        first_content_ms=None if ending.first_content_at is None else _ms(ending.first_content_at - began),
+        total_ms=max(0, round((now - began) * 1000)),
+        first_content_ms=None if first is None else max(0, round((first - began) * 1000)),
         price_id=price.id if price and cost_pico is not None else None,
         cost_pico=cost_pico,
-        charge_pico=(charged := 0 if free else _charge(outcome, cost_pico, attempt)),
+        charge_pico=charged,
         doubt_pico=doubt(
             attempt,
-            cost_pico,
+            at_customer,
             charged,
             usage=usage,
             basis=basis,
@@ -89,10 +99,10 @@ def settlement(
 
 def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
     if not ending.sent or call.asks_for_free or (ending.metered is None and ending.refused):
-        return NOTHING, Basis.PROVIDER
+        return NOTHING, TOLD
     if metered is None:
         return Usage(), Basis.UNKNOWN
-    if (metered.basis is Basis.PROVIDER and metered.complete) or not metered.produced:
+    if (metered.basis is TOLD and metered.complete) or not metered.produced:
         return metered.usage, metered.basis
     output, basis = count_text(metered.produced, model)
     usage = replace(metered.usage, output=output)
@@ -101,29 +111,9 @@ def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> 
     return usage, basis
 
 
-def _cost(ending: Ending, usage: Usage, price: Price | None) -> int | None:
-    if usage is NOTHING:
-        return 0
-    return cost(price.rates, usage) if price else None
-
-
-def _charge(outcome: Outcome, cost_pico: int | None, attempt: OpenAttempt) -> int | None:
-    """What goes beyond what was held for the attempt is not the customer's."""
-    if outcome is Outcome.FAILED:
-        return 0
-    if cost_pico is None:
-        return None
-    charged = charge(cost_pico, attempt.multiplier_ppm)
-    return charged if attempt.hold_pico is None else min(charged, attempt.hold_pico)
-
-
 def _harmless(identifier: str | None, secrets: tuple[str, ...]) -> str | None:
     """A provider's id of a request, unless it echoes the credential, in whatever form, or looks like one."""
     if identifier is None or not (is_plain(identifier) or scrub(identifier) == identifier):
         return None
     shown = identifier.encode()
     return identifier if masked(shown, secrets) == shown else None
-
-
-def _ms(seconds: float) -> int:
-    return max(0, round(seconds * 1000))

@@ -39,6 +39,7 @@ class Terms(Struct):
     """One target's terms. Not changed once made."""
 
     shape: Shape
+    price: Price | None
     worst: Worst | None
     """None: nobody knows a bound, or the target has no price."""
     multiplier_ppm: int
@@ -152,7 +153,7 @@ def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_
     cost its customer; one who pays nothing has it at the provider's price."""
     bounding = of.marked if shape.marked else of.unmarked
     line = None if bounding is None else bounding.worst(shape.input_tokens(of.model), shape.choices)
-    found = Terms(shape, line, multiplier_ppm, of.usual_cap, of.field, excess)
+    found = Terms(shape, of.price, line, multiplier_ppm, of.usual_cap, of.field, excess)
     if bound_pico is not None and found.unbounded is not None:
         found.own_bound = bound_pico * PPM // multiplier_ppm if multiplier_ppm else bound_pico
         most = None if line is None else line.buys(found.own_bound)

@@ -117,17 +117,18 @@ class Health:
     def __init__(self, time: Callable[[], float], rules: Rules = USUAL) -> None:
         self._time = time
         self._rules = rules
-        self._known: dict[Target, _Condition] = {}
+        self.known: dict[Target, _Condition] = {}
+        """What speaks against whom; while it is empty, no other question need be asked."""
         self.opened: Mapping[Target, str] = MappingProxyType({})
         """The targets whose breaker is not closed, and why. Replaced as a whole at each change."""
 
     def __bool__(self) -> bool:
-        """Whether anything is known against any target; while not, no other question need be asked."""
-        return bool(self._known)
+        """Whether anything is known against any target."""
+        return bool(self.known)
 
     def available(self, target: Target) -> bool:
         """Whether a request should go there rather than elsewhere."""
-        condition = self._known.get(target)
+        condition = self.known.get(target)
         if condition is None:
             return True
         state = condition.state(self._time())
@@ -135,27 +136,27 @@ class Health:
 
     def begin(self, target: Target) -> None:
         """A request goes there now: where the breaker is half-open, as its probe."""
-        condition = self._known.get(target)
+        condition = self.known.get(target)
         if condition is not None and condition.state(self._time()) is State.HALF_OPEN:
             condition.probed = True
 
     def abandoned(self, target: Target) -> None:
         """A request has ended without telling anything of the target, such as by its client's leaving."""
-        condition = self._known.get(target)
+        condition = self.known.get(target)
         if condition is not None:
             condition.probed = False
 
     def answering(self, target: Target, began: float) -> None:
         """The first content has come for a request that began then. An open breaker need not wait for the end, which
         can be far; what was counted stays until an answer is complete, so that one more failure opens it again."""
-        condition = self._known.get(target)
+        condition = self.known.get(target)
         if condition is not None and condition.open_until is not None and began >= condition.since:
             condition.open_until, condition.probed, condition.answered = None, False, self._time()
             self._publish()
 
     def succeeded(self, target: Target, began: float) -> None:
         """The target did what was asked, for a request that began then."""
-        condition = self._known.get(target)
+        condition = self.known.get(target)
         if condition is None or began < condition.since:
             return
         now = self._time()
@@ -166,12 +167,12 @@ class Health:
         condition.in_a_row, condition.open_for = 0, 0.0
         condition.count(now, self._rules.window / _SLOTS, failed=False)
         if not condition.recent(now, self._rules.window)[1] and condition.cooling_until <= now:
-            del self._known[target]
+            del self.known[target]
 
     def failed(self, target: Target, began: float, why: str, retry_after: float | None = None) -> None:
         """The target failed a request that began then; `retry_after`: the seconds it asked to be left alone for."""
         now, rules = self._time(), self._rules
-        condition = self._known.get(target) or self._remember(target)
+        condition = self.known.get(target) or self._remember(target)
         if retry_after is not None and retry_after > 0:
             condition.cooling_since = condition.cooling_since if now < condition.cooling_until else now
             until = now + min(retry_after, rules.longest_cooling)
@@ -193,21 +194,21 @@ class Health:
     def told(self, now_ms: int) -> Sequence[Told]:
         """The targets with something against them, those that are not closed first; not more than people read."""
         now = self._time()
-        states = {target: condition.state(now) for target, condition in self._known.items()}
+        states = {target: condition.state(now) for target, condition in self.known.items()}
         order = sorted(states, key=lambda target: (states[target] is State.CLOSED, target))[:MOST_TOLD]
         return [self._told(target, states[target], now, now_ms) for target in order]
 
     def _remember(self, target: Target) -> _Condition:
-        if len(self._known) >= self._rules.remembered:
+        if len(self.known) >= self._rules.remembered:
             self._forget_one()
-        condition = self._known[target] = _Condition()
+        condition = self.known[target] = _Condition()
         return condition
 
     def _forget_one(self) -> None:
         """Make room: the oldest that is closed, else the oldest."""
-        closed = (target for target, condition in self._known.items() if condition.open_until is None)
-        oldest = next(closed, None) or next(iter(self._known))
-        del self._known[oldest]
+        closed = (target for target, condition in self.known.items() if condition.open_until is None)
+        oldest = next(closed, None) or next(iter(self.known))
+        del self.known[oldest]
         self._publish()
 
     def _open(self, condition: _Condition, now: float) -> None:
@@ -221,15 +222,15 @@ class Health:
             condition.since, condition.open_until, condition.in_a_row, condition.open_for = now, None, 0, 0.0
             condition.slots.clear()
         else:
-            del self._known[target]
+            del self.known[target]
         self._publish()
 
     def _publish(self) -> None:
-        opened = {target: each.why for target, each in self._known.items() if each.open_until is not None}
+        opened = {target: each.why for target, each in self.known.items() if each.open_until is not None}
         self.opened = MappingProxyType(opened)
 
     def _told(self, target: Target, state: State, now: float, now_ms: int) -> Told:
-        condition = self._known[target]
+        condition = self.known[target]
         since, until = max(condition.since, condition.answered) or None, condition.open_until
         if state is State.COOLING:
             since, until = condition.cooling_since, condition.cooling_until

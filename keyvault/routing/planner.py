@@ -181,7 +181,7 @@ class Planner:
             chain = (way.primary if len(way.primary) == 1 else self._drawn(way.primary)) + chain
         if way.as_named:
             chain = tuple([_named(planned, model) for planned in chain])
-        if self._health and len(chain) > 1:
+        if len(chain) > 1 and self._health:
             chain = _well_first(chain, self._health)
         return chain
 
