@@ -66,18 +66,16 @@ class Gcra:
             self._run_off(now_us)
         self.rate = rate
 
-    def remaining(self, now_us: int) -> int:
-        """How many units may come now."""
+    def remaining(self, now_us: int) -> tuple[int, int]:
+        """How many units may come now, and the microseconds until everything has run off."""
+        rate, entered, gone = self.rate, self._entered, self._gone
         if now_us > self._now_us:
-            self._run_off(now_us)
-        left = self.rate - -(-(self._entered - self._gone) // PERIOD_US)
-        return left if left > 0 else 0
-
-    def empty_in_us(self, now_us: int) -> int:
-        """The microseconds until everything has run off."""
-        if now_us > self._now_us:
-            self._run_off(now_us)
-        return -(-(self._entered - self._gone) // self.rate)
+            gone += (now_us - self._now_us) * rate
+        still_in = entered - gone
+        if still_in <= 0:
+            return rate, 0
+        left = rate - -(-still_in // PERIOD_US)
+        return left if left > 0 else 0, -(-still_in // rate)
 
     def _run_off(self, now_us: int) -> None:
         """`now_us`: later than the last time."""

@@ -41,6 +41,7 @@ class Call:
         "allowance",
         "as_of",
         "asked",
+        "asks_for_free",
         "asks_for_models",
         "body",
         "caller",
@@ -50,7 +51,6 @@ class Call:
         "dialect",
         "endpoint",
         "exchange",
-        "free",
         "isolated",
         "model",
         "path",
@@ -82,7 +82,7 @@ class Call:
         self.cost_pico: int | None = None
         self.claim: Claim | None = None  # what an isolated key's request names and makes at the provider
         self.isolated = False  # reaches stored objects, those of its own project
-        self.free = False  # nothing is paid for the answer itself
+        self.asks_for_free = found.free  # a question that no provider takes money for
         self.credential_id: int | None = None  # the credential that made what the request refers to
         self.caller: Caller
         self.body: Body
@@ -106,11 +106,6 @@ class Call:
             and upstream.stream_usage
             and not self.body.include_usage
         )
-
-    @property
-    def asks_for_free(self) -> bool:
-        """A question that no provider takes money for."""
-        return self.free or self.asks_for_models or (self.endpoint is not None and self.endpoint.free)
 
 
 def who(call: Call, directory: Directory, now_ms: int) -> Caller:

@@ -67,8 +67,9 @@ def added_headers(call: Call, target: Target, attempts: int) -> Headers:
     """`x-request-id` for everyone, what is left of its limits for whom they hold; target, attempts and cost only for
     keys that may see supplier and price."""
     headers = call.headers
-    for field, cap in call.allowance.written(target).items():
-        headers.append((b"x-gateway-clamped", b"%b=%d" % (field.encode(), cap)))
+    if call.allowance.cap is not None:
+        for field, cap in call.allowance.written(target).items():
+            headers.append((b"x-gateway-clamped", b"%b=%d" % (field.encode(), cap)))
     if call.caller.policy.expose:
         headers.append((b"x-gateway-target", str(target).encode("ascii", "replace")))
         headers.append((b"x-gateway-attempts", str(attempts).encode()))

@@ -26,6 +26,7 @@ class Asked:
         "encoding",
         "endpoint",
         "family",
+        "free",
         "let_in",
         "models",
         "path",
@@ -46,6 +47,7 @@ class Asked:
         self.encoding = request.header(b"content-encoding")
         self.pin = request.header(b"x-gateway-pin")
         self.models = request.method == "GET" and (self.path == "/models" or self.path.startswith("/models/"))
+        self.free = self.models or (self.endpoint is not None and self.endpoint.free)
         self.usage = not self.path and request.method in ("GET", "HEAD") and path == USAGE_PATH
         """It asks what its key has used: the one thing that the gateway answers by itself, so it is not below `/v1`."""
         self.token: tuple[int, UsableToken] | None = None

@@ -35,7 +35,7 @@ def message(call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
     request, upstream = call.exchange.request, attempt.upstream
     names_none = call.model is None and call.dialect is Dialect.OTHER  # it may not even take a model
     effectively = call.body if call.asks_for_free else effective(call.body, attempt.planned.choice)
-    if written := call.allowance.written(attempt.planned.target):
+    if call.allowance.cap is not None and (written := call.allowance.written(attempt.planned.target)):
         effectively = effectively.with_parameters({}, written)
     body = effectively.rewritten(
         None if names_none else attempt.planned.target.model or None,

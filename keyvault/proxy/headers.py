@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Final
 
 from keyvault.errors import Refusal
@@ -155,6 +156,7 @@ _PROVIDER_IDS: Final = (
 )
 """The best first."""
 _IS_PROVIDER_ID: Final = frozenset(_PROVIDER_IDS)
+_VALUE: Final = itemgetter(1)
 
 
 def to_provider(
@@ -224,9 +226,8 @@ def _joined(lines: list[bytes]) -> bytes:
 def to_client(answer_headers: Sequence[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
     """The headers of a provider's answer that pass to the client, those left out that would show one of `secrets`."""
     passed = _passed(answer_headers, TO_CLIENT)
-    values = b"".join([value for _, value in passed])
-    hidden = [b"\n", b"\r", b"\0", *[secret.encode() for secret in secrets]]
-    for each in hidden:
+    values = b"".join(map(_VALUE, passed))
+    for each in (b"\n", b"\r", b"\0", *map(str.encode, secrets)):
         if each in values:  # nearly never, so all are looked through at once
             passed = [header for header in passed if each not in header[1]]
     return passed
@@ -234,8 +235,13 @@ def to_client(answer_headers: Sequence[tuple[bytes, bytes]], secrets: Sequence[s
 
 def _passed(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
     """The headers of these names, without those that `Connection` makes hop-by-hop."""
-    passed = [header for header in headers if header[0] in names]
-    unusual = [value for name, value in headers if name == b"connection" and value.lower() not in _USUAL_CONNECTION]
+    passed, unusual = [], []
+    for header in headers:
+        name, value = header
+        if name in names:
+            passed.append(header)
+        elif name == b"connection" and value.lower() not in _USUAL_CONNECTION:
+            unusual.append(value)
     if unusual:
         hop = {word.strip().lower() for value in unusual for word in value.split(b",")} - {b"content-type"}
         passed = [header for header in passed if header[0] not in hop]
@@ -250,8 +256,8 @@ def request_id_headers(request_id: str) -> Headers:
 
 def provider_request_id(answer_headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     """The provider's own id of the request, for the ledger; None where it gives none that can be shown."""
-    found = {name: value for name, value in answer_headers if name in _IS_PROVIDER_ID}
-    if not found:
+    found = dict(answer_headers)
+    if _IS_PROVIDER_ID.isdisjoint(found):
         return None
     value = next(found[name] for name in _PROVIDER_IDS if name in found)
     text = value[:200].decode("ascii", "replace")

@@ -186,12 +186,12 @@ class Permit:
     def _told(self, names: _Names, buckets: Sequence[Gcra], now_us: int, family: Family) -> Headers:
         if not buckets:
             return []
-        nearest, least = buckets[0], buckets[0].remaining(now_us)
+        nearest = buckets[0]
+        least, empty_in_us = nearest.remaining(now_us)
         for bucket in buckets[1:]:
-            left = bucket.remaining(now_us)
+            left, in_us = bucket.remaining(now_us)
             if left < least:
-                nearest, least = bucket, left
-        empty_in_us = nearest.empty_in_us(now_us)
+                nearest, least, empty_in_us = bucket, left, in_us
         until = span(empty_in_us) if family is Family.OPENAI else self._moment(empty_in_us)
         limit, remaining, reset = names
         return [(limit, b"%d" % nearest.rate), (remaining, b"%d" % least), (reset, until.encode())]

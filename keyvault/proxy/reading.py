@@ -35,7 +35,7 @@ def read(call: Call, ending: Ending, secrets: tuple[str, ...]) -> None:
     if ending.metered is not None or ending.status is None or ending.failure is not None or ending.cancelled:
         return
     told = ending.read = read_answer(call.dialect, ending.status, ending.body, ending.headers, secrets)
-    if ending.status in _COMPLETE and not ending.committed:
+    if ending.status in _COMPLETE and not ending.committed and (call.body.stream or not told.readable):
         ending.failure = _malformed(call, ending, told)
 
 
@@ -45,8 +45,6 @@ def _malformed(call: Call, ending: Ending, told: Metered) -> tuple[str, str] | N
         return None
     if not ending.body:
         return "malformed_answer", f"the provider's answer of status {ending.status} is empty"
-    if told.readable and not expected:
-        return None
     if told.error is not None or _header(ending.headers, b"content-encoding", "") != "":
         return None
     kind = ascii(_header(ending.headers, b"content-type", "no content type").partition(";")[0][:60])

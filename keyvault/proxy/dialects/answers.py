@@ -41,6 +41,9 @@ class _Images(_Small, total=False):
     data: list[msgspec.Raw] | None
 
 
+_IMAGES: Final = Dialect.IMAGES
+_PROVIDER: Final = Basis.PROVIDER
+"""Members by name: looking one up in its enum takes 0.1 µs."""
 _small = msgspec.json.Decoder(_Small)
 _images = msgspec.json.Decoder(_Images)
 _TEXT_FIELDS: Final = {
@@ -72,7 +75,7 @@ def read_answer(
     return Metered(
         usage=usage or NO_USAGE,
         basis=basis,
-        produced="" if basis is Basis.PROVIDER else _text(dialect, body),
+        produced="" if basis is _PROVIDER else _text(dialect, body),
         complete=True,
         error=read_error(body, secrets) if _is_error(answer) else None,
         provider_request_id=from_headers or identifier(answer.get("id")),
@@ -82,16 +85,16 @@ def read_answer(
 def _decode(body: bytes, dialect: Dialect) -> Fields | None:
     """The small fields of an answer; `data` as the list of what is in it, undecoded. None where it is not an object."""
     try:
-        return (_images if dialect is Dialect.IMAGES else _small).decode(body)
+        return (_images if dialect is _IMAGES else _small).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
 def _usage(dialect: Dialect, answer: Fields) -> Usage | None:
     usage = read_usage(dialect, answer)
-    if dialect is Dialect.IMAGES:
+    if dialect is _IMAGES:
         return count_images(answer, usage)
-    if dialect is Dialect.MESSAGES and usage is None and count(answer.get("input_tokens")) is not None:
+    if usage is None and dialect is Dialect.MESSAGES and count(answer.get("input_tokens")) is not None:
         return Usage(input=0, output=0)  # `count_tokens` answers with a count; it uses none
     return usage
 

@@ -82,6 +82,10 @@ class _OwnTool(msgspec.Struct, gc=False):
     type: Literal["function", "custom"] = "function"
 
 
+_CHAT: Final = Dialect.CHAT
+_IMAGES: Final = Dialect.IMAGES
+_OTHER: Final = Dialect.OTHER
+"""Members by name: looking one up in its enum takes 0.1 µs."""
 _own_tools = msgspec.json.Decoder(list[_OwnTool])
 _ESCAPES: Final = (b"\\u003", b"\\u006")
 _FILE_ID: Final = re.compile(
@@ -126,7 +130,7 @@ def image_tokens(model: str) -> int:
 
 def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
     """The shape of a body. `raw`: its bytes. Raises `Refusal` 400."""
-    if dialect is Dialect.OTHER:
+    if dialect is _OTHER:
         return Shape(len(raw), 0, 1, None, unbounded="path")
     if isinstance(body, FormBody):
         text, files = weighed(body)
@@ -136,14 +140,14 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
     if not isinstance(body, JsonBody):
         return Shape(len(raw), 0, 1, None, unbounded="body")
     media, marked = NO_MEDIA, False
-    if body.looked_through or dialect is Dialect.IMAGES:
+    if body.looked_through or dialect is _IMAGES:
         media = media_in(dialect, body)
         marked = any(CACHE_MARKS.stand_in(bytes(body.fields[name])) for name in body.looked_through)
     unbounded, prompt, tools = media.unbounded, 0, None
     if not _WATCHED.isdisjoint(body.fields):
         unbounded = unbounded or _named(dialect, body)
         prompt, tools = _tool_prompt(dialect, body)
-    if dialect is Dialect.CHAT and unbounded is None and _names_file(raw):
+    if dialect is _CHAT and unbounded is None and _names_file(raw):
         unbounded = "messages"
     tokens = len(raw) - media.size + prompt
     cap, given, settable, least = _output(dialect, body)
@@ -154,18 +158,18 @@ def _names_file(raw: bytes) -> bool:
     """Whether a text says `fileid://…`, in whose place Qwen puts a whole file."""
     if b"fileid:" in raw:
         return True
-    return any(mark in raw for mark in _ESCAPES) and _FILE_ID.search(raw) is not None
+    return (_ESCAPES[0] in raw or _ESCAPES[1] in raw) and _FILE_ID.search(raw) is not None
 
 
 def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:
     """Cap, the fields that set it, whether it can be set, the least that is taken."""
     if dialect in _NO_OUTPUT:
         return 0, (), False, 0
-    if dialect is Dialect.IMAGES:
+    if dialect is _IMAGES:
         return IMAGE_OUTPUT, (), False, 0
     if dialect not in CAP_FIELDS:
         return None, (), False, 0
-    return body.output_cap, body.caps, True, _least(dialect, body)
+    return body.output_cap, body.caps, True, 1 if dialect is _CHAT else _least(dialect, body)
 
 
 def _least(dialect: Dialect, body: JsonBody) -> int:

@@ -25,6 +25,9 @@ MAX_COUNT: Final = 1_000_000_000
 
 Fields = Mapping[str, Any]
 _NONE: Final[Fields] = {}
+_MESSAGES: Final = Dialect.MESSAGES
+_PROVIDER: Final = Basis.PROVIDER
+"""Members by name: looking one up in its enum takes 0.1 µs."""
 
 
 def count(value: object) -> int | None:
@@ -49,7 +52,7 @@ def fields_of(value: object) -> Fields:
 
 def read_usage(dialect: Dialect, answer: Fields) -> Usage | None:
     """The usage an answer or a stream's event tells, None where it has none."""
-    if dialect is Dialect.MESSAGES:
+    if dialect is _MESSAGES:
         return messages_usage(answer.get("usage"))
     raw = answer.get("usage") or fields_of(answer.get("x_groq")).get("usage")
     timings = fields_of(answer.get("timings"))
@@ -67,7 +70,7 @@ def basis_of(usage: Usage | None) -> Basis:
     if usage is None:
         return Basis.UNKNOWN
     told = (usage.input is not None and usage.output is not None) or usage.images is not None
-    return Basis.PROVIDER if told else Basis.UNKNOWN
+    return _PROVIDER if told else Basis.UNKNOWN
 
 
 def messages_usage(raw: object) -> Usage | None:

@@ -15,6 +15,7 @@ from keyvault.proxy.http1.head import Headers, Request
 from keyvault.proxy.http1.outlet import Outlet
 
 _STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+_LINE: Final = b"%b: %b\r\n".__mod__
 _JOINED_UP_TO: Final = 64 * 1024
 """Larger bodies are written beside their head, not copied behind it."""
 _UNTIL_CLOSE: Final = -1
@@ -82,7 +83,8 @@ class Exchange:
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer in one write. 204 and 304 have no body."""
-        self._must_not_have_started()
+        if self.started:
+            raise _started_already()
         bodiless = status in (204, 304)
         head = self._head(status, headers, b"" if bodiless else b"content-length: %d\r\n" % len(body))
         self.started = True
@@ -93,11 +95,13 @@ class Exchange:
         else:
             self._outlet.write(head)
             self._outlet.write(body)
-        self._finished()
+        self.finished = True
+        self._flow = None
 
     def start(self, status: int, headers: Headers, *, length: int | None) -> None:
         """Begins an answer of `length` bytes, or of unknown length: chunked, or up to the close for HTTP/1.0."""
-        self._must_not_have_started()
+        if self.started:
+            raise _started_already()
         if status in (204, 304):
             framing, self._left = b"", 0
         elif length is not None:
@@ -142,7 +146,8 @@ class Exchange:
                 self.abort()
                 return
             self._flush()
-        self._finished()
+        self.finished = True
+        self._flow = None
 
     def abort(self) -> None:
         """Cuts the answer, so that the client sees that it is broken."""
@@ -154,10 +159,6 @@ class Exchange:
         # An end of stream would look like the end of an answer that has no other end.
         self._outlet.break_off(hard=self._left == _UNTIL_CLOSE)
 
-    def _must_not_have_started(self) -> None:
-        if self.started:
-            raise ValueError("an answer was started already")
-
     def _write(self, data: bytes) -> None:
         if self._unsent_head:
             data, self._unsent_head = self._unsent_head + data, b""
@@ -168,18 +169,18 @@ class Exchange:
         if self._unsent_head:
             self._write(b"")
 
-    def _finished(self) -> None:
-        self.finished = True
-        self._flow = None
-
     def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
         if not self._outlet.keep_alive:
             framing += b"connection: close\r\n"
         elif self.request.version == "1.0":
             framing += b"connection: keep-alive\r\n"
-        head = b"".join([line, *[b"%b: %b\r\n" % pair for pair in headers], framing, b"\r\n"])
+        head = b"".join([line, *map(_LINE, headers), framing, b"\r\n"])
         # The last line of defence against a header that would split the answer in two.
         if head.count(b"\n") != len(headers) + framing.count(b"\n") + 2:
             raise ValueError("a line end in an answer's header")
         return head
+
+
+def _started_already() -> ValueError:
+    return ValueError("an answer was started already")

@@ -134,7 +134,7 @@ class Claims:
         kinds = {each_id: each_kind for each_kind, each_id, _ in in_path}
         await asyncio.to_thread(self._own, claim, named, kinds)
         self._settle_on_account(call, claim)
-        call.claim, call.free = claim, claim.free
+        call.claim, call.asks_for_free = claim, call.asks_for_free or claim.free
         return claim
 
     def answer_empty(self, call: Call, claim: Claim) -> bool:

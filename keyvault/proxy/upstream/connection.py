@@ -210,7 +210,8 @@ class UpstreamConnection(asyncio.Protocol):
         transport = self._transport
         if transport is not None and not transport.is_closing():
             if self._keep and not self._surplus and not transport.get_write_buffer_size():
-                self.resume_reading()
+                if self._paused:
+                    self.resume_reading()
                 self.reused = True
                 self._release(self)
             else:
