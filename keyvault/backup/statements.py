@@ -63,7 +63,8 @@ def repriced_again(tx: Transaction, entry: Entry) -> Outcome:
     ids = {customer.name: customer.id for customer in customers.list_customers(tx)}
     multipliers = {ids[name]: int(ppm) for name, ppm in dict(told["multipliers"]).items() if name in ids}
     span = [to_ms(datetime.fromisoformat(str(told[name]))) for name in ("since", "until")]
-    run = Repricing(0, span[0], span[1], told["model"], told["upstream"], int(told["price_id"]), multipliers)
+    left_out = frozenset(map(str, told["left_out"]))
+    run = Repricing(0, span[0], span[1], told["model"], told["upstream"], int(told["price_id"]), multipliers, left_out)
     runs.insert(tx, run, to_ms(entry.at))
     lines = [
         NewAdjustment(ids[a["customer"]], a["project"], a["model"], parse_signed_usd(a["amount"]), a["reason"])

@@ -9,7 +9,7 @@ was done, and of which nobody knows any more what it was, stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
@@ -23,7 +23,7 @@ from keyvault.storage import balances as balance_rows
 from keyvault.storage import customers, prices, reports
 from keyvault.storage import repricing as rows
 from keyvault.storage.engine import Transaction
-from keyvault.storage.repricing import Priced, Repricing
+from keyvault.storage.repricing import Priced, Repricing, UnderWay
 
 _PPM: Final = 1_000_000
 
@@ -64,7 +64,9 @@ class _Run:
     book: PriceBook
 
     def covers(self, attempt: Priced) -> bool:
-        return self.of.first_ms <= attempt.started_ms < self.of.last_ms and _matches(self.of, attempt)
+        of = self.of
+        inside = of.first_ms <= attempt.started_ms < of.last_ms
+        return inside and attempt.request_id not in of.left_out and _matches(of, attempt)
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ class Reading:
         for each in runs:
             if each.price_id not in books:
                 books[each.price_id] = PriceBook.load(tx, each.price_id)
-        return cls(
+        reading = cls(
             run,
             books[run.price_id],
             [_Run(each, books[each.price_id]) for each in runs],
@@ -112,12 +114,13 @@ class Reading:
             {project.id: project for project in customers.list_projects(tx)},
             frozenset(balance.id for balance in balance_rows.every(tx)),
         )
+        return replace(reading, run=replace(run, left_out=reading._under_way(tx)))
 
     def summed(self, tx: Transaction) -> Sums:
         sums = Sums()
         for attempt in rows.attempts_in(tx, self.run.first_ms, self.run.last_ms):
             project = self._payer(attempt)
-            if project is not None and _matches(self.run, attempt):
+            if project is not None and attempt.request_id not in self.run.left_out and _matches(self.run, attempt):
                 sums.looked_at += 1
                 if attempt.deferred and attempt.work is None:
                     sums.untold += 1
@@ -125,7 +128,12 @@ class Reading:
                     self._add(sums, attempt, project)
         return sums
 
-    def _payer(self, attempt: Priced) -> Project | None:
+    def _under_way(self, tx: Transaction) -> frozenset[str]:
+        """The requests of the span that are not settled: they will be charged by the prices that they began with."""
+        found = rows.under_way(tx, self.run.first_ms, self.run.last_ms)
+        return frozenset(each.request_id for each in found if self._payer(each) and _matches(self.run, each))
+
+    def _payer(self, attempt: Priced | UnderWay) -> Project | None:
         """Who pays for it; None for keys for tests, and where nobody knows."""
         owner = self.keys.get(attempt.key_id)
         if owner is None or owner.env != LIVE:
@@ -189,7 +197,7 @@ def multiplier_of(attempt: Priced, present_ppm: int) -> int:
     return divide_half_even(charged * _PPM, was)
 
 
-def _matches(run: Repricing, attempt: Priced) -> bool:
+def _matches(run: Repricing, attempt: Priced | UnderWay) -> bool:
     return _fits(attempt.model, run.model) and _fits(attempt.upstream, run.upstream)
 
 

@@ -31,7 +31,7 @@ REPRICED: Final = "usage.reprice"
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """What a run did. `until` may be earlier than asked: attempts under way are left for a later run."""
+    """What a run did."""
 
     number: int | None
     """None where nothing has changed, and nothing was booked."""
@@ -42,6 +42,8 @@ class Repriced:
     """Attempts whose cost the present prices do not tell either."""
     untold: int
     """Work that was paid for when it was done, of which nobody knows any more which price it had: left as it was."""
+    left_out: int
+    """Requests of the span that are under way, for a later run."""
     differences: tuple[Difference, ...]
     balances: tuple[tuple[str, int], ...]
     """What was put on each balance, in pico-dollars, by its scope."""
@@ -62,8 +64,8 @@ class Repricings:
         """Price the attempts of a span anew, live keys only, and book the difference; `model` and `upstream` are
         patterns. Raises `UsageError`, `Locked`, and `Conflict` where prices change meanwhile."""
         with self._database.snapshot() as tx:  # to read a large ledger takes a while, for which nobody has to wait
-            run = self._run(tx, since, until, model, upstream)
-            reading = Reading.of(tx, run)
+            reading = Reading.of(tx, self._run(tx, since, until, model, upstream))
+            run = reading.run
             sums = reading.summed(tx)
         with self._database.change() as tx:
             _refuse_stale(tx, reading)
@@ -73,12 +75,11 @@ class Repricings:
     def _run(
         self, tx: Transaction, since: datetime, until: datetime | None, model: str | None, upstream: str | None
     ) -> Repricing:
-        """Up to now at most, and to the oldest attempt under way: it is charged by the price that it began with."""
+        """Up to now at most."""
         now = self._clock.now_ms()
-        open_ms, asked = rows.oldest_open_ms(tx), now if until is None else to_ms(until)
-        first, last = to_ms(since), min(asked, now, now if open_ms is None else open_ms)
+        first, last = to_ms(since), now if until is None else min(to_ms(until), now)
         if last <= first:
-            raise UsageError("nothing that is settled began in that span", hint="--from 2026-10-01 --until 2026-11-01")
+            raise UsageError("nothing began in that span", hint="--from 2026-10-01 --until 2026-11-01")
         present = {customer.id: customer.multiplier_ppm for customer in customers.list_customers(tx)}
         return Repricing(0, first, last, model, upstream, prices.last(tx), present)
 
@@ -117,6 +118,7 @@ def _on_record(tx: Transaction, run: Repricing, lines: Sequence[NewAdjustment]) 
         "upstream": run.upstream,
         "price_id": run.price_id,
         "multipliers": {names[customer_id]: ppm for customer_id, ppm in sorted(run.multipliers.items())},
+        "left_out": sorted(run.left_out),
         "adjustments": [
             {
                 "customer": names[line.customer_id],
@@ -143,6 +145,7 @@ def _told(tx: Transaction, number: int | None, run: Repricing, sums: Sums) -> Re
         looked_at=sums.looked_at,
         still_unknown=sums.still_unknown,
         untold=sums.untold,
+        left_out=len(run.left_out),
         differences=tuple(sorted(sums.differences.values(), key=lambda d: (-abs(d.charge_pico), d.project, d.model))),
         balances=tuple((scopes[balance_id], -pico) for balance_id, pico in sorted(sums.balances.items()) if pico),
         waiting=tuple((name, pico) for name, pico in sorted(waiting.items()) if pico),

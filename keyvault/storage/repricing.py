@@ -51,6 +51,8 @@ class Repricing:
     """By the price book as it was when this was its newest version."""
     multipliers: Mapping[int, int]
     """By customer id, in millionths, for attempts that do not tell by themselves."""
+    left_out: frozenset[str] = frozenset()
+    """Requests that were under way: they are charged by the prices that they began with, and are no part of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,21 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """An attempt that is not settled."""
+
+    request_id: str
+    key_id: int
+    project_id: int
+    upstream: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Priced:
     """An attempt that customers pay for, with what it cost by the ledger."""
 
+    request_id: str
     key_id: int
     project_id: int
     started_ms: int
@@ -84,29 +98,27 @@ class Priced:
 
 def attempts_in(tx: Transaction, first_ms: int, last_ms: int) -> Iterator[Priced]:
     """The attempts of a span that customers pay for, some at a time: there may be millions."""
-    names = {row.id: (row.upstream, row.model) for row in tx.execute(sa.select(targets))}
+    names = _targets(tx)
     after: tuple[str, int] = ("", 0)
     while page := tx.execute(_page(first_ms, last_ms, after)).all():
         done = _work(tx, {row.provider_request_id or "" for row in page if row.dialect == DEFERRED})
         for row in page:
-            upstream, model = names.get(row.target_id, (f"#{row.target_id}", f"#{row.target_id}"))
+            upstream, model = _named(names, row.target_id)
             work = done.get((row.provider_request_id or "", upstream)) if row.dialect == DEFERRED else None
             yield _priced(row, upstream, model, work)
         after = page[-1].request_id, page[-1].number
 
 
-def oldest_open_ms(tx: Transaction) -> int | None:
-    """When the oldest attempt began that is not settled."""
-    return tx.execute(sa.select(sa.func.min(open_attempts.c.started_ms))).scalar_one()  # type: ignore[no-any-return]
+def under_way(tx: Transaction, first_ms: int, last_ms: int) -> list[UnderWay]:
+    """The attempts of a span that are not settled."""
+    names, began = _targets(tx), open_attempts.c.started_ms
+    found = tx.execute(sa.select(open_attempts).where((began >= first_ms) & (began < last_ms)))
+    return [UnderWay(row.request_id, row.key_id, row.project_id, *_named(names, row.target_id)) for row in found]
 
 
 def runs(tx: Transaction) -> list[Repricing]:
     """Newest first."""
-    found = tx.execute(sa.select(repricings).order_by(repricings.c.id.desc()))
-    return [
-        Repricing(r.id, r.first_ms, r.last_ms, r.model, r.upstream, r.price_id, _multipliers(r.multipliers))
-        for r in found
-    ]
+    return [_run(row) for row in tx.execute(sa.select(repricings).order_by(repricings.c.id.desc()))]
 
 
 def insert(tx: Transaction, run: Repricing, created_ms: int) -> int:
@@ -118,6 +130,7 @@ def insert(tx: Transaction, run: Repricing, created_ms: int) -> int:
         "upstream": run.upstream,
         "price_id": run.price_id,
         "multipliers": json.dumps({str(id_): ppm for id_, ppm in sorted(run.multipliers.items())}),
+        "left_out": json.dumps(sorted(run.left_out)),
         "created_ms": created_ms,
     }
     number = int(tx.execute(sa.insert(repricings).values(values).returning(repricings.c.id)).scalar_one())
@@ -125,8 +138,19 @@ def insert(tx: Transaction, run: Repricing, created_ms: int) -> int:
     return number
 
 
-def _multipliers(text: str) -> Mapping[int, int]:
-    return {int(customer_id): int(ppm) for customer_id, ppm in json.loads(text).items()}
+def _run(row: Any) -> Repricing:
+    multipliers = {int(customer_id): int(ppm) for customer_id, ppm in json.loads(row.multipliers).items()}
+    left_out = frozenset(json.loads(row.left_out))
+    return Repricing(row.id, row.first_ms, row.last_ms, row.model, row.upstream, row.price_id, multipliers, left_out)
+
+
+def _targets(tx: Transaction) -> Mapping[int, tuple[str, str]]:
+    """Id → upstream and model."""
+    return {row.id: (row.upstream, row.model) for row in tx.execute(sa.select(targets))}
+
+
+def _named(names: Mapping[int, tuple[str, str]], target_id: int) -> tuple[str, str]:
+    return names.get(target_id, (f"#{target_id}", f"#{target_id}"))
 
 
 def _page(first_ms: int, last_ms: int, after: tuple[str, int]) -> sa.Select[Any]:
@@ -155,6 +179,7 @@ def _work(tx: Transaction, ids: Collection[str]) -> Mapping[tuple[str, str], Wor
 
 def _priced(row: Any, upstream: str, model: str, work: Work | None) -> Priced:
     return Priced(
+        request_id=row.request_id,
         key_id=row.key_id,
         project_id=row.project_id,
         started_ms=row.started_ms,

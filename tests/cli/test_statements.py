@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from keyvault.clock import ulid_at
 from keyvault.domain.ledger import Usage
 from keyvault.domain.routes import Target
 from keyvault.errors import Exit
@@ -147,6 +148,18 @@ def test_a_wrong_price_is_corrected_on_the_next_statement(acme: Gwctl) -> None:
     [adjustment] = made["adjustments"]
     assert adjustment["exact"] == told["next_statements"][0]["amount"]
     assert made["total"] == adjustment["amount"]
+
+
+def test_requests_under_way_are_left_out_and_said_to_be(acme: Gwctl) -> None:
+    price(acme, "3")
+    began = acme.clock.ms - 9 * DAY_MS
+    columns = "request_id, number, started_ms, worker, key_id, generation, alias_id, target_id, dialect, stream"
+    values = f"'{ulid_at(began)}', 1, {began}, 'w1', 1, 1, 7, 9, 'chat', 0"
+    write(acme.home, f"INSERT INTO open_attempts ({columns}, multiplier_ppm) VALUES ({values}, 1000000)")
+    told = acme("usage", "reprice", "--from", "2026-09-01", "--yes", "--json")
+    assert (told.code, told.json["left_out"], len(told.json["differences"])) == (Exit.CHECK_FAILED, 1, 1)
+    assert "1 request of the span under way, left out" in told.err
+    assert reprice(acme, "--model", "o3")["left_out"] == 0
 
 
 def test_a_restore_brings_back_what_was_issued_and_books_nothing_twice(acme: Gwctl, tmp_path: Path) -> None:

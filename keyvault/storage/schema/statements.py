@@ -37,12 +37,14 @@ repricings = Table(
     Column("upstream", Text),
     Column("price_id", Id, nullable=False),
     Column("multipliers", Text, nullable=False),
+    Column("left_out", Text, nullable=False),
     Column("created_ms", Ms, nullable=False),
     *vouched(),
     sqlite_autoincrement=True,
 )
 """Spans of the ledger that were priced anew, by the price book as it was up to `price_id`. `multipliers`: what
-customers paid by where an attempt did not tell, as JSON by customer id."""
+customers paid by where an attempt did not tell, as JSON by customer id; `left_out`: the requests that were under way
+then, a JSON list of ids."""
 
 adjustments = Table(
     "adjustments",

@@ -28,7 +28,7 @@ from keyvault.storage.prices import Listed
 from keyvault.storage.repricing import Priced
 from keyvault.storage.schema import paid_work
 from tests.conftest import FrozenClock
-from tests.ledgers import rows
+from tests.ledgers import rows, settlement
 from tests.storage.months.conftest import ACME, DOLLAR, DRILL, KEY, NOVEMBER, OCTOBER, THEIRS, Books, meddled
 
 SINCE, UNTIL = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -141,19 +141,25 @@ async def test_a_balance_gets_one_adjustment(
     assert repricings.run(SINCE).balances == ()
 
 
-async def test_what_is_under_way_is_left_for_a_later_run(
+async def test_only_what_is_under_way_is_left_for_a_later_run(
     books: Books,
     repricings: Repricings,
     database: Database,
     clock: FrozenClock,
 ) -> None:
+    under_way = await books.open(datetime(2026, 10, 5, tzinfo=UTC))
+    await books.open(datetime(2026, 10, 5, tzinfo=UTC), key=DRILL)
     await served(books, 2 * DOLLAR)
-    await books.open(datetime(2026, 10, 12, tzinfo=UTC))
     clock.ms = to_ms(NOVEMBER)
     price(database, 3)
-    assert repricings.run(SINCE).until == datetime(2026, 10, 12, tzinfo=UTC)
-    with pytest.raises(UsageError, match="nothing that is settled"):
-        repricings.run(datetime(2026, 10, 12, tzinfo=UTC))
+    first = repricings.run(SINCE, UNTIL, model="gpt-5")
+    assert (first.until, first.left_out, first.waiting) == (UNTIL, 1, (("acme", DOLLAR),))
+    await books.ledger.settle(settlement(under_way, usage=MILLION, cost_pico=2 * DOLLAR, charge_pico=2 * DOLLAR))
+    later = repricings.run(SINCE, UNTIL)
+    assert (later.left_out, later.waiting) == (0, (("acme", DOLLAR),))
+    assert repricings.run(SINCE, UNTIL).differences == ()
+    with pytest.raises(UsageError, match="nothing began in that span"):
+        repricings.run(NOVEMBER)
 
 
 def work(database: Database, clock: FrozenClock, kind: str, begun: datetime, *, on_record: bool = True) -> None:
@@ -200,7 +206,7 @@ def test_work_that_nobody_knows_more_of_stays_as_it_was_and_is_counted(
 
 
 def attempt(cost: int | None, charged: int | None, *, aborted: bool = False) -> Priced:
-    return Priced(1, 0, 0, "openai", "gpt-5", MILLION, cost, charged, None, None, aborted, False, None)
+    return Priced("", 1, 0, 0, "openai", "gpt-5", MILLION, cost, charged, None, None, aborted, False, None)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("upstream", sa.Text(), nullable=True),
         sa.Column("price_id", ID, nullable=False),
         sa.Column("multipliers", sa.Text(), nullable=False),
+        sa.Column("left_out", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         *_vouched(),
         sa.PrimaryKeyConstraint("id", name="pk_repricings"),

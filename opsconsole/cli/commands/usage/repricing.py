@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keyvault.domain.names import counted
 from keyvault.domain.typed import moment
+from keyvault.errors import CheckFailed
 from keyvault.money import CURRENCY
 from opsconsole.cli.commands.usage.noun import Zone, usage
 from opsconsole.cli.output import Column, Format, Listing, Row
@@ -51,7 +53,8 @@ def reprice(
     """Price what was charged anew, by the price book as it is now, and book the difference.
 
     The ledger stays as it is: a balance gets an adjustment, a customer without one an adjustment on the next statement.
-    What was booked is remembered, so that a second run books nothing again. Look first: --dry-run.
+    What was booked is remembered, so that a second run books nothing again. Requests under way are left out, exit 7.
+    Look first: --dry-run.
     """
     from keyvault.metering.spans import zone_of
 
@@ -65,6 +68,9 @@ def reprice(
     session.show(Listing("differences", rows, _COLUMNS, key="project", extra=_extra(found), total=_total(found)))
     if session.options.format is Format.TABLE:
         _note(session, found)
+    if found.left_out:
+        what = f"{counted(found.left_out, 'request')} of the span under way, left out"
+        raise CheckFailed(what, hint="run the same again when they are settled; gwctl workers list")
 
 
 def _said(found: Repriced) -> str:
@@ -126,6 +132,7 @@ def _extra(found: Repriced) -> Row:
         "looked_at": found.looked_at,
         "still_unknown": found.still_unknown,
         "untold": found.untold,
+        "left_out": found.left_out,
         "currency": CURRENCY,
         "balances": [{"scope": scope, "amount": Amount(pico)} for scope, pico in found.balances],
         "next_statements": [{"customer": customer, "amount": Amount(pico)} for customer, pico in found.waiting],
