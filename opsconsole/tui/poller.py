@@ -92,4 +92,4 @@ class Poller(threading.Thread):
 
 def same_figures(before: Snapshot, after: Snapshot) -> bool:
     """Whether nothing on the screen would change: all but the time it was taken and the age of an empty last step."""
-    return before.timeless() == after.timeless()
+    return before is after or before.timeless() == after.timeless()

@@ -18,6 +18,7 @@ from keyvault.domain.routes import Target
 from keyvault.errors import NotFound, UsageError
 from keyvault.metering.ledger import Ledger
 from keyvault.metering.reports import Reports
+from keyvault.storage import epochs
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import customers, keys, projects, totals_quarter
 from tests.conftest import FrozenClock
@@ -481,6 +482,29 @@ class TestLive:
         assert (first.total.requests, second.total.requests) == (1, 2)
         assert {(row.group, row.model) for row in second.rows} == {("search", "gpt-5"), ("bot", "llama")}
         assert second.change > first.change
+
+    async def test_while_nothing_is_new_the_picture_is_the_same_until_the_minute_turns(
+        self, books: Books, reports: Reports, clock: FrozenClock
+    ) -> None:
+        await books.add(NOON)
+        first = reports.live(timedelta(minutes=15))
+        clock.advance(seconds=59)
+        assert reports.live(timedelta(minutes=15)) is first
+        clock.advance(seconds=1)
+        turned = reports.live(timedelta(minutes=15))
+        assert (turned.points[-1].totals.requests, turned.total.requests) == (0, 1)
+        await books.add(NOON + timedelta(minutes=1))
+        assert reports.live(timedelta(minutes=15)).total.requests == 2
+
+    async def test_a_key_that_is_called_something_else_is_so_at_once(
+        self, books: Books, reports: Reports, database: Database
+    ) -> None:
+        await books.add(NOON, SEARCH)
+        assert [row.group for row in reports.live(HOUR).rows] == ["search"]
+        with database.write() as tx:
+            tx.execute(sa.update(keys).where(keys.c.id == SEARCH).values(name="seek"))
+            epochs.bump(tx, "keys")
+        assert [row.group for row in reports.live(HOUR).rows] == ["seek"]
 
     async def test_a_late_settlement_shows_when_the_minute_turns(
         self, books: Books, reports: Reports, clock: FrozenClock

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from keyvault.domain.keys import Key, KeyState
 from keyvault.domain.reports import LivePoint, LiveRow, LiveSnapshot, Totals
@@ -39,6 +41,33 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture(scope="module")
 def snapshot(home: Home) -> LiveSnapshot:
     return HomeReader(home, "UTC").read(LiveQuestion())
+
+
+@contextmanager
+def at(home: Home, moment: datetime) -> Iterator[None]:
+    """The clock stands there for a while."""
+    clock = home.clock
+    assert isinstance(clock, StandingClock)
+    clock.moment = moment
+    try:
+        yield
+    finally:
+        clock.moment = NOW
+
+
+@contextmanager
+def asked(home: Home) -> Iterator[list[str]]:
+    """The statements that the database is asked meanwhile."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(home.database.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(home.database.engine, "before_cursor_execute", note)
 
 
 def test_the_figures_are_the_ledgers(home: Home, snapshot: LiveSnapshot) -> None:
@@ -97,14 +126,30 @@ def test_two_readings_of_the_same_ledger_are_the_same(home: Home) -> None:
     assert replace(first, now=None) == replace(second, now=None)
 
 
+def test_while_nothing_is_new_the_answer_is_the_one_of_before_and_little_is_asked(home: Home) -> None:
+    reader = HomeReader(home, "UTC")
+    reader.read(LiveQuestion())
+    with at(home, NOW + timedelta(seconds=2)):
+        first = reader.read(LiveQuestion())
+    with at(home, NOW + timedelta(seconds=4)), asked(home) as statements:
+        assert reader.read(LiveQuestion()) is first
+    assert not [each for each in statements if "totals_" in each or "attempts" in each]
+
+
+def test_a_step_that_fills_no_further_is_drawn_lower_as_time_passes(home: Home) -> None:
+    reader = HomeReader(home, "UTC")
+    with at(home, NOW + timedelta(seconds=2)):
+        first = reader.read(LiveQuestion())
+    with at(home, NOW + timedelta(seconds=14)):
+        later = reader.read(LiveQuestion())
+    assert later.buckets[-1].requests == first.buckets[-1].requests > 0
+    assert (later.buckets[-1].seconds - first.buckets[-1].seconds) == 10
+    assert max(row.trend[-1] for row in later.rows) < max(row.trend[-1] for row in first.rows)
+
+
 def test_a_worker_that_fell_silent_is_no_worker(home: Home) -> None:
-    clock = home.clock
-    assert isinstance(clock, StandingClock)
-    clock.moment = NOW + timedelta(seconds=30)
-    try:
+    with at(home, NOW + timedelta(seconds=30)):
         later = HomeReader(home, "UTC").read(LiveQuestion())
-    finally:
-        clock.moment = NOW
     assert later.workers == 0
     assert later.open_streams is None
     assert alerts(later)[0].text == "no worker is running: gwctl serve"
