@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from keyvault.domain.bills import Bill, Lines, Sums, plain_model
 from keyvault.errors import ConfigurationError, UsageError
 from keyvault.money import PICO_PER_USD
+
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?", re.ASCII | re.IGNORECASE)
+_DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+_YEARS: Final = range(2000, 2101)
+"""Whatever else is taken for a year is another thing that was taken for a date."""
 
 AUTO: Final = "auto"
 GENERIC: Final = "generic"
@@ -96,9 +102,14 @@ def read_bill(text: str, file: str, form: str, columns: Columns | None, zone: tz
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = header
-        form, columns = _form(form, columns, set(header), file)
+        form, columns = _form(form, columns, header, file)
         lines: Lines = {}
         for row in reader:
+            if None in row or None in row.values():
+                raise ConfigurationError(
+                    f"{file}:{reader.line_num}: {'more' if None in row else 'fewer'} cells than the header has",
+                    hint="a decimal comma has to be a point; a file that was cut off has to be exported again",
+                )
             for key, sums in _line(row, form, columns, zone, f"{file}:{reader.line_num}"):
                 lines.setdefault(key, Sums()).add(sums)
     except csv.Error as error:
@@ -108,14 +119,14 @@ def read_bill(text: str, file: str, form: str, columns: Columns | None, zone: tz
     return Bill(form, lines)
 
 
-def _form(form: str, columns: Columns | None, header: set[str], file: str) -> tuple[str, Columns]:
+def _form(form: str, columns: Columns | None, header: Sequence[str], file: str) -> tuple[str, Columns]:
     known = ", ".join((AUTO, *FORMS, GENERIC))
     if columns is not None or form == GENERIC:
         if columns is None:
             raise UsageError("--format generic needs --columns", hint="--columns date=DAY,model=MODEL,cost=USD")
         form = GENERIC
     elif form == AUTO:
-        form = next((name for name, of in FORMS.items() if of.needed <= header), "")
+        form = next((name for name, of in FORMS.items() if of.needed <= set(header)), "")
         if not form:
             raise ConfigurationError(
                 f"{file}:1: not an export that is known, by its columns {', '.join(sorted(header))[:120]!a}",
@@ -124,9 +135,12 @@ def _form(form: str, columns: Columns | None, header: set[str], file: str) -> tu
     elif form not in FORMS:
         raise UsageError(f"no such format: {form[:40]!a}", hint=f"one of {known}")
     found = columns or FORMS[form]
-    missing = sorted((found.named if form == GENERIC else found.needed) - header)
+    missing = sorted((found.named if form == GENERIC else found.needed) - set(header))
     if missing:
         raise ConfigurationError(f"{file}:1: no column {missing[0][:60]!a}, which {form} has", hint=f"one of {known}")
+    twice = next((name for name in header if name in found.named and header.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigurationError(f"{file}:1: more than one column is called {twice[:60]!a}")
     return form, found
 
 
@@ -167,15 +181,18 @@ def _model(text: str, form: str) -> str:
 
 def _day(text: str, zone: tzinfo, where: str) -> str:
     """The day of a date, a moment, or seconds since 1970; a moment without a zone is UTC."""
+    is_day = _DATE.fullmatch(text) is not None
     try:
-        if text.isdigit():
+        if text.isdigit() and not is_day:
             moment = datetime.fromtimestamp(int(text), UTC)
         else:
             moment = datetime.fromisoformat(text)
-            if len(text) == len("2026-10-01"):
-                return moment.date().isoformat()
     except (ValueError, OverflowError, OSError):
         raise ConfigurationError(f"{where}: not a date: {text[:40]!a}") from None
+    if moment.year not in _YEARS:
+        raise ConfigurationError(f"{where}: not a date of these times: {text[:40]!a}")
+    if is_day:
+        return moment.date().isoformat()
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(zone).date().isoformat()
 
 
@@ -193,10 +210,8 @@ def _pico(text: str, name: str, where: str) -> int | None:
 
 
 def _decimal(text: str, name: str, where: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite() or abs(value) >= 10**15:
+    """Digits with a point; not everything that Python takes for a number, such as `1_000`."""
+    value = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if value is None or abs(value) >= 10**15:
         raise ConfigurationError(f"{where}: {name}: not a number: {text[:40]!a}")
     return value

@@ -70,7 +70,9 @@ def test_an_export_is_known_by_its_columns_and_added_up_by_day_and_model(form: s
 
 def test_any_other_csv_is_read_by_the_columns_it_is_told() -> None:
     columns = columns_of("date=Day,model=Model,cost=USD")
-    bill = read_bill("Day,Model,USD\n2026-09-01,m,$1.50\n1788220800,m,-0.5\n", "x.csv", "auto", columns, UTC)
+    bill = read_bill(
+        "Day,Model,USD\n2026-09-01,m,$1.50\n1788220800,m,-0.75\n20260901,m,.25\n", "x.csv", "auto", columns, UTC
+    )
     assert bill.lines == {("2026-09-01", "m"): Sums(cost_pico=DOLLAR)}
 
 
@@ -98,6 +100,16 @@ def test_moments_fall_on_the_days_of_the_zone() -> None:
         ("start_time_iso,amount_value,amount_currency\n2026-09-01,1,eur\n", "bill.csv:2: an amount in 'eur'"),
         ("start_time_iso,input_tokens\n2026-09-01,1.5\n", "bill.csv:2: input_tokens: not a count: '1.5'"),
         ("start_time_iso,input_tokens\n99999999999999999,1\n", "bill.csv:2: not a date"),
+        ("usage_date_utc,cost_usd\n2026-09-01,1\n2026-09-02,1,50\n", "bill.csv:3: more cells than the header has"),
+        ("usage_date_utc,model,cost_usd\n2026-09-01,m,1\n2026-09-0", "bill.csv:3: fewer cells than the header has"),
+        ("usage_date_utc,cost_usd,cost_usd\n2026-09-01,1,2\n", "bill.csv:1: more than one column is called 'cost_usd'"),
+        ("start_time_iso,input_tokens\n2026-09-01,1_000\n", "bill.csv:2: input_tokens: not a number: '1_000'"),
+        ("usage_date_utc,cost_usd\n2026-09-01,٣\n", "bill.csv:2: cost_usd: not a number"),
+        ("usage_date_utc,cost_usd\n20269901,1\n", "bill.csv:2: not a date: '20269901'"),
+        ("usage_date_utc,cost_usd\n9999-12-31T23:59:59,1\n", "bill.csv:2: not a date of these times"),
+        ("usage_date_utc,cost_usd\n9999-12-31,1\n", "bill.csv:2: not a date of these times: '9999-12-31'"),
+        ("usage_date_utc,cost_usd\n0001-01-01,1\n", "bill.csv:2: not a date of these times"),
+        ("usage_date_utc,cost_usd\n253402300799,1\n", "bill.csv:2: not a date of these times"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line_and_the_reason(text: str, what: str) -> None:
