@@ -94,6 +94,8 @@ class Writer:
         self._entries: deque[Entry] = deque()
         self._beside: deque[tuple[str | Target, int] | Made] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
+        self._asleep = False
+        """The thread waits for the bell, or is about to; whoever rings says that it does no more."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._owed: list[Entry] = []
         self._withdrawn: list[AttemptKey] = []
@@ -126,8 +128,10 @@ class Writer:
         self._beside.append(made)
 
     def ring(self) -> None:
-        """Wake the writer."""
-        self._bell.put(None)
+        """Wake the writer where it sleeps: at work it looks for itself before it goes to sleep."""
+        if self._asleep:
+            self._asleep = False
+            self._bell.put(None)
 
     def stop(self) -> None:
         """Write what waits, then end; returns when the thread has."""
@@ -171,11 +175,16 @@ class Writer:
     def _next_batch(self) -> list[Entry]:
         """Everything that waits; empty when nothing came for a while, or another turn has taken it."""
         if not self._entries:
-            try:
-                self._bell.get(timeout=IDLE_SECONDS if self.healthy else RETRY_SECONDS)
-            except Empty:
-                return []
+            self._sleep()
         return self._waiting(MAX_BATCH)
+
+    def _sleep(self) -> None:
+        """Until the bell rings, or for a while. Says so before it looks a last time, so that no entry is overslept."""
+        self._asleep = True
+        if not self._entries:
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=IDLE_SECONDS if self.healthy else RETRY_SECONDS)
+        self._asleep = False
 
     def _waiting(self, at_most: int = sys.maxsize) -> list[Entry]:
         """What waits now, up to the word to stop, without waiting for more."""

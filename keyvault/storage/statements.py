@@ -11,8 +11,8 @@ from sqlalchemy.dialects import sqlite
 
 Row = Sequence[Any]
 
-_SIZES: Final = (32, 16, 8, 7, 6, 5, 4, 3, 2, 1)
-"""Rows per statement: few sizes, so that every statement stays prepared; most batches take one."""
+_MOST: Final = 16
+"""Rows per statement: so few that every size stays prepared, so many that most batches take one."""
 
 
 class Statement:
@@ -23,19 +23,22 @@ class Statement:
         text = str(compiled)
         start = text.index("VALUES (") + len("VALUES ")
         end = _closing(text, start) + 1
-        head, group, tail = text[:start], text[start:end], text[end:]
-        self._sized = {size: head + ", ".join([group] * size) + tail for size in _SIZES}
+        self._head, self._group, self._tail = text[:start], text[start:end], text[end:]
+        self._sized: dict[int, str] = {}
 
     def run(self, cursor: Any, rows: Sequence[Row]) -> int:
         """Execute for all rows; how many rows were touched."""
-        touched, at, left = 0, 0, len(rows)
-        for size in _SIZES:
-            while left >= size:
-                part = rows[at : at + size]
-                cursor.execute(self._sized[size], list(chain.from_iterable(part)))
-                touched += cursor.rowcount
-                at, left = at + size, left - size
+        touched = 0
+        for at in range(0, len(rows), _MOST):
+            part = rows[at : at + _MOST]
+            cursor.execute(self._sized.get(len(part)) or self._of(len(part)), list(chain.from_iterable(part)))
+            touched += cursor.rowcount
         return touched
+
+    def _of(self, size: int) -> str:
+        """The text for so many rows."""
+        text = self._sized[size] = self._head + ", ".join([self._group] * size) + self._tail
+        return text
 
 
 class Query:
