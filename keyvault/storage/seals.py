@@ -96,7 +96,9 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
         statements,
         ("number", "kind", "customer_id", "month", "zone", "credits", "amount_cents", "digest", "created_ms"),
     ),
-    "repricings": Vouched(repricings, ("first_ms", "last_ms", "model", "upstream", "price_id", "multipliers")),
+    "repricings": Vouched(
+        repricings, ("first_ms", "last_ms", "model", "upstream", "price_id", "multipliers", "left_out")
+    ),
     "adjustments": Vouched(
         adjustments, ("customer_id", "project", "model", "amount_pico", "reason", "statement", "created_ms")
     ),
