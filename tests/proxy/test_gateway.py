@@ -696,13 +696,15 @@ async def test_policy_and_projects_of_the_caller_are_on_the_row(tmp_path: Path) 
     assert row["generation"] == 1
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_request_leaves_nothing_to_the_collector_of_cycles(tmp_path: Path, stream: bool) -> None:
+@pytest.mark.parametrize(("stream", "key", "status"), [(False, None, 200), (True, None, 200), (False, "none", 401)])
+async def test_a_request_leaves_nothing_to_the_collector_of_cycles(
+    tmp_path: Path, stream: bool, key: str | None, status: int
+) -> None:
     async with gateway(tmp_path, stream_well if stream else answer_well) as (gw, _):
         gc.disable()
         try:
             for _ in range(3):
-                assert (await gw.chat(stream=stream)).status_code == 200
+                assert (await gw.chat(stream=stream, key=key)).status_code == status
             left = [each for each in gc.get_objects() if isinstance(each, Call)]
         finally:
             gc.enable()

@@ -245,7 +245,6 @@ class ServerConnection(asyncio.Protocol):
             self._handler.refuse(exchange, error)
         if not exchange.finished:
             exchange.abort()
-        exchange.caller = None  # it holds the exchange: a ring would be left to the collector, at a tenth of the time
         if self._outlet.gone:
             self._forget()
             return
@@ -254,7 +253,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _next_request(self) -> None:
         self._give_back()
-        self._exchange = None
+        self._let_go()
         if self._outlet.done:
             return
         if self._flooded:
@@ -308,5 +307,12 @@ class ServerConnection(asyncio.Protocol):
 
     def _forget(self) -> None:
         self._give_back()
-        self._exchange = None
+        self._let_go()
         self._connections.discard(self)
+
+    def _let_go(self) -> None:
+        """Forget the exchange and what it has of its caller, who holds it in turn: rings that are left to the collector
+        cost a tenth of a request's time."""
+        if self._exchange is not None:
+            self._exchange.caller = None
+            self._exchange = None
