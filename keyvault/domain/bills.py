@@ -63,6 +63,8 @@ class Verdict(StrEnum):
     EQUAL = "equal"
     EXPLAINED = "explained"
     UNEXPLAINED = "unexplained"
+    UNBOUNDED = "cannot tell"
+    """The provider says more, and there are attempts that may have come to any amount: it counts as unexplained."""
     OPEN = "not over"
     """The day has not ended, so that nothing is judged."""
 
@@ -87,6 +89,8 @@ class Comparison:
     """What is left of `difference`, with its sign."""
     reasons: list[Reason] = field(default_factory=list)
     is_open: bool = False
+    unbounded: int = 0
+    """Attempts that may have come to any amount."""
     remark: str = ""
     """What may be said of what is left; it explains nothing."""
 
@@ -100,7 +104,7 @@ class Comparison:
         if self.is_open:
             return Verdict.OPEN
         if self.unexplained:
-            return Verdict.UNEXPLAINED
+            return Verdict.UNBOUNDED if self.unbounded and self.unexplained > 0 else Verdict.UNEXPLAINED
         return Verdict.EXPLAINED if self.reasons else Verdict.EQUAL
 
     def explain(self, text: str, at_most: int | None = None) -> None:
@@ -118,11 +122,18 @@ class Reconciliation:
     by_cost: bool
     """Whether costs were compared, else tokens."""
     tz: str
+    days: tuple[str, str]
+    """The first and the last that were compared."""
     lines: Sequence[Comparison]
 
     @property
     def judged(self) -> list[Comparison]:
         return [line for line in self.lines if not line.is_open]
+
+    @property
+    def not_over(self) -> int:
+        """What the provider says of days that have not ended."""
+        return sum(line.theirs for line in self.lines if line.is_open)
 
     @property
     def theirs(self) -> int:
@@ -139,8 +150,8 @@ class Reconciliation:
 
     @property
     def share(self) -> float:
-        """What is unexplained, of the larger side."""
-        return self.unexplained / max(self.theirs, self.ours, 1)
+        """What is unexplained, of what the larger side of each line adds up to."""
+        return self.unexplained / max(sum(max(abs(line.theirs), abs(line.ours)) for line in self.judged), 1)
 
 
 def plain_model(name: str) -> str:

@@ -13,14 +13,17 @@ from itertools import pairwise
 from typing import Final
 
 from keyvault.clock import Clock, to_ms, ulid_at
-from keyvault.domain.bills import Bill, Comparison, Reconciliation, Sums, plain_model
+from keyvault.domain.bills import Bill, Comparison, Reconciliation, Sums, Verdict, plain_model
 from keyvault.domain.ledger import Basis
 from keyvault.domain.names import counted
+from keyvault.domain.prices import Price
 from keyvault.domain.reports import LIVE, TEST, Totals, add
 from keyvault.metering.reports import Reports
 from keyvault.metering.spans import zone_of
+from keyvault.money import UNITS_PER_PRICE
+from keyvault.storage import prices
 from keyvault.storage import reports as rows
-from keyvault.storage.attempts import Kind, kinds_of
+from keyvault.storage.attempts import Kind, kinds_of, prices_of
 from keyvault.storage.engine import Database
 
 Line = tuple[str, str]
@@ -39,9 +42,13 @@ class _Known:
     guessed: int = 0
     guessed_amount: int = 0
     unpriced: int = 0
+    unpriced_bound: int = 0
     unknown: int = 0
     unknown_bound: int = 0
     unbounded: int = 0
+    """Attempts that may have come to any amount."""
+    dearest_input: int = 0
+    """Pico-dollars per million tokens, of the prices that applied."""
 
 
 class Reconciler:
@@ -58,10 +65,13 @@ class Reconciler:
             known = {of.casefold(): of for of, _ in rows.names(tx).targets.values()}
         return known.get(upstream.casefold())
 
-    def reconcile(self, upstream: str, bill: Bill, tz: str = "UTC") -> Reconciliation:
-        """Every line of an export, and every line the ledger has between its first day and its last."""
+    def reconcile(
+        self, upstream: str, bill: Bill, tz: str = "UTC", of: tuple[str, str] | None = None
+    ) -> Reconciliation:
+        """Every line of an export, and every line the ledger has between its first day and its last; `of`: and between
+        these two, which the export should hold."""
         zone, by_cost = zone_of(tz), bill.has_cost
-        days = sorted({day for day, _ in bill.lines})
+        days = sorted({day for day, _ in bill.lines}.union(of or ()))
         ours = self._ours(upstream, days[0], days[-1], tz, with_models=bill.has_models)
         theirs = bill.lines
         today = self._clock.now().astimezone(zone).date().isoformat()
@@ -81,7 +91,7 @@ class Reconciler:
         self._explain_edges(upstream, lines, zone, by_cost=by_cost, by_model=bill.has_models)
         for line in lines:
             _say_what_is_left(line, theirs.get((line.day, line.model)), ours.get((line.day, line.model)))
-        return Reconciliation(upstream, bill.form, by_cost, tz, lines)
+        return Reconciliation(upstream, bill.form, by_cost, tz, (days[0], days[-1]), lines)
 
     def _ours(self, upstream: str, first: str, last: str, tz: str, *, with_models: bool) -> dict[Line, Totals]:
         zone = zone_of(tz)
@@ -101,15 +111,17 @@ class Reconciler:
         """How the rows of a day are known, for each of the models that are asked for."""
         start, end = _bounds(day, zone)
         ids = ulid_at(max(0, to_ms(start - _LONGEST)))[:-1], ulid_at(to_ms(end))
+        ms = to_ms(start), to_ms(end)
         with self._database.read() as tx:
             targets = {
                 number: plain_model(model) if by_model else ""
                 for number, (of, model) in rows.names(tx).targets.items()
                 if of.casefold() == upstream.casefold()
             }
-            kinds = kinds_of(tx, targets, ids, (to_ms(start), to_ms(end)))
+            kinds = kinds_of(tx, targets, ids, ms)
+            paid = [(targets[of], prices.get(tx, price)) for of, price in prices_of(tx, targets, ids, ms)]
         for model in wanted:
-            known = _Known()
+            known = _Known(dearest_input=max((_dearest(price) for of, price in paid if of == model), default=0))
             for kind in kinds:
                 if targets[kind.target_id] == model:
                     _count(known, kind, by_cost=by_cost)
@@ -149,6 +161,12 @@ def _bounds(day: str, zone: tzinfo) -> tuple[datetime, datetime]:
     return start, end
 
 
+def _dearest(price: Price | None) -> int:
+    """What a million of input tokens costs at most; also those that are written to a cache."""
+    rates = () if price is None else (price.rates.input, price.rates.cache_write, price.rates.cache_write_1h)
+    return max((value for rate in rates if rate for _, value in rate), default=0)
+
+
 def _added(parts: list[Totals]) -> Totals:
     return parts[0] if len(parts) == 1 else add(parts)
 
@@ -170,9 +188,11 @@ def _count(known: _Known, kind: Kind, *, by_cost: bool) -> None:
     if kind.basis == Basis.UNKNOWN and kind.unpriced:
         known.unknown += kind.attempts
         known.unknown_bound += kind.bound_pico
-        known.unbounded += kind.unbounded
-    elif kind.unpriced:
+        known.unbounded += kind.unbounded if by_cost else kind.attempts
+    elif kind.unpriced and by_cost:
         known.unpriced += kind.attempts
+        known.unpriced_bound += kind.bound_pico
+        known.unbounded += kind.unbounded
     if kind.basis in _GUESSED:
         known.guessed += kind.attempts
         known.guessed_amount += kind.cost_pico if by_cost else kind.input + kind.output
@@ -185,24 +205,30 @@ def _explain(line: Comparison, known: _Known, told: Sums | None, kept: Totals | 
     cached_apart = told.input is not None and told.input == kept.input_tokens - kept.cached_input_tokens
     if not by_cost and cached_apart and kept.cached_input_tokens:
         line.explain("the provider's input leaves cached tokens out", kept.cached_input_tokens)
-    if by_cost and told.input == kept.input_tokens and told.cached not in (None, kept.cached_input_tokens):
-        line.explain(
-            f"{told.cached:,} tokens cached by the provider's count, {kept.cached_input_tokens:,} by the ledger's"
-        )
-    if line.unexplained > 0 and known.unpriced and by_cost:
-        line.explain(f"{counted(known.unpriced, 'attempt')} without a price")
-    if line.unexplained > 0 and known.unknown:
-        bound = known.unknown_bound if by_cost and not known.unbounded else None
-        line.explain(f"{counted(known.unknown, 'attempt')} that nobody counted: lost, or cut off", bound)
+    if by_cost and told.cached is not None and told.input == kept.input_tokens:
+        fewer = kept.cached_input_tokens - told.cached
+        if fewer * line.unexplained > 0:  # what was not taken from a cache costs more
+            line.explain(
+                f"{told.cached:,} tokens cached by the provider's count, {kept.cached_input_tokens:,} by the ledger's",
+                abs(fewer) * known.dearest_input // UNITS_PER_PRICE,
+            )
+    if line.unexplained > 0 and known.unpriced:
+        line.explain(f"{counted(known.unpriced, 'attempt')} without a price", known.unpriced_bound)
+    if line.unexplained > 0 and known.unknown and by_cost:
+        text = f"{counted(known.unknown, 'attempt')} that nobody counted: lost, or cut off"
+        line.explain(text, known.unknown_bound)
     if known.guessed:
         line.explain(f"{counted(known.guessed, 'attempt')} counted by the gateway itself", known.guessed_amount)
+    line.unbounded = known.unbounded
 
 
 def _say_what_is_left(line: Comparison, told: Sums | None, kept: Totals | None) -> None:
     """Why a line may be on one side alone; it explains nothing."""
     if not line.unexplained:
         return
-    if kept is None or not kept.attempts:
+    if line.verdict is Verdict.UNBOUNDED:
+        line.remark = f"{counted(line.unbounded, 'attempt')} may have come to any amount: without a price, or uncounted"
+    elif kept is None or not kept.attempts:
         line.remark = "not through this gateway, or under another name"
     elif told is None:
         line.remark = "the export has no such line"

@@ -59,14 +59,31 @@ def kinds_of(tx: Transaction, target_ids: Collection[int], ids: tuple[str, str],
             *parts(attempts.c.bound_pico),
             sa.func.sum(sa.case((attempts.c.bound_pico.is_(None), 1), else_=0)),
         )
-        .where(attempts.c.request_id >= ids[0], attempts.c.request_id <= ids[1])
-        .where(attempts.c.started_ms >= ms[0], attempts.c.started_ms < ms[1])
-        .where(attempts.c.target_id.in_(sorted(target_ids)))
+        .where(*_began(target_ids, ids, ms))
         .group_by(attempts.c.target_id, attempts.c.basis, "unpriced")
     )
     return [
         Kind(r[0], r[1], bool(r[2]), r[3], int(r[4]), int(r[5]), _whole(r[6], r[7]), _whole(r[8], r[9]), int(r[10]))
         for r in found
+    ]
+
+
+def prices_of(
+    tx: Transaction, target_ids: Collection[int], ids: tuple[str, str], ms: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Target and price of the same attempts, each pair once."""
+    pair = sa.select(attempts.c.target_id, attempts.c.price_id).distinct()
+    found = tx.execute(pair.where(*_began(target_ids, ids, ms), attempts.c.price_id.is_not(None)))
+    return [(row.target_id, row.price_id) for row in found]
+
+
+def _began(target_ids: Collection[int], ids: tuple[str, str], ms: tuple[int, int]) -> list[sa.ColumnElement[bool]]:
+    return [
+        attempts.c.request_id >= ids[0],
+        attempts.c.request_id <= ids[1],
+        attempts.c.started_ms >= ms[0],
+        attempts.c.started_ms < ms[1],
+        attempts.c.target_id.in_(sorted(target_ids)),
     ]
 
 

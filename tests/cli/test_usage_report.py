@@ -113,7 +113,7 @@ def test_a_file_is_written_once_and_its_name_decides_the_form(month: Gwctl) -> N
         (("--month", "2026-13"), "not a month: '2026-13'"),
         (("--month", "2026-09", "--since", "24h"), "ask for two things"),
         (("--until", "2026-09-01"), "--until needs --since"),
-        (("--since", "2026-09-02", "--until", "2026-09-01"), "end before it begins"),
+        (("--since", "2026-09-02", "--until", "2026-09-01"), "--until is not after --since"),
         (("--tz", "Europe/Atlantis"), "no such time zone"),
         (("--by", "colour"), "cannot be grouped by 'colour'"),
         (("--out", "/nowhere/x.html"), "no such directory"),

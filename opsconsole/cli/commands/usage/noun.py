@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, tzinfo
 from typing import Annotated, Final
 
 import typer
 
 from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.reports import DIMENSIONS, Totals
-from keyvault.domain.typed import parts
+from keyvault.domain.typed import moment, parts
 from keyvault.errors import UsageError
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.text import amount
@@ -21,6 +23,7 @@ usage = Noun(
 )
 
 ALL: Final = "all"
+_MONTH: Final = re.compile(r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])")
 Env = Annotated[
     str | None,
     typer.Option(
@@ -58,6 +61,28 @@ def dimensions(by: str) -> tuple[str, ...]:
     if not asked:
         raise UsageError("--by names nothing to group by", hint=hint)
     return asked
+
+
+def month_of(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
+    """When a month such as `2026-10` begins and ends in a zone. Raises `UsageError`."""
+    matched = _MONTH.fullmatch(text)
+    if not matched or not 1970 <= (year := int(matched["year"])) < 9999:
+        raise UsageError(f"not a month: {text[:20]!a}", hint="write it like 2026-10")
+    number = int(matched["month"])
+    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=zone)
+    return datetime(year, number, 1, tzinfo=zone), following
+
+
+def stretch_of(since: str, until: str | None, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """From `--since` to `--until`, or to now. Raises `UsageError`."""
+    start, end = moment(since, now, past=True, zone=zone), end_of(until, now, zone)
+    if end <= start:
+        raise UsageError("--until is not after --since", hint="--since 2026-10-01 --until 2026-11-01")
+    return start, end
+
+
+def end_of(until: str | None, now: datetime, zone: tzinfo) -> datetime:
+    return now if until is None else moment(until, now, past=True, zone=zone)
 
 
 def of_env(env: str | None) -> dict[str, tuple[str, ...]]:

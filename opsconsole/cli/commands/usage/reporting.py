@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -10,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from keyvault.domain.typed import moment
 from keyvault.errors import UsageError
-from opsconsole.cli.commands.usage.noun import TITLES, By, Env, Zone, dimensions, of_env, sums, usage
+from opsconsole.cli.commands.usage.noun import (
+    TITLES,
+    By,
+    Env,
+    Zone,
+    dimensions,
+    month_of,
+    of_env,
+    stretch_of,
+    sums,
+    usage,
+)
 from opsconsole.cli.files import OutFile, written
 from opsconsole.cli.output import PIPE, Column, Format, Listing, Row, render
 from opsconsole.cli.session import Session
@@ -22,7 +31,6 @@ if TYPE_CHECKING:
     from keyvault.domain.reports import Totals
     from opsconsole.view.report.groups import Group, Report
 
-_MONTH: Final = re.compile(r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])")
 _SHOWN: Final = (
     "requests",
     "errors",
@@ -92,19 +100,9 @@ def _period(
     if since is None and until is not None:
         raise UsageError("--until needs --since", hint="--since 2026-10-01 --until 2026-11-01")
     if since is not None:
-        start = moment(since, now, past=True, zone=zone)
-        end = now if until is None else moment(until, now, past=True, zone=zone)
-        if end <= start:
-            raise UsageError("the report would end before it begins", hint="--since 2026-10-01 --until 2026-11-01")
-        return start, end, "Usage"
-    local = now.astimezone(zone)
-    matched = _MONTH.fullmatch(month or f"{local:%Y-%m}")
-    if not matched or not 1970 <= (year := int(matched["year"])) < 9999:
-        raise UsageError(f"not a month: {(month or '')[:20]!a}", hint="write it like 2026-10")
-    number = int(matched["month"])
-    first = datetime(year, number, 1, tzinfo=zone)
-    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=zone)
-    return first, following, f"Usage in {year}-{number:02d}"
+        return *stretch_of(since, until, now, zone), "Usage"
+    named = month or f"{now.astimezone(zone):%Y-%m}"
+    return *month_of(named, zone), f"Usage in {named}"
 
 
 def _form(session: Session, out: Path | None) -> Format:
