@@ -29,23 +29,6 @@ ACTIONS = (*LIVE_ACTIONS, *CONSOLE_ACTIONS)
 # One list of actions
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
-async def test_every_key_runs_its_action(action: Action) -> None:
-    async with running() as (console, pilot):
-        for key in action.keys:
-            console.ran.clear()
-            await press(pilot, *((action.prefix,) if action.prefix else ()), key)
-            assert any(action.run in ran for ran in console.ran), f"{key} ran {console.ran}"
-            if not console.is_running or len(console.screen_stack) > 1 or action.id == "quit":
-                break
-
-
-def test_no_two_actions_share_a_key_or_an_id() -> None:
-    keys = [(action.prefix, key) for action in ACTIONS for key in action.keys]
-    assert len(keys) == len(set(keys))
-    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
-
-
 def test_an_action_that_changes_something_is_not_there_when_only_reading() -> None:
     revoke = Action("revoke", ("D",), "screen.revoke", "revoke", "Revoke the key", "table", changes=True)
     assert revoke in offered((*ACTIONS, revoke), read_only=False)
