@@ -71,7 +71,7 @@ class LiveReader:
 
     def _surroundings(self, picture: reports.LiveSnapshot, now: datetime, workers: Sequence[Worker]) -> Around:
         self._around.unpriced = tuple(printable(model) for model in picture.unpriced_models)
-        self._around.ever_used = picture.last_request_at is not None
+        self._around.ever_used = self._around.ever_used or picture.last_request_at is not None
         return self._around.read(now, workers)
 
 

@@ -17,6 +17,7 @@ from keyvault.domain.vault import SlotKind
 from keyvault.errors import GatewayError
 from keyvault.home import Home
 from keyvault.secrets import Secret
+from opsconsole.readers.around import Surroundings
 from opsconsole.readers.home import HomeReader
 from opsconsole.readers.zone import local_zone
 from opsconsole.tui.app import Console
@@ -182,6 +183,22 @@ def test_a_home_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path, clo
     home.paths.database_file.unlink()
     with pytest.raises(GatewayError):
         HomeReader(Home({"GWCTL_HOME": str(tmp_path / "home")}, clock), "UTC").read(LiveQuestion())
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["in use", "before the first request"])
+def test_a_new_key_counts_at_once_and_keys_are_read_only_then(tmp_path: Path, clock: FrozenClock, used: bool) -> None:
+    home = Home({"GWCTL_HOME": str(tmp_path / "home")}, clock)
+    home.initialise(SlotKind.FILE)
+    around = Surroundings(home)
+    around.ever_used = used
+    assert around.read(clock.now(), ())["setup"].keys == 0
+    home.keys.create("my-app", expires_at=clock.now() + timedelta(days=1))
+    told = around.read(clock.now(), ())
+    assert (told["setup"].keys, [key.name for key in told["expiring_keys"]]) == (1, ["my-app"])
+    with asked(home) as statements:
+        assert around.read(clock.now(), ()) == told
+    assert not [each for each in statements if "upstreams." in each or "keys.name" in each]
+    home.close()
 
 
 # Details of the translation
