@@ -30,15 +30,17 @@ from opsconsole.tui.screens.usage import USAGE_ACTIONS, UsageScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
 from opsconsole.view import bars
 from opsconsole.view.bars import Bar, Series
+from opsconsole.view.filters import Filter
 from opsconsole.view.live.rows import narrowing as of_live
 from opsconsole.view.live.snapshot import GroupBy
 from opsconsole.view.requests import reading
 from opsconsole.view.requests.rows import BY_END, table
 from opsconsole.view.requests.snapshot import RequestsQuestion, RequestsSnapshot
-from opsconsole.view.snapshot import Question
+from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.table import Sort
 from opsconsole.view.text import ASCII, UNICODE, Tone, plain
 from opsconsole.view.usage import title
-from opsconsole.view.usage.snapshot import UsageQuestion, deeper
+from opsconsole.view.usage.snapshot import UsageQuestion, UsageSnapshot, deeper
 from screenshots.demo import NOW, make_home
 from tests.tui.driving import PatientPoller, press, screen_text, until
 from tests.tui.test_pictures import compare
@@ -171,6 +173,45 @@ async def test_what_is_shown_is_written_into_a_file_even_when_only_reading(home:
         report = home.reports.usage(console.view.kept.pivot.since, NOW + timedelta(hours=1), ("customer",))
         assert heading.startswith("customer,requests,attempts,errors")
         assert first.startswith(f"acme,{report.rows[0].totals.requests},")
+
+
+class Crowded:
+    """A home in which ten times as many customers as a table shows used something."""
+
+    def __init__(self, home: Home) -> None:
+        self._reader = HomeReader(home, "UTC")
+
+    def read(self, question: Question) -> Snapshot:
+        snapshot = self._reader.read(question)
+        if not isinstance(snapshot, UsageSnapshot) or snapshot.pivot is None:
+            return snapshot
+        like = snapshot.pivot.rows[0]
+        rows = [replace(like, name=f"team-{at}", totals=replace(like.totals, requests=at)) for at in range(2_500)]
+        return replace(snapshot, pivot=replace(snapshot.pivot, rows=tuple(rows)))
+
+
+async def test_every_row_that_matches_is_written_in_the_order_of_the_table(home: Home, tmp_path: Path) -> None:
+    console = PatientConsole(Crowded(home), clock=home.clock, zone=UTC, glyphs=UNICODE)
+    async with console.run_test(size=(120, 36)) as pilot:
+        console.action_view("usage")
+        await answered(console, pilot)
+
+        async def written(wanted: str, title: str) -> list[str]:
+            path = tmp_path / f"usage{wanted}.csv"
+            console.view.sort, console.view.wanted = Sort("requests"), Filter(wanted)
+            console.view.draw()
+            await press(pilot, "w")
+            assert title in screen_text(console)
+            console.screen.query_one("#field-file", Input).value = str(path)
+            await pilot.pause()
+            await press(pilot, "enter")
+            await until(pilot, lambda: isinstance(console.screen, UsageScreen))
+            return [line.partition(",")[0] for line in path.read_text().splitlines()[1:]]
+
+        assert await written("", "Write all 2,500 rows") == [f"team-{at}" for at in reversed(range(2_500))]
+        matching = (*range(2_499, 2_399, -1), *range(249, 239, -1), 24)
+        shown = await written("m-24", "Write the 111 rows that the filter shows")
+        assert shown == [f"team-{at}" for at in matching]
 
 
 # Every key

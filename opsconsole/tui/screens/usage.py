@@ -29,7 +29,7 @@ from opsconsole.view.text import Line
 from opsconsole.view.usage import pictures, tiles, title
 from opsconsole.view.usage.beside import beside
 from opsconsole.view.usage.files import as_csv
-from opsconsole.view.usage.rows import BY_COST, BY_DAY, table
+from opsconsole.view.usage.rows import BY_COST, BY_DAY, matching, ordered, table
 from opsconsole.view.usage.snapshot import DEEPER, UsageQuestion, UsageSnapshot, deeper, narrowing
 
 STRETCHES: Final = tuple(Stretch)
@@ -52,7 +52,7 @@ USAGE_ACTIONS: Final = (
     ZOOM,
     Action("stack", ("v",), "screen.stack", "stack", "Draw the groups stacked, or their sum", "view", 11),
     Action("tests", ("t",), "screen.tests", "tests", "Count what keys for tests did, or not", "view", 13),
-    Action("write", ("w",), "screen.write", "write", "Write what is shown into a CSV file", "table", 9),
+    Action("write", ("w",), "screen.write", "write", "Write every row into a CSV file", "table", 9),
     Action("group-top", ("g",), "screen.top", "top", "First row", "move", rank=2, prefix=PREFIX),
     *(
         Action(f"group-{by}", (by[0],), f"screen.group('{by}')", by, f"Group by {by}", "table", rank=1, prefix=PREFIX)
@@ -174,11 +174,11 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
         if kept is None or kept.pivot is None or shown is None:
             self.say(self.unread)
             return
-        totals = {row.name: row.totals for row in kept.pivot.rows}
-        rows = [(row.key[0], totals[row.key[0]]) for row in shown.rows]
-        by = kept.question.asked.by
+        by, sort, found = kept.question.asked.by, shown.sort, matching(kept.pivot, self.wanted)
         name = f"usage-by-{by}-{kept.taken_at.astimezone(self.shared.zone):%Y-%m-%d}.csv"
-        deed = write(f"the {len(rows):,} rows shown", name, lambda: as_csv(by, rows))
+        rows = f"{len(found):,} row{'' if len(found) == 1 else 's'}"
+        what = f"the {rows} that the filter shows" if self.wanted else f"all {rows}"
+        deed = write(what, name, lambda: as_csv(by, [(row.name, row.totals) for row in ordered(found, by, sort)]))
 
         def ended(done: Done | None) -> None:
             if done is not None:

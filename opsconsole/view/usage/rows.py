@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +14,7 @@ from opsconsole.view.live import reading
 from opsconsole.view.live.columns import TREND_WIDTH, Scale, figures, scale_of
 from opsconsole.view.live.snapshot import Row
 from opsconsole.view.report.groups import basis_shares
-from opsconsole.view.table import MOST_ROWS, Column, Heading, Sort, Table, name_column, write
+from opsconsole.view.table import MOST_ROWS, Column, Heading, Sort, Table, name_column, order, write
 from opsconsole.view.text import UNICODE, Glyphs, Span, Tone, printable
 from opsconsole.view.usage import snapshot as known
 from opsconsole.view.usage.snapshot import UsageSnapshot
@@ -61,6 +62,20 @@ def table(
         more=pivot is not None and len(pivot.rows) > known.MOST_ROWS,
         most=most,
     )
+
+
+def matching(pivot: Pivot, wanted: Filter) -> Sequence[PivotRow]:
+    """Every row that the filter lets through, of those too that the table has no room for."""
+    return [row for row in pivot.rows if wanted.matches(row.name)] if wanted else pivot.rows
+
+
+def ordered(found: Sequence[PivotRow], by: str, sort: Sort, glyphs: Glyphs = UNICODE) -> list[PivotRow]:
+    """Rows in the order of the table."""
+    written = tuple(map(_row, found))
+    known_columns = columns(by, scale_of(written, 1, glyphs))
+    column = next(each for each in known_columns if each.id == sort.column)
+    of = {row.name: row for row in found}
+    return [of[row.group] for row in order(written, column, lambda row: (row.group,), descending=sort.descending)]
 
 
 def columns(by: str, scale: Scale) -> tuple[Column[UsageRow], ...]:
