@@ -39,7 +39,7 @@ def _issued(tx: Transaction, entry: Entry) -> str | None:
         return f"the customer {document.customer} is not in the backup; its number is not given again"
     closing.insert(tx, customer.id, document)
     if isinstance(document, Statement) and document.number is not None:
-        waiting = closing.waiting(tx, customer.id).get(customer.id, [])
+        waiting = closing.waiting(tx, document.last_ms, customer.id).get(customer.id, [])
         closing.place(tx, [each.id for each in waiting], document.number)
     return None
 
@@ -62,15 +62,21 @@ def repriced_again(tx: Transaction, entry: Entry) -> Outcome:
     told = entry.detail
     ids = {customer.name: customer.id for customer in customers.list_customers(tx)}
     multipliers = {ids[name]: int(ppm) for name, ppm in dict(told["multipliers"]).items() if name in ids}
-    span = [to_ms(datetime.fromisoformat(str(told[name]))) for name in ("since", "until")]
+    span = [_ms(told[name]) for name in ("since", "until")]
     left_out = frozenset(map(str, told["left_out"]))
     run = Repricing(0, span[0], span[1], told["model"], told["upstream"], int(told["price_id"]), multipliers, left_out)
     runs.insert(tx, run, to_ms(entry.at))
     lines = [
-        NewAdjustment(ids[a["customer"]], a["project"], a["model"], parse_signed_usd(a["amount"]), a["reason"])
+        NewAdjustment(
+            ids[a["customer"]], a["project"], a["model"], parse_signed_usd(a["amount"]), a["reason"], _ms(a["corrects"])
+        )
         for a in told["adjustments"]
         if a["customer"] in ids
     ]
     closing.add_waiting(tx, lines, to_ms(entry.at))
     why = "remembered, so that it is not booked twice"
     return Outcome(entry.scope, entry.action, Result.REPEATED, why, denied=False)
+
+
+def _ms(told: object) -> int:
+    return to_ms(datetime.fromisoformat(str(told)))

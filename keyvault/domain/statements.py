@@ -65,6 +65,11 @@ class Month:
         assert last is not None
         return cls(name, zone, first, last)
 
+    def next(self) -> Month:
+        """The month that begins where this one ends."""
+        year, month = int(self.name[:4]), int(self.name[5:])
+        return Month.of(f"{year + month // 12}-{month % 12 + 1:02d}", self.zone)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -238,6 +243,15 @@ def next_number(known: Iterable[str], issued_ms: int, zone: str) -> str:
     year = from_ms(issued_ms).astimezone(ZoneInfo(zone)).year
     given = [match for number in known if (match := _NUMBER.match(number)) and int(match[1]) == year]
     return f"{year}-{max((int(match[2]) for match in given), default=0) + 1:04d}"
+
+
+def newest_numbers(known: Iterable[str]) -> set[str]:
+    """The last number of each year: all that it takes to tell the next one."""
+    found: dict[str, tuple[int, str]] = {}
+    for number in known:
+        if match := _NUMBER.match(number):
+            found[match[1]] = max(found.get(match[1], (0, "")), (int(match[2]), number))
+    return {number for _, number in found.values()}
 
 
 def missing_numbers(known: Iterable[str]) -> list[str]:

@@ -81,8 +81,8 @@ class Sums:
     """By project and model."""
     balances: dict[int, int] = field(default_factory=dict)
     """By balance id, what is owed more."""
-    waiting: dict[tuple[int, str, str], int] = field(default_factory=dict)
-    """By customer id, project and model."""
+    waiting: dict[tuple[int, str, str], tuple[int, int]] = field(default_factory=dict)
+    """By customer id, project and model: what is owed more, and the newest moment that it is about."""
     customers: set[int] = field(default_factory=set)
 
 
@@ -162,7 +162,8 @@ class Reading:
             sums.balances[attempt.balance_id] = sums.balances.get(attempt.balance_id, 0) + more
         else:
             of = project.customer_id, name, attempt.model
-            sums.waiting[of] = sums.waiting.get(of, 0) + more
+            pico, newest_ms = sums.waiting.get(of, (0, 0))
+            sums.waiting[of] = pico + more, max(newest_ms, attempt.started_ms)
 
     def _counted(self, attempt: Priced, project: Project) -> _Figures:
         """What it counted for so far: by the newest run that has covered it, else by the ledger."""

@@ -7,6 +7,8 @@ Without the vault that leaves who can write the database, and make the audit log
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -37,30 +39,64 @@ class Vouched(StrEnum):
     """Whether it fits its seal could not be told."""
 
 
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """What the audit log, and seals where the vault is open, say of some that are stored."""
+
+    digests: Mapping[str, set[str]]
+    """By scope."""
+    broken: frozenset[int]
+    """The ids of rows that do not fit their seals."""
+
+    @classmethod
+    def of(cls, tx: Transaction, issued: Sequence[Frozen], keys: SealKeys | None) -> OnRecord:
+        """`keys`: those of seals, None while the vault is locked."""
+        digests: dict[str, set[str]] = {}
+        for scope, detail in audit_rows.details(tx, GIVING, _scope(issued[0]) if len(issued) == 1 else None):
+            digests.setdefault(scope, set()).add(_digest_told(detail))
+        sealed = [] if keys is None else seals.read(tx, "statements", [stored.id for stored in issued])
+        return cls(digests, frozenset(row.id for row in sealed if keys is not None and not keys.fits(row)))
+
+    def document(self, stored: Frozen) -> Document:
+        """What a stored statement says. Raises `Tampered`."""
+        document = read(stored.content)
+        said = (document.number, document.kind, document.customer, document.cents, document.zone, document.issued_ms)
+        row = (stored.number, stored.kind, stored.customer, stored.amount_cents, stored.zone, stored.created_ms)
+        fits = digest(stored.content) == stored.digest and said == row and stored.id not in self.broken
+        if not fits or self.digests.get(_scope(stored)) != {stored.digest.hex()}:
+            what = f"{stored.kind.replace('_', ' ')} {stored.number} is not what was issued: something else than gwctl"
+            raise Tampered(f"{what} has changed it", hint="gwctl doctor, then restore a backup")
+        return document
+
+    def fits(self, stored: Frozen) -> bool:
+        try:
+            self.document(stored)
+        except SealError:
+            return False
+        return True
+
+
 def verified(tx: Transaction, stored: Frozen, keys: SealKeys | None) -> Document:
     """What a stored statement says. `keys`: those of seals, None while the vault is locked. Raises `Tampered`."""
-    document, scope = read(stored.content), f"{stored.kind}:{stored.number}"
-    said = (document.number, document.kind, document.customer, document.cents, document.zone, document.issued_ms)
-    row = (stored.number, stored.kind, stored.customer, stored.amount_cents, stored.zone, stored.created_ms)
-    on_record = {_digest_told(told) for told in audit_rows.details(tx, GIVING, scope)}
-    fits = digest(stored.content) == stored.digest and said == row and on_record == {stored.digest.hex()}
-    if not fits or not (keys is None or all(map(keys.fits, seals.read(tx, "statements", [stored.id])))):
-        what = f"{stored.kind.replace('_', ' ')} {stored.number} is not what was issued: something else than gwctl"
-        raise Tampered(f"{what} has changed it", hint="gwctl doctor, then restore a backup")
-    return document
+    return OnRecord.of(tx, [stored], keys).document(stored)
 
 
 def wrong(tx: Transaction, keys: SealKeys | None) -> list[str]:
     """What is wrong with all that was issued, in plain words; numbers that are missing, too."""
     found = []
     issued = rows.every(tx)
+    record = OnRecord.of(tx, issued, keys)
     for stored in issued:
         try:
-            verified(tx, stored, keys)
+            record.document(stored)
         except SealError as error:
             found.append(error.message)
     gone = missing_numbers(stored.number for stored in issued)
     return [*found, *(f"there is no {number}, and a later one" for number in gone)]
+
+
+def _scope(stored: Frozen) -> str:
+    return f"{stored.kind}:{stored.number}"
 
 
 def _digest_told(detail: str) -> str:

@@ -91,7 +91,7 @@ class Repricings:
         for balance_id, pico in sorted(sums.balances.items()):
             if pico:
                 booking.booked(tx, self._clock, known[balance_id], EntryKind.ADJUST, -pico, reason)
-        lines = [NewAdjustment(*of, pico, reason) for of, pico in sorted(sums.waiting.items()) if pico]
+        lines = [NewAdjustment(*of, pico, reason, at_ms) for of, (pico, at_ms) in sorted(sums.waiting.items()) if pico]
         closing.add_waiting(tx, lines, self._clock.now_ms())
         audit.record(tx, self._clock, REPRICED, "usage", **_on_record(tx, run, lines))
         return number
@@ -126,6 +126,7 @@ def _on_record(tx: Transaction, run: Repricing, lines: Sequence[NewAdjustment]) 
                 "model": line.model,
                 "amount": format_usd(line.amount_pico),
                 "reason": line.reason,
+                "corrects": rfc3339(from_ms(line.corrects_ms)),
             }
             for line in lines
         ],
@@ -136,7 +137,7 @@ def _told(tx: Transaction, number: int | None, run: Repricing, sums: Sums) -> Re
     scopes = {balance.id: str(balance.scope) for balance in balance_rows.every(tx)}
     names = {customer.id: customer.name for customer in customers.list_customers(tx)}
     waiting: dict[str, int] = {}
-    for (customer_id, _, _), pico in sums.waiting.items():
+    for (customer_id, _, _), (pico, _) in sums.waiting.items():
         waiting[names[customer_id]] = waiting.get(names[customer_id], 0) + pico
     return Repriced(
         number=number,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,25 +18,23 @@ from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.balances import EntryKind
 from keyvault.domain.budgets import check_amount
-from keyvault.domain.names import counted, not_found
+from keyvault.domain.names import not_found
 from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.domain.statements import (
     PICO_PER_CENT,
-    STATEMENT,
     CreditNote,
     Document,
     Month,
     Statement,
     check_number,
     decimal,
-    next_number,
 )
 from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
 from keyvault.metering.booking import check_reason
 from keyvault.metering.closing import MonthRead
-from keyvault.metering.issued import ADJUSTED, CREATED, CREDITED, GIVING, Vouched, verified, wrong
-from keyvault.metering.spans import zone_of
+from keyvault.metering.freezing import Months, Numbers, month_of
+from keyvault.metering.issued import ADJUSTED, CREATED, CREDITED, OnRecord, Vouched, verified, wrong
 from keyvault.money import CURRENCY, format_usd
 from keyvault.storage import closing as rows
 from keyvault.storage import customers
@@ -46,8 +45,8 @@ if TYPE_CHECKING:
     from keyvault.domain.keys import Customer
     from keyvault.vault.manifest import SealKeys
 
-SETTLING_MS: Final = 60_000
-"""How long after its end a month is closed at the earliest: what began in its last moment is on record by then."""
+AT_ONCE: Final = 50
+"""Statements that one transaction freezes: who else writes waits for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,8 @@ class Listed:
     credited_cents: int
     """What credit notes gave back of it."""
     issued_ms: int
+    changed: bool
+    """By something else than gwctl: it is not what was issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +90,45 @@ class Statements:
 
         Raises `NotFound`, `UsageError`, and `Conflict` for a month that is closed, not over, or not settled.
         """
+        numbers = Numbers()
         with self._database.snapshot() as tx:
-            found = self._read(tx, _customer(tx, scope), month, tz, {})
+            numbers.read(tx)
+            read = Months(tx, self._now()).close(_customer(tx, scope), month, tz)
         with self._database.change() as tx:
-            return self._freeze(tx, _customer(tx, scope), found)
+            numbers.read(tx)
+            return self._freeze(tx, numbers, _customer(tx, scope), read)
 
     def create_all(self, month: str, tz: str | None = None) -> builtins.list[Statement]:
-        """Close the month of every customer of whom there is anything to say and whose month is not closed yet, all of
-        them or none. Raises as `create` does."""
+        """Close the month of every customer of whom there is anything to say and whose month is not closed yet. Where
+        one may not be closed, none is; what breaks off later leaves those that are frozen, and the rest is closed by
+        doing the same again. Raises as `create` does."""
+        numbers = Numbers()
         with self._database.snapshot() as tx:
-            by_zone: dict[str, MonthRead] = {}
-            open_ones = [each for each in customers.list_customers(tx) if _closed(tx, each, month) is None]
-            found = [(each, self._read(tx, each, month, tz, by_zone)) for each in open_ones]
-        with self._database.change() as tx:
-            waiting = rows.waiting(tx)
-            return [
-                self._freeze(tx, customer, read)
-                for customer, read in found
-                if customer.id in waiting or read.concerns(customer.name)
-            ]
+            numbers.read(tx)
+            months, found = Months(tx, self._now()), []
+            waiting: dict[str, Collection[int]] = {}
+            for customer in customers.list_customers(tx):
+                if (read := months.find(customer, month, tz)) is None:
+                    continue
+                if read.month.zone not in waiting:
+                    waiting[read.month.zone] = rows.waiting(tx, read.month.last_ms).keys()
+                if customer.id in waiting[read.month.zone] or read.concerns(customer.name):
+                    found.append((customer, read))
+        made: builtins.list[Statement] = []
+        for at in range(0, len(found), AT_ONCE):
+            with self._database.change() as tx:
+                numbers.read(tx)
+                made += [self._freeze(tx, numbers, *each) for each in found[at : at + AT_ONCE]]
+        return made
 
     def draft(self, scope: Scope, month: str, tz: str | None = None) -> Statement:
         """What the statement would say now, frozen nowhere; the month need not be over. Raises `NotFound`,
         `UsageError`, `Conflict` for a month that is closed."""
         with self._database.snapshot() as tx:
             customer = _customer(tx, scope)
-            found = MonthRead.of(tx, _month(tx, customer, month, tz))
-            return found.statement(customer.name, rows.waiting(tx, customer.id).get(customer.id, []), self._now())
+            found = MonthRead.of(tx, month_of(customer, rows.periods(tx, customer.id), month, tz))
+            waiting = rows.waiting(tx, found.month.last_ms, customer.id).get(customer.id, [])
+            return found.statement(customer.name, waiting, self._now())
 
     def credit(self, number: str, cents: int, reason: str, *, to_balance: bool = False) -> CreditNote:
         """Give back some of what a statement charged, by a numbered credit note; with `to_balance` on the customer's
@@ -135,7 +148,9 @@ class Statements:
             customer = customers.find_customer(tx, stored.customer)
             assert customer is not None
             note = CreditNote(None, number, customer.name, stored.zone, self._now(), cents, reason)
-            note = replace(note, number=_next_number(tx, note))
+            numbers = Numbers()
+            numbers.read(tx)
+            note = replace(note, number=numbers.next(note))
             if to_balance:
                 note = replace(note, balance=self._put_on_balance(tx, customer, note))
             self._issue(tx, customer, CREDITED, note)
@@ -154,13 +169,18 @@ class Statements:
             audit.record(tx, self._clock, ADJUSTED, f"customer:{customer.name}", **told)
 
     def list(self, scope: Scope | None = None, month: str | None = None) -> builtins.list[Listed]:
-        """Statements and credit notes in the order of issue. Raises `NotFound`, `UsageError`."""
-        with self._database.read() as tx:
+        """Statements and credit notes in the order of issue; of a month also the credit notes for its statements.
+        Raises `NotFound`, `UsageError`."""
+        if month is not None:
+            Month.of(month, "UTC")
+        with self._database.snapshot() as tx:
             found = rows.every(tx) if scope is None else rows.of_customer(tx, _customer(tx, scope).id)
-        given: dict[str, int] = {}
+            record = OnRecord.of(tx, found, self._keys())
+        given: Counter[str] = Counter()
         for stored in found:
             if stored.credits is not None:
-                given[stored.credits] = given.get(stored.credits, 0) + stored.amount_cents
+                given[stored.credits] += stored.amount_cents
+        of_month = {stored.number for stored in found if month in (None, stored.month)}
         return [
             Listed(
                 number=stored.number,
@@ -170,11 +190,12 @@ class Statements:
                 zone=stored.zone,
                 credits=stored.credits,
                 cents=stored.amount_cents,
-                credited_cents=given.get(stored.number, 0),
+                credited_cents=given[stored.number],
                 issued_ms=stored.created_ms,
+                changed=not record.fits(stored),
             )
             for stored in found
-            if month in (None, stored.month)
+            if stored.number in of_month or stored.credits in of_month
         ]
 
     def show(self, number: str) -> Shown:
@@ -192,32 +213,15 @@ class Statements:
         with self._database.snapshot() as tx:
             return wrong(tx, self._keys())
 
-    def _read(
-        self, tx: Transaction, customer: Customer, name: str, tz: str | None, by_zone: dict[str, MonthRead]
-    ) -> MonthRead:
-        """The customer's month, once for each time zone. Read before anything is written: what is over and settled does
-        not change any more, and a ledger that is large must not wait for it."""
-        month = _month(tx, customer, name, tz)
-        if self._now() < month.last_ms + SETTLING_MS:
-            raise Conflict(
-                f"{month.name} is not over yet in {month.zone}",
-                hint=f"gwctl statements create SCOPE --month {month.name} --draft shows it without freezing it",
-            )
-        if month.zone not in by_zone:
-            by_zone[month.zone] = MonthRead.of(tx, month)
-        return by_zone[month.zone]
-
-    def _freeze(self, tx: Transaction, customer: Customer, month: MonthRead) -> Statement:
-        _month(tx, customer, month.month.name, month.month.zone)  # nobody has closed it meanwhile
-        if count := month.still_open.get(customer.name, 0):
-            what = f"{counted(count, 'attempt')} of {customer.name} from {month.month.name} or before not settled yet"
-            raise Conflict(what, hint="try again when they are: gwctl workers list; lost ones end with gwctl serve")
-        waiting = rows.waiting(tx, customer.id).get(customer.id, [])
-        draft = month.statement(customer.name, waiting, self._now())
-        number = _next_number(tx, draft)
-        statement = replace(draft, number=number)
+    def _freeze(self, tx: Transaction, numbers: Numbers, customer: Customer, read: MonthRead) -> Statement:
+        """What is over and settled does not change any more, so it was read before: nobody waits for a large ledger."""
+        month = read.month
+        month_of(customer, rows.periods(tx, customer.id), month.name, month.zone)  # nobody has closed it meanwhile
+        waiting = rows.waiting(tx, month.last_ms, customer.id).get(customer.id, [])
+        draft = read.statement(customer.name, waiting, self._now())
+        statement = replace(draft, number=numbers.next(draft))
         self._issue(tx, customer, CREATED, statement)
-        rows.place(tx, [each.id for each in waiting], number)
+        rows.place(tx, [each.id for each in waiting], statement.number or "")
         return statement
 
     def _issue(self, tx: Transaction, customer: Customer, action: str, document: Document) -> None:
@@ -247,33 +251,6 @@ def _customer(tx: Transaction, scope: Scope) -> Customer:
         known = [customer.name for customer in customers.list_customers(tx)]
         raise not_found("customer", scope.name, known, otherwise="gwctl customers list")
     return found
-
-
-def _month(tx: Transaction, customer: Customer, name: str, tz: str | None) -> Month:
-    """The month to be closed, in the customer's time zone. Raises `Conflict` where it is closed, or where the zone is
-    another than before: some hours would be charged twice, or never."""
-    if (closed := _closed(tx, customer, name)) is not None:
-        what = f"{name} of {customer.name} is closed already: {closed.number}"
-        raise Conflict(what, hint=f"gwctl statements show {closed.number}")
-    before = [stored.zone for stored in rows.of_customer(tx, customer.id) if stored.kind == STATEMENT]
-    zone = _zone_name(tz) if tz is not None else before[-1] if before else "UTC"
-    if before and zone != before[-1]:
-        what = f"the statements of {customer.name} are in {before[-1]}, and months of {zone} would overlap them"
-        raise Conflict(what, hint=f"--tz {before[-1]}")
-    return Month.of(name, zone)
-
-
-def _next_number(tx: Transaction, document: Document) -> str:
-    return next_number(rows.numbers(tx, GIVING), document.issued_ms, document.zone)
-
-
-def _zone_name(tz: str) -> str:
-    zone_of(tz)
-    return "UTC" if tz.upper() == "UTC" else tz
-
-
-def _closed(tx: Transaction, customer: Customer, month: str) -> Frozen | None:
-    return next((stored for stored in rows.of_customer(tx, customer.id) if stored.month == month), None)
 
 
 def _existing(tx: Transaction, number: str) -> Frozen:

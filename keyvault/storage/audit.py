@@ -48,10 +48,12 @@ def after(tx: Transaction, seq: int) -> Iterator[Mapping[str, Any]]:
         seq = rows[-1]["seq"]
 
 
-def details(tx: Transaction, actions: Collection[str], scope: str) -> list[str]:
-    """What entries of some actions say of a scope, as it is stored."""
-    query = sa.select(audit.c.detail).where((audit.c.scope == scope) & audit.c.action.in_(actions))
-    return list(tx.execute(query).scalars())
+def details(tx: Transaction, actions: Collection[str], scope: str | None = None) -> Iterator[tuple[str, str]]:
+    """Scope and detail of the entries of some actions, as they are stored; of one scope, or of all."""
+    query = sa.select(audit.c.scope, audit.c.detail).where(audit.c.action.in_(actions))
+    if scope is not None:
+        query = query.where(audit.c.scope == scope)
+    return ((row.scope, row.detail) for row in tx.execute(query))
 
 
 def set_macs(tx: Transaction, macs: Mapping[int, bytes]) -> None:

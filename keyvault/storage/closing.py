@@ -60,6 +60,18 @@ class NewAdjustment:
     model: str
     amount_pico: int
     reason: str
+    corrects_ms: int = 0
+    """The newest moment that it is about: it stands on no month that was over by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Of which month, in which zone, a customer has a statement."""
+
+    customer_id: int
+    number: str
+    month: str
+    zone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +125,20 @@ def credits_of(tx: Transaction, number: str) -> list[Frozen]:
     return _frozen(tx, statements.c.credits == number)
 
 
-def numbers(tx: Transaction, actions: Sequence[str]) -> set[str]:
-    """Every number that was ever given: also those that only the audit log knows, after a restore. `actions`: what it
-    calls the giving of one."""
-    told = tx.execute(sa.select(audit.c.scope).where(audit.c.action.in_(actions))).scalars()
+def periods(tx: Transaction, customer_id: int | None = None) -> list[Period]:
+    """Which months are closed, of one customer or of all, in the order of issue; without what the statements say."""
+    columns = (statements.c.customer_id, statements.c.number, statements.c.month, statements.c.zone)
+    query = sa.select(*columns).where(statements.c.month.is_not(None)).order_by(statements.c.id)
+    if customer_id is not None:
+        query = query.where(statements.c.customer_id == customer_id)
+    return [Period(*row) for row in tx.execute(query)]
+
+
+def numbers(tx: Transaction, actions: Sequence[str], behind: int = 0) -> set[str]:
+    """Every number that was given behind an entry of the audit log, also those that only that knows, after a restore;
+    and all that there are. `actions`: what the log calls the giving of one."""
+    given = audit.c.action.in_(actions) & (audit.c.seq > behind)
+    told = tx.execute(sa.select(audit.c.scope).where(given)).scalars()
     return {*tx.execute(sa.select(statements.c.number)).scalars(), *(scope.partition(":")[2] for scope in told)}
 
 
@@ -139,9 +161,10 @@ def add_waiting(tx: Transaction, lines: Iterable[NewAdjustment], created_ms: int
         added(tx, "adjustments", int(made))
 
 
-def waiting(tx: Transaction, customer_id: int | None = None) -> Mapping[int, list[Waiting]]:
-    """By customer id, in the order in which they were made."""
-    query = sa.select(adjustments).where(adjustments.c.statement.is_(None)).order_by(adjustments.c.id)
+def waiting(tx: Transaction, last_ms: int, customer_id: int | None = None) -> Mapping[int, list[Waiting]]:
+    """Those that may stand on a month that ends at `last_ms`, by customer id, in the order in which they were made."""
+    fitting = adjustments.c.statement.is_(None) & (adjustments.c.corrects_ms < last_ms)
+    query = sa.select(adjustments).where(fitting).order_by(adjustments.c.id)
     if customer_id is not None:
         query = query.where(adjustments.c.customer_id == customer_id)
     found: dict[int, list[Waiting]] = {}

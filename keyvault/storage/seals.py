@@ -100,7 +100,8 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
         repricings, ("first_ms", "last_ms", "model", "upstream", "price_id", "multipliers", "left_out")
     ),
     "adjustments": Vouched(
-        adjustments, ("customer_id", "project", "model", "amount_pico", "reason", "statement", "created_ms")
+        adjustments,
+        ("customer_id", "project", "model", "amount_pico", "reason", "corrects_ms", "statement", "created_ms"),
     ),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
 }

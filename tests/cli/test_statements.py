@@ -51,7 +51,7 @@ def acme(gwctl: Gwctl) -> Gwctl:
 
 
 def create(gwctl: Gwctl, *more: str) -> Ran:
-    return gwctl("statements", "create", "customer:acme", "--month", "2026-09", *more)
+    return gwctl("statements", "create", "customer:acme", "--month", "2026-09", "--yes", *more)
 
 
 def test_a_month_is_closed_and_shown_in_every_form(acme: Gwctl, tmp_path: Path) -> None:
@@ -95,7 +95,8 @@ def test_a_locked_vault_shows_and_says_what_it_could_not_verify(acme: Gwctl) -> 
     key.rename(key.with_name("elsewhere"))
     shown = acme("statements", "show", "2026-0001", "--json").json
     assert (shown["total"], shown["vouched"]) == ("12.34", "not verified: vault locked")
-    assert acme("statements", "create", "customer:acme", "--month", "2026-08").code == Exit.LOCKED
+    acme.clock.advance(days=31)
+    assert acme("statements", "create", "customer:acme", "--month", "2026-10", "--yes").code == Exit.LOCKED
     assert acme("statements", "verify").code == 0
 
 
@@ -145,7 +146,7 @@ def test_a_wrong_price_is_corrected_on_the_next_statement(acme: Gwctl) -> None:
     assert reprice(acme)["next_statements"] == told["next_statements"]
     assert reprice(acme)["differences"] == []
     acme.clock.advance(days=31)
-    made = acme("statements", "create", "customer:acme", "--month", "2026-10", "--json").json
+    made = acme("statements", "create", "customer:acme", "--month", "2026-10", "--yes", "--json").json
     [adjustment] = made["adjustments"]
     assert adjustment["exact"] == told["next_statements"][0]["amount"]
     assert made["total"] == adjustment["amount"]
@@ -177,7 +178,8 @@ def test_a_restore_brings_back_what_was_issued_and_books_nothing_twice(acme: Gwc
     assert acme("statements", "credit", "2026-0001", "1", "--reason", "x", "--yes").code == 0
     before = [acme("statements", "show", number, "--json").json for number in ("2026-0001", "2026-0002")]
     acme("customers", "create", "later")
-    assert acme("statements", "create", "customer:later", "--month", "2026-09").code == 0
+    acme.clock.advance(days=31)
+    assert acme("statements", "create", "customer:later", "--month", "2026-10", "--yes").code == 0
     acme.clock.advance(seconds=5)
     told = acme("restore", str(backup), "--confirm", backup.name, "--json", "--accept-rollback").json
     results = {change["scope"]: change["result"] for change in told["changes"]}
@@ -185,7 +187,7 @@ def test_a_restore_brings_back_what_was_issued_and_books_nothing_twice(acme: Gwc
     assert results["statement:2026-0003"] == "lost", "its customer came after the backup"
     assert [acme("statements", "show", number, "--json").json for number in ("2026-0001", "2026-0002")] == before
     assert reprice(acme)["differences"] == []
-    made = acme("statements", "create", "customer:acme", "--month", "2026-08", "--json").json
+    made = acme("statements", "create", "customer:acme", "--month", "2026-10", "--yes", "--json").json
     assert made["number"] == "2026-0004", "no number is given twice"
     assert [each["exact"] for each in made["adjustments"]] == ["7"], "what waited still does, and what did not does not"
 

@@ -55,10 +55,12 @@ adjustments = Table(
     Column("model", Text, nullable=False),
     Column("amount_pico", Pico, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("corrects_ms", Ms, nullable=False),
     Column("statement", Text),
     Column("created_ms", Ms, nullable=False),
     *vouched(),
     sqlite_autoincrement=True,
 )
-"""What a customer without a balance is charged or given back later. `statement`: the number of the one it stands on,
-NULL while it waits for the next."""
+"""What a customer without a balance is charged or given back later. `corrects_ms`: the newest moment that it is about;
+it stands on no month that was over by then. `statement`: the number of the one it stands on, NULL while it waits for
+the next."""

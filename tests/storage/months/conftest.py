@@ -111,6 +111,20 @@ class Meddled(Database):
             yield tx
 
 
+class Counted(Database):
+    """The same database, which counts its changes."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.url)
+        self.changes = 0
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Transaction]:
+        self.changes += 1
+        with super().change() as tx:
+            yield tx
+
+
 @contextlib.contextmanager
 def meddled(database: Database, meddle: Callable[[], object]) -> Iterator[Database]:
     found = Meddled(database, meddle)

@@ -79,11 +79,13 @@ async def test_the_difference_is_booked_once(
     again = repricings.run(SINCE)
     assert (again.number, again.differences, again.looked_at) == (None, (), 3)
     assert rows(database) == before, "the ledger is never edited"
+    assert service.create(ACME, "2026-09").adjustments == (), "it waits for the month that it corrects"
     made = service.create(ACME, "2026-10")
     [adjustment] = made.adjustments
     assert (adjustment.cents, made.total_cents) == (200, 600)
     assert adjustment.reason == f"repricing {done.number}: 2026-10-01T00:00Z to 2026-11-01T00:00Z"
-    assert service.create(ACME, "2026-09").adjustments == (), "it stands on one statement"
+    clock.ms = to_ms(datetime(2026, 12, 2, tzinfo=UTC))
+    assert service.create(ACME, "2026-11").adjustments == (), "it stands on one statement"
 
 
 async def test_a_price_corrected_again_books_only_what_changed_since(

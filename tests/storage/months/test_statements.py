@@ -13,9 +13,10 @@ from keyvault.domain.ledger import Basis, Outcome, Usage
 from keyvault.domain.scopes import parse_scope
 from keyvault.domain.statements import BalanceMoves, Statement, digest, written
 from keyvault.errors import Conflict, NotFound, Tampered, UsageError
+from keyvault.keys.customers import Customers
 from keyvault.metering.balances import Balances
 from keyvault.metering.issued import Vouched
-from keyvault.metering.statements import Statements
+from keyvault.metering.statements import AT_ONCE, Statements
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import objects, statements
 from tests.conftest import FrozenClock
@@ -31,6 +32,7 @@ from tests.storage.months.conftest import (
     OTHER,
     THEIRS,
     Books,
+    Counted,
     meddled,
 )
 
@@ -77,10 +79,11 @@ async def test_a_month_of_berlin_begins_and_ends_at_its_midnights(
     for at in ("2026-09-30T21:59", "2026-09-30T22:00", "2026-10-31T22:59", "2026-10-31T23:00"):
         await books.add(datetime.fromisoformat(f"{at}:00+00:00"), DOLLAR)
     clock.ms = to_ms(NOVEMBER)
-    assert service.create(ACME, "2026-10", "Europe/Berlin").total_cents == 200
-    assert service.create(ACME, "2026-09").zone == "Europe/Berlin", "as the customer's statements are"
+    assert service.create(ACME, "2026-09", "Europe/Berlin").total_cents == 100
+    made = service.create(ACME, "2026-10")
+    assert (made.zone, made.total_cents) == ("Europe/Berlin", 200), "as the customer's statements are"
     with pytest.raises(Conflict, match="would overlap") as refused:
-        service.create(ACME, "2026-08", "UTC")
+        service.create(ACME, "2026-11", "UTC")
     assert refused.value.hint == "--tz Europe/Berlin"
 
 
@@ -139,6 +142,45 @@ async def test_a_month_is_closed_once_after_its_end_and_when_all_is_settled(
     assert [(made.customer, made.number) for made in service.create_all("2026-10")] == [("other", "2026-0002")]
 
 
+async def test_months_are_closed_in_order_and_none_from_before_the_customer(
+    books: Books, service: Statements, clock: FrozenClock
+) -> None:
+    await books.add(OCTOBER, DOLLAR)
+    clock.ms = to_ms(datetime(2027, 1, 5, tzinfo=UTC))
+    with pytest.raises(Conflict, match="there was no customer acme yet"):
+        service.create(ACME, "2025-10")
+    assert service.create_all("2025-10") == [], "whatever waits"
+    service.create(ACME, "2026-09")
+    with pytest.raises(Conflict, match="2026-10 of acme has charges and is not closed") as refused:
+        service.create(ACME, "2026-11")
+    assert refused.value.hint == "gwctl statements create customer:acme --month 2026-10"
+    service.create(ACME, "2026-10")
+    assert service.create(ACME, "2026-12").number == "2027-0003", "of November there is nothing to say"
+    with pytest.raises(Conflict, match="comes before 2026-12"):
+        service.create(ACME, "2026-11")
+    assert service.create_all("2026-11") == []
+
+
+def test_all_are_closed_some_at_a_time_and_numbered_without_gaps(
+    people: None, database: Database, service: Statements, clock: FrozenClock
+) -> None:
+    for number in range(AT_ONCE):
+        Customers(database, clock).create(f"c{number:03}")
+    for number in range(AT_ONCE):
+        service.adjust(parse_scope(f"customer:c{number:03}"), DOLLAR, "x")
+    service.adjust(ACME, DOLLAR, "x")
+    clock.ms = to_ms(NOVEMBER)
+    counted = Counted(database)
+    counted.rehearsal = True
+    rehearsed = Statements(counted, clock, lambda: None).create_all("2026-10")
+    counted.rehearsal = False
+    made = Statements(counted, clock, lambda: None).create_all("2026-10")
+    assert [each.number for each in made] == [f"2026-{number:04}" for number in range(1, AT_ONCE + 2)]
+    assert [each.number for each in rehearsed] == [each.number for each in made]
+    assert counted.changes == 4, "two transactions each"
+    counted.close()
+
+
 async def test_a_rehearsal_gives_no_number(
     books: Books, service: Statements, clock: FrozenClock, database: Database
 ) -> None:
@@ -181,8 +223,10 @@ def test_an_edited_statement_is_found_and_not_shown(issued: Statements, database
     if what == "the digest" and not database.is_sqlite:
         statement = "UPDATE statements SET digest = convert_to(content, 'UTF8')"
     assert (issued.show("2026-0001").vouched, issued.verify()) == (Vouched.LOCKED, [])
+    assert [each.changed for each in issued.list()] == [False]
     by_hand(database, statement)
     assert issued.verify()
+    assert [each.changed for each in issued.list()] == [True]
     with pytest.raises(Tampered):
         issued.show(issued.list()[0].number)
 
@@ -227,7 +271,14 @@ async def test_credit_notes_give_back_no_more_than_was_charged(
     shown = service.show("2026-0001")
     assert shown.document.cents == 300, "the statement stays as it is"
     assert [each.number for each in shown.credit_notes] == ["2026-0002", "2026-0003"]
-    assert [(each.number, each.credited_cents) for each in service.list(ACME, "2026-10")] == [("2026-0001", 300)]
+    assert [(each.number, each.credited_cents) for each in service.list(ACME, "2026-10")] == [
+        ("2026-0001", 300),
+        ("2026-0002", 0),
+        ("2026-0003", 0),
+    ]
+    assert service.list(ACME, "2026-09") == []
+    with pytest.raises(UsageError, match="not a month"):
+        service.list(ACME, "2026-13")
 
 
 async def test_the_balance_of_a_project_is_its_customer_s_to_see(
