@@ -16,6 +16,7 @@ from opsconsole.view.live.snapshot import GroupBy, LiveQuestion, LiveSnapshot
 from opsconsole.view.snapshot import WINDOWS
 from tests.conftest import FrozenClock
 from tests.tui import examples
+from tests.tui.driving import running
 from tests.tui.examples import FakeReader
 
 CANARY = "sk-canary-0123456789"
@@ -141,6 +142,35 @@ def test_a_slow_reading_is_never_overtaken_by_another() -> None:
         for _ in range(5):
             posted.get(timeout=10)
     assert set(most) == {1}
+
+
+def test_of_questions_asked_during_a_reading_only_the_newest_is_answered() -> None:
+    """As when a window is made longer and longer with quick presses."""
+    windows = [LiveQuestion(window) for window in WINDOWS]
+    pollers: queue.Queue[Poller] = queue.Queue()
+
+    def answer(question: LiveQuestion) -> LiveSnapshot:
+        if question == LiveQuestion():
+            asked = pollers.get(timeout=10)
+            for window in windows:
+                asked.ask(window)
+        return examples.busy(question)
+
+    reader = FakeReader(answer)
+    with started(reader, interval=3600) as (poller, posted):
+        pollers.put(poller)
+        answered = [posted.get(timeout=10).snapshot for _ in range(2)]
+    assert [snapshot.question for snapshot in answered if snapshot] == reader.asked == [LiveQuestion(), windows[-1]]
+
+
+async def test_an_answer_to_a_question_that_is_not_asked_any_more_is_passed_over() -> None:
+    async with running() as (console, pilot):
+        before = console.view.kept
+        console.post_message(Console.Polled(Feed(examples.busy(LiveQuestion(WINDOWS[5])), console.frozen.now())))
+        await pilot.pause()
+        assert console.feed.snapshot is not before
+        assert console.view.kept is before
+        assert console.view.feed.snapshot is before
 
 
 def test_of_waiting_messages_only_the_newest_counts() -> None:
