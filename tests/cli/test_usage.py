@@ -210,10 +210,25 @@ def test_a_terminal_says_that_a_cost_is_only_the_known_part_of_it(used: Gwctl) -
 
 
 def test_a_span_without_traffic_is_said_in_a_sentence(used: Gwctl) -> None:
-    ran = used("usage", "show", "--since", "2099-01-01")
+    ran = used("usage", "show", "--since", "2020-01-01", "--until", "2020-02-01")
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err == "gwctl: there was no traffic between 2099-01-01 00:00 UTC and 2026-10-01 12:01 UTC\n"
-    assert used("usage", "show", "--since", "2099-01-01", "--json").err == ""
+    assert ran.err == "gwctl: there was no traffic between 2020-01-01 00:00 UTC and 2020-02-01 00:00 UTC\n"
+    assert used("usage", "show", "--since", "2020-01-01", "--until", "2020-02-01", "--json").err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--since", "2026-09-02", "--until", "2026-09-01"), "--until is not after --since"),
+        (("--since", "2099-01-01"), "--since is not over yet"),
+    ],
+)
+@pytest.mark.parametrize("verb", [("show",), ("report",), ("export", "--raw", "-o", "csv")])
+def test_a_span_that_ends_before_it_begins_is_refused(
+    gwctl: Gwctl, verb: tuple[str, ...], words: tuple[str, ...], what: str
+) -> None:
+    ran = gwctl("usage", *verb, *words)
+    assert (ran.code, ran.out, what in ran.err) == (Exit.USAGE, "", True), ran.err
 
 
 @pytest.mark.parametrize(("by", "what"), [("", "names nothing to group by"), ("key,key", "names key twice")])

@@ -69,7 +69,7 @@ def test_it_is_read_a_page_at_a_time(month: Gwctl) -> None:
 )
 def test_what_cannot_be_exported_is_said_in_a_line(month: Gwctl, words: tuple[str, ...], what: str) -> None:
     ran = month("usage", "export", *words)
-    assert (ran.code, what in ran.err) == (Exit.USAGE, True), ran.err
+    assert (ran.code, ran.out, what in ran.err) == (Exit.USAGE, "", True), ran.err
 
 
 def test_a_file_holds_all_of_it_or_does_not_exist(month: Gwctl) -> None:

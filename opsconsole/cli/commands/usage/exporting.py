@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from keyvault.clock import rfc3339
-from keyvault.domain.typed import moment
 from keyvault.errors import UsageError
 from keyvault.money import CURRENCY, format_usd
-from opsconsole.cli.commands.usage.noun import Zone, usage
+from opsconsole.cli.commands.usage.noun import Zone, end_of, stretch_of, usage
 from opsconsole.cli.files import OutFile, written
 from opsconsole.cli.output import Format, json_line
 from opsconsole.cli.session import Session
@@ -65,13 +64,13 @@ def export(
     heading, write_page = _writers(session.options.format, FIELDS)
     now, zone = session.unopened_home.clock.now(), zone_of(tz)
     given = since or (None if after else _DAY)
-    start = None if given is None else moment(given, now, past=True, zone=zone)
-    end = now if until is None else moment(until, now, past=True, zone=zone)
+    start, end = (None, end_of(until, now, zone)) if given is None else stretch_of(given, until, now, zone)
     reports = session.home.reports
+    pages = reports.attempts(start, end, after)  # refuses what --after cannot be, before anything is written
     settled, count, last = reports.settled_behind(), 0, None
     with written(session, out) as write:
         write(heading)
-        for page in reports.attempts(start, end, after):
+        for page in pages:
             write(write_page(page))
             count += len(page)
             last = next((row[0] for row in reversed(page) if row[1] <= settled), last)

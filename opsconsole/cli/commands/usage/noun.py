@@ -77,7 +77,8 @@ def stretch_of(since: str, until: str | None, now: datetime, zone: tzinfo) -> tu
     """From `--since` to `--until`, or to now. Raises `UsageError`."""
     start, end = moment(since, now, past=True, zone=zone), end_of(until, now, zone)
     if end <= start:
-        raise UsageError("--until is not after --since", hint="--since 2026-10-01 --until 2026-11-01")
+        what = "--since is not over yet" if until is None else "--until is not after --since"
+        raise UsageError(what, hint="--since 2026-10-01 --until 2026-11-01")
     return start, end
 
 

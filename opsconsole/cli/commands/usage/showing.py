@@ -9,10 +9,9 @@ import typer
 
 from keyvault.domain.names import counted
 from keyvault.domain.reports import Totals, UsageReport
-from keyvault.domain.typed import moment
 from keyvault.errors import UsageError
 from keyvault.money import CURRENCY, format_usd
-from opsconsole.cli.commands.usage.noun import ALL, TITLES, By, Env, Zone, dimensions, of_env, sums, usage
+from opsconsole.cli.commands.usage.noun import ALL, TITLES, By, Env, Zone, dimensions, of_env, stretch_of, sums, usage
 from opsconsole.cli.output import Column, Format, Listing, render, whole_line
 from opsconsole.cli.session import Session
 from opsconsole.cli.watching import Interval, Plain, Times, watch
@@ -50,9 +49,7 @@ def show(
     asked, zone, filters, clock = dimensions(by), zone_of(tz), of_env(env), session.unopened_home.clock
 
     def stretch() -> tuple[datetime, datetime]:
-        now = clock.now()
-        end = now if until is None else moment(until, now, past=True, zone=zone)
-        return moment(since, now, past=True, zone=zone), end
+        return stretch_of(since, until, clock.now(), zone)
 
     def read() -> UsageReport:
         return session.home.reports.usage(*stretch(), asked, tz, filters)
