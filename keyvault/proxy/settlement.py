@@ -56,7 +56,7 @@ def settlement(
     error = ending.failure or (metered and metered.error)
     failed = error is not None or ending.refused
     outcome = ABORTED if left or ending.cut else FAILED if failed else SERVED
-    usage, basis = _counts(call, model, ending, metered)
+    usage, basis = _counts(call, model, ending, metered, failed)
     cost_pico = 0 if usage is NOTHING else cost(price.rates, usage) if price else None
     at_customer = None if cost_pico is None else charge(cost_pico, attempt.multiplier_ppm)
     free = outcome is FAILED or (left and call.caller.policy.free_aborts)
@@ -97,8 +97,8 @@ def settlement(
     )
 
 
-def _counts(call: Call, model: str, ending: Ending, metered: Metered | None) -> tuple[Usage, Basis]:
-    if not ending.sent or call.asks_for_free or (ending.metered is None and ending.refused):
+def _counts(call: Call, model: str, ending: Ending, metered: Metered | None, failed: bool) -> tuple[Usage, Basis]:
+    if not ending.sent or call.asks_for_free or (failed and ending.metered is None and ending.refused):
         return NOTHING, TOLD
     if metered is None:
         return Usage(), Basis.UNKNOWN

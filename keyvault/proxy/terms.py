@@ -74,7 +74,7 @@ class Terms(Struct):
         key's own bound stands for what nobody knows; it never stands for less than what is known."""
         if self.own_bound is None and (self.worst is None or self.shape.unbounded is not None):
             return None
-        holds = self.cap(cap)
+        holds = self.shape.cap if cap is None else self.cap(cap)
         known = None if self.worst is None else self.worst.at(None if holds is None else holds + self.excess)
         if self.own_bound is None:
             return known

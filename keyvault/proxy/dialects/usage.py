@@ -115,10 +115,10 @@ def _openai_usage(raw: Fields, timings: Fields) -> Usage:
     left, reasoning = _with_hidden_reasoning(entered, left, reasoning, count(raw.get("total_tokens")))
     return Usage(
         input=entered,
-        cached_input=_within(cached, entered),
+        cached_input=None if cached is None else _within(cached, entered),
         cache_write=_within(first_count(before, "cache_write_tokens"), entered) if before else None,
         output=left,
-        reasoning=_within(reasoning, left),
+        reasoning=None if reasoning is None else _within(reasoning, left),
         audio_input=_within(first_count(before, "audio_tokens"), entered) if before else None,
         audio_output=_within(first_count(after, "audio_tokens"), left) if after else None,
     )
