@@ -8,7 +8,7 @@ was done, and of which nobody knows any more what it was, stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
@@ -26,6 +26,7 @@ from keyvault.storage.engine import Transaction
 from keyvault.storage.repricing import Priced, Repricing, UnderWay
 
 _PPM: Final = 1_000_000
+_DAY_MS: Final = 86_400_000
 
 
 @dataclass(slots=True)
@@ -116,9 +117,12 @@ class Reading:
         )
         return replace(reading, run=replace(run, left_out=reading._under_way(tx)))
 
-    def summed(self, tx: Transaction) -> Sums:
-        sums = Sums()
+    def summed(self, tx: Transaction, progress: Callable[[int, int], None]) -> Sums:
+        """`progress` is told how many days of the span are done, and of how many."""
+        sums, day, days = Sums(), 0, -((self.run.first_ms - self.run.last_ms) // _DAY_MS)
         for attempt in rows.attempts_in(tx, self.run.first_ms, self.run.last_ms):
+            if (now := (attempt.started_ms - self.run.first_ms) // _DAY_MS) > day:
+                progress(day := now, days)
             project = self._payer(attempt)
             if project is not None and attempt.request_id not in self.run.left_out and _matches(self.run, attempt):
                 sums.looked_at += 1
@@ -126,6 +130,7 @@ class Reading:
                     sums.untold += 1
                 else:
                     self._add(sums, attempt, project)
+        progress(days, days)
         return sums
 
     def _under_way(self, tx: Transaction) -> frozenset[str]:

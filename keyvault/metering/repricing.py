@@ -7,7 +7,7 @@ known (`keyvault.metering.anew`), and another run books only what has changed af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -59,14 +59,21 @@ class Repricings:
         self._clock = clock
 
     def run(
-        self, since: datetime, until: datetime | None = None, *, model: str | None = None, upstream: str | None = None
+        self,
+        since: datetime,
+        until: datetime | None = None,
+        *,
+        model: str | None = None,
+        upstream: str | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Repriced:
-        """Price the attempts of a span anew, live keys only, and book the difference; `model` and `upstream` are
-        patterns. Raises `UsageError`, `Locked`, and `Conflict` where prices change meanwhile."""
+        """Price the attempts of a span anew, live keys only, and book the difference. `model` and `upstream` are
+        patterns; `progress` is told how many days of the span are done, and of how many. Raises `UsageError`, `Locked`,
+        and `Conflict` where prices change meanwhile."""
         with self._database.snapshot() as tx:  # to read a large ledger takes a while, for which nobody has to wait
             reading = Reading.of(tx, self._run(tx, since, until, model, upstream))
             run = reading.run
-            sums = reading.summed(tx)
+            sums = reading.summed(tx, progress)
         with self._database.change() as tx:
             _refuse_stale(tx, reading)
             number = self._book(tx, run, sums) if sums.differences else None

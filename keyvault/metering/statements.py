@@ -19,6 +19,7 @@ from keyvault.clock import Clock
 from keyvault.domain.balances import EntryKind
 from keyvault.domain.budgets import check_amount
 from keyvault.domain.names import not_found
+from keyvault.domain.reports import LIVE
 from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.domain.statements import (
     PICO_PER_CENT,
@@ -29,15 +30,15 @@ from keyvault.domain.statements import (
     check_number,
     decimal,
 )
-from keyvault.errors import Conflict, UsageError
+from keyvault.errors import Conflict, NotFound, UsageError
 from keyvault.metering import booking
 from keyvault.metering.booking import check_reason
 from keyvault.metering.closing import MonthRead
 from keyvault.metering.freezing import Months, Numbers, month_of
 from keyvault.metering.issued import ADJUSTED, CREATED, CREDITED, OnRecord, Vouched, verified, wrong
 from keyvault.money import CURRENCY, format_usd
+from keyvault.storage import balances, customers
 from keyvault.storage import closing as rows
-from keyvault.storage import customers
 from keyvault.storage.closing import Frozen, NewAdjustment
 from keyvault.storage.engine import Database, Transaction
 
@@ -65,6 +66,22 @@ class Listed:
     issued_ms: int
     changed: bool
     """By something else than gwctl: it is not what was issued."""
+
+    @classmethod
+    def issued(cls, statement: Statement) -> Listed:
+        """One that was frozen just now."""
+        return cls(
+            number=statement.number or "",
+            kind=statement.kind,
+            customer=statement.customer,
+            month=statement.month,
+            zone=statement.zone,
+            credits=None,
+            cents=statement.total_cents,
+            credited_cents=0,
+            issued_ms=statement.issued_ms,
+            changed=False,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +249,11 @@ class Statements:
         audit.record(tx, self._clock, action, f"{document.kind}:{document.number}", **told)
 
     def _put_on_balance(self, tx: Transaction, customer: Customer, note: CreditNote) -> str:
-        balance = booking.existing(tx, Scope(ScopeKind.CUSTOMER, customer.name), "live")
+        scope = Scope(ScopeKind.CUSTOMER, customer.name)
+        if not any(each.env == LIVE and str(each.scope) == str(scope) for each in balances.every(tx)):
+            hint = "the same without --to-balance: it is off what is due then"
+            raise NotFound(f"{customer.name} has no balance to put it on", hint=hint)
+        balance = booking.existing(tx, scope, LIVE)
         reason = f"credit note {note.number}"
         pico = note.amount_cents * PICO_PER_CENT
         booking.booked(tx, self._clock, balance, EntryKind.ADJUST, pico, reason)

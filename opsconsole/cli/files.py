@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Annotated, Final
 
@@ -12,11 +12,21 @@ import typer
 
 from keyvault.errors import ConfigurationError
 from keyvault.files import asked_for
+from opsconsole.cli.output import Format
 from opsconsole.cli.session import Session
 
 LARGEST: Final = 32 * 1024 * 1024
 
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Into a new file, 0600.")]
+
+
+_SUFFIXES: Final[Mapping[str, Format]] = {
+    ".html": Format.HTML,
+    ".md": Format.MD,
+    ".csv": Format.CSV,
+    ".json": Format.JSON,
+    ".jsonl": Format.JSONL,
+}
 
 
 def read_text(session: Session, path: Path) -> str:
@@ -48,6 +58,13 @@ def written(session: Session, path: Path | None) -> Iterator[Callable[[str], Non
         return
     with asked_for(path) as file:
         yield lambda text: _put(file, text)
+
+
+def form_of(session: Session, out: Path | None) -> Format:
+    """The form that was asked for, else what the file's name says."""
+    if out is None or session.options.output or session.options.json:
+        return session.options.format
+    return _SUFFIXES.get(out.suffix.lower(), Format.TABLE)
 
 
 def _put(file: IO[bytes], text: str) -> None:

@@ -80,13 +80,13 @@ def test_closing_twice_too_early_or_for_nobody_is_refused(acme: Gwctl) -> None:
     assert create(acme).code == 0
     again = create(acme)
     assert (again.code, "gwctl statements show 2026-0001" in again.err) == (Exit.CONFLICT, True)
-    present = ("statements", "create", "customer:acme", "--month", "2026-10")
+    present = ("statements", "create", "customer:acme", "--month", "2026-10", "--yes")
     assert acme(*present).code == Exit.CONFLICT
     assert acme(*present, "--draft", "--json").json["number"] is None
     assert acme("statements", "create", "--month", "2026-09").code == Exit.USAGE
     assert acme("statements", "create", "project:acme/web", "--month", "2026-08").code == Exit.USAGE
     assert acme("statements", "show", "2026-0009").code == Exit.NOT_FOUND
-    assert acme("statements", "create", "--all", "--month", "2026-09", "--json").json["statements"] == []
+    assert acme("statements", "create", "--all", "--month", "2026-09", "--yes", "--json").json["statements"] == []
 
 
 def test_a_locked_vault_shows_and_says_what_it_could_not_verify(acme: Gwctl) -> None:
@@ -127,6 +127,44 @@ def test_a_credit_note_is_a_document_of_its_own(acme: Gwctl) -> None:
     assert [(each["number"], each["amount"]) for each in listed] == [("2026-0001", "12.34"), ("2026-0002", "-2.50")]
 
 
+def test_nothing_is_frozen_unasked_and_a_rehearsal_is_no_document(acme: Gwctl) -> None:
+    words = ("statements", "create", "customer:acme", "--month", "2026-09")
+    assert acme(*words).code == Exit.USAGE
+    assert acme("statements", "create", "--all", "--month", "2026-09").code == Exit.USAGE
+    for form in ("table", "md", "html"):
+        rehearsed = acme(*words, "--dry-run", "-o", form)
+        assert (rehearsed.code, "2026-0001" in rehearsed.out, "not issued" in rehearsed.out) == (0, False, True), form
+    assert ", UTC" in next(line for line in create(acme).out.splitlines() if line.startswith("issued"))
+
+
+def test_a_list_marks_what_was_forged(acme: Gwctl) -> None:
+    create(acme)
+    assert "CHANGED" not in acme("statements", "list").out
+    write(acme.home, "UPDATE statements SET amount_cents = 9")
+    listed = acme("statements", "list", "--json")
+    assert (listed.code, json.loads(listed.out)["statements"][0]["changed"]) == (Exit.CHECK_FAILED, True)
+    assert "CHANGED" in acme("statements", "list").out
+    assert acme("statements", "list", "--month", "2026-13").code == Exit.USAGE
+
+
+def test_the_name_of_a_file_decides_its_form(acme: Gwctl, tmp_path: Path) -> None:
+    create(acme)
+    for name, begins in (("s.html", "<!DOCTYPE html>"), ("s.md", "# "), ("s.csv", "number,"), ("s.txt", "Statement")):
+        assert acme("statements", "export", "2026-0001", "--out", str(tmp_path / name)).code == 0
+        assert (tmp_path / name).read_text().startswith(begins), name
+
+
+def test_what_is_credited_is_not_due_any_more(acme: Gwctl) -> None:
+    create(acme)
+    words = ("statements", "credit", "2026-0001", "12.34", "--reason", "all of it", "--yes")
+    refused = acme(*words, "--to-balance")
+    assert (refused.code, "acme has no balance" in refused.err) == (Exit.NOT_FOUND, True)
+    assert acme(*words).code == 0
+    shown = acme("statements", "show", "2026-0001", "--json").json
+    assert (shown["due"], shown["due_now"]) == ("12.34", "0.00")
+    assert "due now             0.00 USD" in acme("statements", "show", "2026-0001").out
+
+
 def price(gwctl: Gwctl, usd: str) -> None:
     words = ("prices", "set", "openai/gpt-5", "--input", usd, "--output", "0", "--from", "2026-09-01")
     assert gwctl(*words).code == 0
@@ -144,7 +182,11 @@ def test_a_wrong_price_is_corrected_on_the_next_statement(acme: Gwctl) -> None:
     [line] = told["differences"]
     assert (line["project"], line["attempts"], line["charge_before"]) == ("acme/web", 2, "14.345")
     assert reprice(acme)["next_statements"] == told["next_statements"]
-    assert reprice(acme)["differences"] == []
+    said = acme("usage", "reprice", "--from", "2026-09-01", "--yes")
+    assert "nothing to book: 2 attempts count" in said.err
+    price(acme, "1")
+    said = acme("usage", "reprice", "--from", "2026-09-01", "--dry-run", "--yes")
+    assert "USD less is charged" in said.err
     acme.clock.advance(days=31)
     made = acme("statements", "create", "customer:acme", "--month", "2026-10", "--yes", "--json").json
     [adjustment] = made["adjustments"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +12,10 @@ import typer
 from keyvault.clock import from_ms
 from keyvault.domain.names import counted
 from keyvault.domain.scopes import parse_scope
-from keyvault.domain.statements import CREDIT_NOTE, Document, Statement, decimal, parse_cents
+from keyvault.domain.statements import CREDIT_NOTE, CreditNote, Document, decimal, parse_cents
 from keyvault.errors import CheckFailed, GatewayError, UsageError
 from keyvault.money import CURRENCY, parse_signed_usd
-from opsconsole.cli.files import OutFile, written
+from opsconsole.cli.files import OutFile, form_of, written
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.scopes import AnyCustomerScope, CustomerScope
 from opsconsole.cli.session import Session
@@ -76,14 +78,17 @@ def create(
     if every is (scope is not None) or (every and draft):
         hint = "gwctl statements create customer:NAME --month 2026-10, or --all; --draft is of one customer"
         raise UsageError("name one customer, or --all", hint=hint)
+    wanted = None if scope is None else parse_scope(scope)
+    if not draft:
+        session.confirm(f"close {month} of {wanted or 'every customer'}? what is frozen is never edited")
     service = session.home.statements
-    if scope is None:
+    if wanted is None:
+        from keyvault.metering.statements import Listed
+
         made = service.create_all(month, tz)
         session.changed(f"closed {month} of {counted(len(made), 'customer')}")
-        rows = [_made(statement) for statement in made]
-        session.show(Listing("statements", rows, _COLUMNS, key="number", extra={"currency": CURRENCY}))
+        session.show(_listing([_listed(Listed.issued(statement)) for statement in made]))
         return
-    wanted = parse_scope(scope)
     statement = service.draft(wanted, month, tz) if draft else service.create(wanted, month, tz)
     if not draft:
         session.changed(f"closed {month} of {statement.customer}: {statement.number}")
@@ -150,10 +155,14 @@ def list_(
     scope: AnyCustomerScope = None,
     month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="Only of this month.")] = None,
 ) -> None:
-    """List statements and credit notes, as they were issued."""
+    """List statements and credit notes; exit 7 where one is not what was issued."""
     wanted = None if scope is None else parse_scope(scope)
+    _open_unasked(session)
     rows = [_listed(each) for each in session.home.statements.list(wanted, month)]
-    session.show(Listing("statements", rows, _COLUMNS, key="number", extra={"currency": CURRENCY}))
+    session.show(_listing(rows))
+    if changed := [row["number"] for row in rows if row["changed"]]:
+        what = f"{counted(len(changed), 'document')} changed by something else than gwctl: {changed[0]}"
+        raise CheckFailed(what, hint="gwctl doctor, then restore a backup")
 
 
 @statements.verb(
@@ -168,15 +177,18 @@ def show(session: Session, number: Number) -> None:
     "export",
     also=_DOCUMENTS,
     examples="""
-    gwctl statements export 2026-0001 -o html --out 2026-0001.html
+    gwctl statements export 2026-0001 --out 2026-0001.html
     gwctl statements export 2026-0001 -o csv
     """,
 )
 def export(session: Session, number: Number, out: OutFile = None) -> None:
-    """Write a statement or credit note as a document, or as a file for programs and spreadsheets."""
-    found = _found(session, number)
+    """Write a statement or credit note as a document, or as a file for programs and spreadsheets.
+
+    With --out the file's name decides the form where -o does not.
+    """
+    text = _text(form_of(session, out), _found(session, number))
     with written(session, out) as write:
-        write(_text(session.options.format, found))
+        write(text)
 
 
 @statements.verb("verify", examples="gwctl statements verify")
@@ -215,36 +227,45 @@ def _vouched_by(session: Session) -> str:
 
 
 def _text(form: Format, found: Shown) -> str:
+    return _in_form(form, found.document, found.credit_notes, found.vouched.value)
+
+
+def _print(session: Session, document: Document) -> None:
+    """What was made, or would be: then people see it without the number, which a copy could pass off as given."""
+    form = session.options.format
+    if not session.dry_run:
+        session.io.data(_in_form(form, document))
+    elif form in (Format.JSON, Format.JSONL, Format.CSV, Format.NAME):
+        session.io.data(_in_form(form, document, rehearsed=True))
+    else:
+        session.io.data(_in_form(form, replace(document, number=None)))
+
+
+def _in_form(
+    form: Format,
+    document: Document,
+    credit_notes: Sequence[CreditNote] = (),
+    vouched: str = "",
+    *,
+    rehearsed: bool = False,
+) -> str:
     from opsconsole.view.statement import forms
     from opsconsole.view.statement.paper import paper
 
     if form is Format.NAME:
-        return f"{found.document.number}\n"
+        return f"{document.number or 'draft'}\n"
     if form is Format.CSV:
-        return forms.as_csv(found.document)
+        return forms.as_csv(document)
     if form in (Format.JSON, Format.JSONL):
-        told = forms.document(found.document, found.credit_notes, found.vouched.value)
-        return forms.as_json(told)
-    page = paper(found.document, found.credit_notes, found.vouched.value)
+        told = forms.document(document, credit_notes, vouched)
+        return forms.as_json({**told, **({"dry_run": True} if rehearsed else {})})
+    page = paper(document, credit_notes, vouched)
     return {Format.MD: forms.as_markdown, Format.HTML: forms.as_html}.get(form, forms.as_text)(page)
 
 
-def _print(session: Session, document: Document) -> None:
-    """What was made, or would be."""
-    from opsconsole.view.statement import forms
-    from opsconsole.view.statement.paper import paper
-
-    form = session.options.format
-    if form in (Format.JSON, Format.JSONL):
-        told = forms.document(document)
-        session.io.data(forms.as_json({**told, **({"dry_run": True} if session.dry_run else {})}))
-    elif form is Format.CSV:
-        session.io.data(forms.as_csv(document))
-    elif form is Format.NAME:
-        session.io.data(f"{document.number or 'draft'}\n")
-    else:
-        write = {Format.MD: forms.as_markdown, Format.HTML: forms.as_html}.get(form, forms.as_text)
-        session.io.data(write(paper(document)))
+def _listing(rows: list[Row]) -> Listing:
+    columns = [*_COLUMNS, *([Column("changed")] if any(row["changed"] for row in rows) else [])]
+    return Listing("statements", rows, columns, key="number", extra={"currency": CURRENCY})
 
 
 def _listed(each: Listed) -> Row:
@@ -258,18 +279,5 @@ def _listed(each: Listed) -> Row:
         "credited": decimal(each.credited_cents) if each.credited_cents else None,
         "credits": each.credits,
         "issued_at": from_ms(each.issued_ms),
-    }
-
-
-def _made(statement: Statement) -> Row:
-    return {
-        "number": statement.number,
-        "kind": statement.kind,
-        "customer": statement.customer,
-        "month": statement.month,
-        "tz": statement.zone,
-        "amount": decimal(statement.total_cents),
-        "credited": None,
-        "credits": None,
-        "issued_at": from_ms(statement.issued_ms),
+        "changed": each.changed,
     }

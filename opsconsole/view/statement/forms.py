@@ -13,7 +13,7 @@ from keyvault.money import CURRENCY, format_usd
 from opsconsole.view import sheet
 from opsconsole.view.report.markdown import escaped
 from opsconsole.view.report.style import STYLE
-from opsconsole.view.statement.paper import Paper, Table
+from opsconsole.view.statement.paper import Paper, Table, due_after
 from opsconsole.view.text import printable
 
 _CELLS: Final = (
@@ -185,6 +185,7 @@ def _statement(shown: Statement, credit_notes: Sequence[CreditNote]) -> dict[str
         "unknown_charges": shown.unknown_charges,
         "pending": shown.pending,
         "credit_notes": [_credit_note(note) | {"number": note.number} for note in credit_notes],
+        "due_now": decimal(due_after(shown, credit_notes)),
         "credited": decimal(sum(note.amount_cents for note in credit_notes)),
     }
 

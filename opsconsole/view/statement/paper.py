@@ -52,15 +52,17 @@ def paper(document: Document, credit_notes: Sequence[CreditNote] = (), vouched: 
 def _statement(statement: Statement, credit_notes: Sequence[CreditNote], vouched: str) -> Paper:
     number = statement.number or "(draft)"
     credited = sum(note.amount_cents for note in credit_notes)
+    due_now = due_after(statement, credit_notes)
     tables = (_charges(statement), _adjustments(statement), _balances(statement), _credited(credit_notes))
     facts = (
         ("customer", statement.customer),
         ("period", f"{_day(statement.first_ms, statement)} to {_day(statement.last_ms, statement)}, {statement.zone}"),
-        ("issued", _day(statement.issued_ms, statement) if statement.number else "not issued"),
+        ("issued", _issued(statement)),
         ("charged", f"{dollars(statement.total_cents)} {CURRENCY}"),
         ("paid from balances", f"{dollars(statement.prepaid_cents)} {CURRENCY}"),
         ("due", f"{dollars(statement.due_cents)} {CURRENCY}"),
         *((("credited since", f"{dollars(credited)} {CURRENCY}"),) if credited else ()),
+        *((("due now", f"{dollars(due_now)} {CURRENCY}"),) if credited else ()),
         *((("vouched for", vouched),) if vouched else ()),
     )
     shown = tuple((name, printable(text)) for name, text in facts)
@@ -68,11 +70,17 @@ def _statement(statement: Statement, credit_notes: Sequence[CreditNote], vouched
     return Paper(printable(title), shown, tuple(t for t in tables if t.rows), tuple(_remarks(statement)))
 
 
+def due_after(statement: Statement, credit_notes: Sequence[CreditNote]) -> int:
+    """What is due of a statement after credit notes, in cents; below zero it is to be paid back. What was put on a
+    balance is given back already."""
+    return statement.due_cents - sum(note.amount_cents for note in credit_notes if note.balance is None)
+
+
 def _credit_note(note: CreditNote, vouched: str) -> Paper:
     facts = (
         ("customer", note.customer),
         ("for statement", note.credits),
-        ("issued", _day(note.issued_ms, note)),
+        ("issued", _issued(note)),
         ("credited", f"{dollars(note.amount_cents)} {CURRENCY}"),
         ("reason", note.reason),
         ("put on the balance of", note.balance or "none: it is off what is due"),
@@ -156,6 +164,10 @@ def _remarks(statement: Statement) -> Iterator[str]:
             f"exactly {format_usd(statement.total_pico)} {CURRENCY}, rounded half-even to cents; lines are rounded by"
             " the largest remainder, so that they add up"
         )
+
+
+def _issued(document: Document) -> str:
+    return f"{_day(document.issued_ms, document)}, {document.zone}" if document.number else "not issued"
 
 
 def _day(ms: int, document: Document) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -22,7 +21,7 @@ from opsconsole.cli.commands.usage.noun import (
     sums,
     usage,
 )
-from opsconsole.cli.files import OutFile, written
+from opsconsole.cli.files import OutFile, form_of, written
 from opsconsole.cli.output import PIPE, Column, Format, Listing, Row, render
 from opsconsole.cli.session import Session
 from opsconsole.cli.text import amount
@@ -42,13 +41,6 @@ _SHOWN: Final = (
     "charge",
     "margin",
 )
-_SUFFIXES: Final[Mapping[str, Format]] = {
-    ".html": Format.HTML,
-    ".md": Format.MD,
-    ".csv": Format.CSV,
-    ".json": Format.JSON,
-    ".jsonl": Format.JSONL,
-}
 
 
 @usage.verb(
@@ -83,7 +75,7 @@ def report(
     asked, zone, now = dimensions(by), zone_of(tz), session.unopened_home.clock.now()
     start, end, title = _period(month, since, until, zone, now)
     found = built(session.home.reports.usages(start, end, groupings(asked), tz, of_env(env)), title, zone, now)
-    form = _form(session, out)
+    form = form_of(session, out)
     with written(session, out) as write:
         write(_text(session, found, form, on_stdout=out is None))
     if form in (Format.TABLE, Format.CSV, Format.NAME):
@@ -103,13 +95,6 @@ def _period(
         return *stretch_of(since, until, now, zone), "Usage"
     named = month or f"{now.astimezone(zone):%Y-%m}"
     return *month_of(named, zone), f"Usage in {named}"
-
-
-def _form(session: Session, out: Path | None) -> Format:
-    """What was asked for, else what the file's name says."""
-    if out is None or session.options.output or session.options.json:
-        return session.options.format
-    return _SUFFIXES.get(out.suffix.lower(), Format.TABLE)
 
 
 def _text(session: Session, found: Report, form: Format, *, on_stdout: bool) -> str:

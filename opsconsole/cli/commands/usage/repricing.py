@@ -62,7 +62,8 @@ def reprice(
     start = moment(from_, now, past=True, zone=zone)
     end = None if until is None else moment(until, now, past=True, zone=zone)
     session.confirm("book the difference on balances and next statements?")
-    found = session.home.repricings.run(start, end, model=model, upstream=upstream)
+    progress = session.io.progress("pricing days anew")
+    found = session.home.repricings.run(start, end, model=model, upstream=upstream, progress=progress)
     rows = [_row(each) for each in found.differences]
     session.changed(_said(found))
     session.show(Listing("differences", rows, _COLUMNS, key="project", extra=_extra(found), total=_total(found)))
@@ -75,12 +76,14 @@ def reprice(
 
 def _said(found: Repriced) -> str:
     if not found.differences:
-        return f"nothing to book: {found.looked_at:,} attempts count for what the price book says"
-    return f"repricing {found.number}: {_sum(found)} {CURRENCY} more is charged"
+        verb = "counts" if found.looked_at == 1 else "count"
+        return f"nothing to book: {counted(found.looked_at, 'attempt')} {verb} for what the price book says"
+    pico = _sum_pico(found)
+    return f"repricing {found.number}: {Amount(abs(pico))} {CURRENCY} {'less' if pico < 0 else 'more'} is charged"
 
 
-def _sum(found: Repriced) -> Amount:
-    return Amount(sum(each.charge_pico for each in found.differences))
+def _sum_pico(found: Repriced) -> int:
+    return sum(each.charge_pico for each in found.differences)
 
 
 def _note(session: Session, found: Repriced) -> None:
@@ -120,7 +123,7 @@ def _total(found: Repriced) -> Row | None:
         "cost": Amount(sum(each.cost_now_pico for each in every)),
         "charge_before": Amount(sum(each.charge_before_pico for each in every)),
         "charge": Amount(sum(each.charge_now_pico for each in every)),
-        "difference": _sum(found),
+        "difference": Amount(_sum_pico(found)),
     }
 
 
