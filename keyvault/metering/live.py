@@ -165,19 +165,22 @@ class _Reading:
         renewal: int,
         ids: Sequence[str] = (),
         slices: Slices | None = None,
+        *,
+        histograms: bool = True,
     ) -> Sums:
         """Sums by slice and ids, those of all but the newest buckets as they were when `renewal` last changed."""
         tail = max(first, last - _TAIL)
 
         def old() -> Sums:
-            found = rows.sums(self._tx, level, first, tail, ids, slices=slices, histograms=True)
+            found = rows.sums(self._tx, level, first, tail, ids, slices=slices, histograms=histograms)
             return {part.ids if slices is None else (part.slice or 0, *part.ids): part.values for part in found}
 
         found = dict(self._live.remembered(name, (level, first, tail, renewal), old))
+        width = _WIDTH if histograms else len(COUNTS)
         places = [_IDS.index(each) for each in ids]
         for bucket, part in self._between(level, tail, last):
             of = tuple(part.ids[at] for at in places)
-            collect(found, of if slices is None else (bucket // slices.buckets, *of), part.values)
+            collect(found, of if slices is None else (bucket // slices.buckets, *of), part.values[:width])
         return found
 
     def _between(self, level: Level, first: int, last: int) -> Iterator[tuple[int, Sum]]:
@@ -252,12 +255,13 @@ class _Reading:
         return tuple(sorted(found, key=lambda target: target.target))
 
     def _minutes(self, name: str, first: int, last: int) -> Totals:
-        return _total(self._sums(name, Level.MINUTE, first, last, self._minute))
+        return _total(self._sums(name, Level.MINUTE, first, last, self._minute, histograms=False))
 
     def _today(self) -> Totals:
         """Whole quarters since midnight, as midnight is on one in every zone."""
         midnight = spans.midnight_ms(self._now, self._zone) // spans.QUARTER_MS
-        return _total(self._sums("today", Level.QUARTER, midnight, self._now_ms // spans.QUARTER_MS + 1, self._minute))
+        last = self._now_ms // spans.QUARTER_MS + 1
+        return _total(self._sums("today", Level.QUARTER, midnight, last, self._minute, histograms=False))
 
 
 def _row_key(ids: Group, by: str, names: Names) -> tuple[str, str, bool]:
