@@ -84,6 +84,16 @@ class Totals:
         return None if unknown and unknown == self.attempts - self.free_attempts else self.known_cost_pico
 
     @property
+    def unknown_charges(self) -> int:
+        """Attempts, at most, whose charge nobody knows: what has no cost has no charge, unless it failed."""
+        return min(self.unknown_cost_attempts, self.attempts - self.failures)
+
+    @property
+    def told_charge_pico(self) -> int | None:
+        """The charge, or the known part of it; None where nothing is known of it."""
+        return None if self.unknown_charges and not self.charge_pico else self.charge_pico
+
+    @property
     def served(self) -> int:
         """Attempts that were answered in whole."""
         return sum(self.total)

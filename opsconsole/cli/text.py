@@ -27,7 +27,7 @@ class Amount:
 
     pico: int
     at_least: bool = False
-    """Only the known part of a sum; a terminal says so."""
+    """Only the known part of a sum; a table says so."""
 
     def __str__(self) -> str:
         return format_usd(self.pico)
@@ -68,7 +68,7 @@ def cell(value: Any, now: datetime | None = None) -> str:
             return UNKNOWN  # since ever: nobody wrote down a beginning
         return relative(value, now) if now else str(rfc3339(value))
     if isinstance(value, Amount):
-        return value.rounded() if now else str(value)
+        return value.rounded() if now else f"{'≥ ' if value.at_least else ''}{value}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from keyvault.errors import Exit
 from keyvault.home import Home
+from opsconsole.view.report.figures import rounded
 from tests.cli.conftest import Gwctl
 from tests.finance import HOSTILE, fill, golden
 
@@ -38,7 +40,7 @@ def sums(groups: list[dict[str, Any]]) -> tuple[int, int, Decimal, Decimal]:
         sum(group["requests"] for group in groups),
         sum(int(group["input_tokens"] or 0) for group in groups),
         sum((Decimal(group["cost"] or 0) for group in groups), Decimal(0)),
-        sum((Decimal(group["charge"]) for group in groups), Decimal(0)),
+        sum((Decimal(group["charge"] or 0) for group in groups), Decimal(0)),
     )
 
 
@@ -80,12 +82,31 @@ def test_what_nobody_knows_is_said_and_never_taken_for_nothing(month: Gwctl) -> 
     report = month(*SEPTEMBER, "--by", "model", "--json").json
     by_model = {group["name"]: group for group in report["groups"]}
     assert (by_model["claude"]["cost"], by_model["claude"]["margin"]) == (None, None)
+    assert (by_model["claude"]["charge"], by_model["gpt-5"]["charge"]) == (None, "9")
     assert (report["total"]["cost"], report["total"]["margin"]) == ("4.000001234567", None)
     assert by_model["gpt-5"]["margin"] == "4.999998765433"
     assert report["total"]["basis_shares"] == {"unknown": 0.25, "provider": 0.5, "estimate": 0.25}
     ran = month(*SEPTEMBER)
     assert "1 of 5 attempts have no known cost: cost is at least what is shown" in ran.err
     assert "how the counts are known: unknown 25.0%, provider 50.0%, estimate 25.0%" in ran.err
+    [total] = [line for line in ran.out.splitlines() if line.startswith("total")]
+    assert total.split()[-5:] == ["≥", "4.000001234567", "≥", "9", "–"]
+    [shown] = [
+        line
+        for line in month("usage", "show", "--since", "60d", "--by", "model").out.splitlines()
+        if line.startswith("claude")
+    ]
+    assert shown.split()[-2:] == ["–", "–"]
+
+
+def test_what_is_unknown_leaves_a_mark_and_what_is_small_is_not_nothing(month: Gwctl) -> None:
+    bars = re.findall(
+        r'<rect class="bar partly"[^>]* width="([0-9.]+)" height="([0-9.]+)"', month(*SEPTEMBER, "-o", "html").out
+    )
+    assert bars
+    assert all(float(width) >= 4 and float(height) >= 4 for width, height in bars)
+    assert [rounded(pico, 4) for pico in (7_000, -7_000, 0, 10**8)] == ["<0.0001", ">-0.0001", "0.0000", "0.0001"]
+    assert rounded(7_000, 4, at_least=True) == "≥ 0.0000"
 
 
 def test_no_name_is_a_formula_markup_or_the_end_of_a_cell(month: Gwctl) -> None:

@@ -22,6 +22,8 @@ class Figure:
     title: str
     value: Callable[[Totals], int | None]
     money: bool = False
+    unknown: Callable[[Totals], int] | None = None
+    """How many attempts are not in a sum of money."""
 
     def text(self, totals: Totals, decimals: int) -> str:
         """Digits grouped; money with this many decimals; what is known only in part says so."""
@@ -30,8 +32,8 @@ class Figure:
             return UNKNOWN
         if not self.money:
             return f"{value:,}"
-        least = "≥ " if self.id == "cost" and totals.unknown_cost_attempts else ""
-        return least + rounded(value, decimals)
+        partly = self.unknown is not None and self.unknown(totals) > 0
+        return rounded(value, decimals, at_least=partly)
 
 
 FIGURES: Final = (
@@ -42,19 +44,23 @@ FIGURES: Final = (
     Figure("cache_write_tokens", "cache writes", lambda t: tokens(t, t.cache_write_tokens)),
     Figure("output_tokens", "output", lambda t: tokens(t, t.output_tokens)),
     Figure("reasoning_tokens", "of it reasoning", lambda t: tokens(t, t.reasoning_tokens)),
-    Figure("cost", "cost $", lambda t: t.cost_pico, money=True),
-    Figure("charge", "charge $", lambda t: t.charge_pico, money=True),
+    Figure("cost", "cost $", lambda t: t.cost_pico, money=True, unknown=lambda t: t.unknown_cost_attempts),
+    Figure("charge", "charge $", lambda t: t.told_charge_pico, money=True, unknown=lambda t: t.unknown_charges),
     Figure("margin", "margin $", margin_pico, money=True),
 )
 
 
-def rounded(pico: int, decimals: int) -> str:
-    """`-1,204.50`; half-even, once."""
+def rounded(pico: int, decimals: int, *, at_least: bool = False) -> str:
+    """`-1,204.50`; half-even, once. What is too small to be seen reads `<0.01`, never as nothing."""
     unit = 10**decimals
     value = divide_half_even(abs(pico) * unit, PICO_PER_USD)
-    sign = "-" if pico < 0 and value else ""
+    sign = "≥ " if at_least else ""
+    if not value and pico and not at_least:
+        sign, value = "<" if pico > 0 else ">-", 1
+    elif pico < 0 and value:
+        sign += "-"
     whole, part = divmod(value, unit)
-    return f"{sign}{whole:,}.{part:0{decimals}d}" if decimals else f"{sign}{whole:,}"
+    return f"{sign}{whole:,}.{part:0{decimals}d}"
 
 
 def decimals_for(pico: int) -> int:
@@ -64,7 +70,7 @@ def decimals_for(pico: int) -> int:
 
 def row(totals: Totals) -> dict[str, Any]:
     """A line for programs: exact, money as decimal text."""
-    cost, margin = totals.cost_pico, margin_pico(totals)
+    cost, charge, margin = totals.cost_pico, totals.told_charge_pico, margin_pico(totals)
     return {
         "requests": totals.requests,
         "attempts": totals.attempts,
@@ -75,7 +81,7 @@ def row(totals: Totals) -> dict[str, Any]:
         "output_tokens": tokens(totals, totals.output_tokens),
         "reasoning_tokens": tokens(totals, totals.reasoning_tokens),
         "cost": None if cost is None else format_usd(cost),
-        "charge": format_usd(totals.charge_pico),
+        "charge": None if charge is None else format_usd(charge),
         "margin": None if margin is None else format_usd(margin),
         "in_doubt": format_usd(totals.doubt_pico),
         "unknown_cost_attempts": totals.unknown_cost_attempts,

@@ -150,7 +150,7 @@ def _remarks(report: UsageReport, until: datetime, now: datetime) -> Iterator[st
     if total.unknown_cost_attempts:
         yield (
             f"{total.unknown_cost_attempts:,} of {counted(total.attempts, 'attempt')} have no known cost: cost is at"
-            " least what is shown, and margin is not known"
+            " least what is shown, so is the charge of those that were answered, and margin is not known"
         )
     if total.basis:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in basis_shares(total).items())

@@ -81,9 +81,14 @@ def _figure(title: str, drawn: str, *, wide: bool = False) -> str:
 
 def _bar(group: Group, decimals: int) -> svg.Bar:
     totals = group.totals
-    least = "≥ " if totals.unknown_cost_attempts else ""
-    figure = UNKNOWN if totals.cost_pico is None else f"{least}$ {rounded(totals.known_cost_pico, decimals)}"
-    return svg.Bar(printable(group.name), totals.known_cost_pico, figure, bool(totals.unknown_cost_attempts))
+    partly = totals.unknown_cost_attempts > 0
+    figure = UNKNOWN if totals.cost_pico is None else _dollars(totals.known_cost_pico, decimals, partly=partly)
+    return svg.Bar(printable(group.name), totals.known_cost_pico, figure, partly)
+
+
+def _dollars(pico: int, decimals: int, *, partly: bool) -> str:
+    shown = rounded(pico, decimals, at_least=partly)
+    return f"≥ $ {shown.removeprefix('≥ ')}" if partly else f"$ {shown}"
 
 
 def _dearest(groups: Sequence[Group], decimals: int) -> list[svg.Bar]:
@@ -93,8 +98,7 @@ def _dearest(groups: Sequence[Group], decimals: int) -> list[svg.Bar]:
     if rest:
         pico = sum(group.totals.known_cost_pico for group in rest)
         partly = any(group.totals.unknown_cost_attempts for group in rest)
-        least = "≥ " if partly else ""
-        bars.append(svg.Bar(f"{len(rest)} others", pico, f"{least}$ {rounded(pico, decimals)}", partly))
+        bars.append(svg.Bar(f"{len(rest)} others", pico, _dollars(pico, decimals, partly=partly), partly))
     return bars
 
 

@@ -21,6 +21,7 @@ _BAR: Final = 26
 _NAMES: Final = 180
 _ROOM_FOR_FIGURES: Final = 120
 _LONGEST_NAME: Final = 24
+_MARK: Final = 4
 _LABEL: Final = 72
 """How wide a date is."""
 _LABEL_EVERY: Final = 90
@@ -44,7 +45,7 @@ def columns(ident: str, title: str, bars: Sequence[Bar]) -> str:
     drawn = [
         _rectangle(bar, at * step + gap / 2, HEIGHT - _FOOT - tall, step - gap, tall)
         for at, bar in enumerate(bars)
-        for tall in (_share(bar, peak) * room,)
+        for tall in (_long(bar, peak, room),)
     ]
     every = max(1, round(_LABEL_EVERY / step))
     names = [
@@ -64,7 +65,7 @@ def rows(ident: str, title: str, bars: Sequence[Bar]) -> str:
     room = NARROW - _NAMES - _ROOM_FOR_FIGURES
     drawn: list[str] = []
     for at, bar in enumerate(bars):
-        y, long = at * _BAR + _TOP, _share(bar, peak) * room
+        y, long = at * _BAR + _TOP, _long(bar, peak, room)
         name = bar.name if len(bar.name) <= _LONGEST_NAME else bar.name[: _LONGEST_NAME - 1] + "…"
         drawn += [
             f'<text class="name" x="{_NAMES - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>',
@@ -92,9 +93,10 @@ def _rectangle(bar: Bar, x: float, y: float, width: float, height: float) -> str
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}">{tip}</rect>'
 
 
-def _share(bar: Bar, peak: Bar) -> float:
-    """Zero to one of the largest."""
-    return max(0, bar.value) / peak.value if peak.value > 0 else 0.0
+def _long(bar: Bar, peak: Bar, room: int) -> float:
+    """The largest takes all the room. What is not known leaves a mark: only nothing looks like nothing."""
+    share = max(0, bar.value) / peak.value if peak.value > 0 else 0.0
+    return max(share * room, _MARK if bar.partly else 0)
 
 
 def _told(bars: Sequence[Bar], peak: Bar) -> str:

@@ -106,7 +106,7 @@ def sums(of: Totals) -> dict[str, object]:
         "output_tokens": of.output_tokens,
         "reasoning_tokens": of.reasoning_tokens,
         "cost": amount(of.cost_pico, at_least=of.unknown_cost_attempts > 0),
-        "charge": amount(of.charge_pico),
+        "charge": amount(of.told_charge_pico, at_least=of.unknown_charges > 0),
         "in_doubt": amount(of.doubt_pico),
         "unknown_cost_attempts": of.unknown_cost_attempts,
         "basis": of.basis,
