@@ -29,6 +29,7 @@ from keyvault.metering.interning import OTHER, Interned, clean
 from keyvault.metering.spending import Spending
 from keyvault.metering.writer import WATCH_SECONDS, AttemptKey, Entry, Writer
 from keyvault.storage.affinities import Made
+from keyvault.storage.checkpoints import Checkpoints
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore, known_names
 
@@ -51,6 +52,7 @@ class Ledger:
         self._clock = clock
         self.spending = spending or Spending()
         self._writer = Writer(database, clock, worker_id, self._answer, store or LedgerStore(database), self.spending)
+        self._checkpoints = Checkpoints(database)
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
         named, pairs = known_names(database)
@@ -82,6 +84,7 @@ class Ledger:
         """Start the writer; its futures belong to `loop`."""
         self._loop = loop
         self._writer.start()
+        self._checkpoints.start()
         self._watch()
 
     def alias_id(self, name: str) -> int:
@@ -125,6 +128,7 @@ class Ledger:
     def stop(self) -> None:
         """Write what waits, then end the writer. What the database still refuses is left to recovery."""
         self._writer.stop()
+        self._checkpoints.stop()
 
     def _put(
         self, attempt: OpenAttempt | None, settlement: Settlement | None, follows: AttemptKey | None = None

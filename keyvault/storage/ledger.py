@@ -46,9 +46,9 @@ NO_NUMBER: Final = -1
 NO_TEXT: Final = ""
 """What stands for NULL in rows handed to `open` and `settle`."""
 
-CHECKPOINT_PAGES: Final = 4000
-"""Size of SQLite's write-ahead log, 16 MB, at which a commit also moves it into the database file. With the usual 1000
-one request in a hundred would wait for that; the pages are mostly the same ones anew, so that this moves fewer, too."""
+CHECKPOINT_PAGES: Final = 16_000
+"""Size of SQLite's write-ahead log, 64 MB, at which a commit also moves it into the database file, for the log to begin
+anew. Requests wait for that; `storage.checkpoints` leaves little of it to do."""
 
 PATIENCE_MS: Final = 5_000
 """How long the ledger waits for a lock, or for a server to answer, before it says that it cannot be written."""
