@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from keyvault.home import Home
-from opsconsole.tui.app import Console
 from opsconsole.readers.home import HomeReader
+from opsconsole.tui.app import Console
+from opsconsole.tui.hands import NoHands
+from opsconsole.tui.preferences import Preferences
 from opsconsole.view.text import UNICODE
 from screenshots.demo import make_home
 from screenshots.svg import portable
@@ -28,6 +30,7 @@ class Picture:
     keys: tuple[str, ...] = ()
     png: bool = False
     """Also as PNG, for the README."""
+    theme: str = "dark"
 
 
 PICTURES: Final = (
@@ -36,19 +39,35 @@ PICTURES: Final = (
     Picture("live-wide", (190, 50)),
     Picture("live-graphs", (120, 34), ("z",)),
     Picture("live-models", (120, 34), ("g", "m")),
+    Picture("keys", (132, 34), ("2", "j", "j", "j")),
+    Picture("key-new", (120, 34), ("2", "n")),
+    Picture("vault", (120, 34), ("3",)),
+    Picture("routes", (120, 34), ("4", "j", "j")),
+    Picture("usage", (132, 38), ("5",)),
+    Picture("usage-graphs", (120, 38), ("5", "z")),
+    Picture("requests", (120, 34), ("6",)),
+    Picture("request", (120, 34), ("6", "enter")),
+    Picture("help", (100, 50), ("2", "question_mark")),
+    Picture("live-light", (120, 34), theme="light"),
+    Picture("keys-plain", (120, 34), ("2",), theme="plain"),
 )
 
 
 async def draw(home: Home, picture: Picture) -> str:
     """The console on a home, after some keys, as a portable SVG."""
-    console = Console(HomeReader(home, "UTC"), clock=home.clock, zone=UTC, glyphs=UNICODE)
+    wanted = Preferences(theme=picture.theme)
+    console = Console(
+        HomeReader(home, "UTC"), clock=home.clock, zone=UTC, glyphs=UNICODE, preferences=wanted, hands=NoHands()
+    )
     async with console.run_test(size=picture.size) as pilot:
         while console.feed.read_at is None:
             await pilot.pause(0.01)
         for key in picture.keys:
             await pilot.press(key)
             await pilot.pause(0.2)
-        await pilot.pause()
+            while console.view.kept is None:
+                await pilot.pause(0.01)
+        await pilot.pause(0.5)
         return portable(console.export_screenshot(title="gwctl console"))
 
 

@@ -12,18 +12,24 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from keyvault.clock import Clock, to_ms, ulid_at
+from keyvault.domain.budgets import Period
 from keyvault.domain.keys import Key
 from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement, Usage
+from keyvault.domain.limits import LimitChange
 from keyvault.domain.prices import charge, cost
 from keyvault.domain.routes import Target
+from keyvault.domain.scopes import parse_scope
 from keyvault.domain.vault import SlotKind
 from keyvault.home import Home
+from keyvault.metering.budgets import Terms
 from keyvault.metering.ledger import Ledger
 from keyvault.metering.prices import PriceBook
+from keyvault.money import PICO_PER_USD
 from keyvault.secrets import Secret
 
 NOW: Final = datetime(2026, 11, 22, 14, 3, 11, tzinfo=UTC)
@@ -83,6 +89,36 @@ CALLERS: Final = (
     Caller("partner-x", "partner/api", GPT, "chat", 5, (1200, 260), 0.05, 700, 2900, phase=4),
     Caller("night-batch", "acme/search", MISTRAL, "chat", 2, (3100, 300), 0, 430, 2600, phase=3),
 )
+ROUTES: Final = """
+[routes.fast]
+targets = [{ target = "openai/gpt-5-mini", weight = 9 }, { target = "groq/llama-3.3-70b-versatile", weight = 1 }]
+fallbacks = ["anthropic/claude-haiku-4-5"]
+
+[routes.smart]
+targets = ["anthropic/claude-sonnet-4-5"]
+fallbacks = ["openai/gpt-5"]
+timeouts = { first_content = 20, total = 180 }
+
+[routes."embed-*"]
+targets = ["openai/text-embedding-3-small"]
+"""
+BUDGETS: Final = (
+    ("key:support-bot", 60, Period.DAY),
+    ("key:mobile-app", 4, Period.DAY),
+    ("key:billing-assistant", 25, Period.MONTH),
+    ("customer:acme", 900, Period.MONTH),
+    ("project:initech/lab", 5, Period.DAY),
+)
+BROKEN: Final = {
+    "target": "groq/llama-3.3-70b-versatile",
+    "state": "open",
+    "since_ms": to_ms(NOW - timedelta(seconds=48)),
+    "until_ms": to_ms(NOW + timedelta(seconds=12)),
+    "why": "503 upstream_unavailable, 5 in a row",
+    "in_a_row": 5,
+    "requests": 8,
+    "failures": 6,
+}
 _SECRETLESS: Final = Secret("sk-demo-of-a-picture")
 
 
@@ -99,11 +135,24 @@ def make_home(root: Path) -> Home:
         name: home.keys.create(name, project=project, create_missing=True, expires_at=_expiry(name)).key
         for name, project in {caller.key: caller.project for caller in CALLERS}.items()
     }
+    _arrange(home)
     clock.moment = NOW
     asyncio.run(_record(home, keys))
     worker = home.workers.register("127.0.0.1:8900", "127.0.0.1:8901", "0.1.0")
-    home.workers.beat(worker, {"open_streams": 37, "in_flight": 41})
+    home.workers.beat(worker, {"open_streams": 37, "in_flight": 41, "targets": [BROKEN]})
     return home
+
+
+def _arrange(home: Home) -> None:
+    """What an operator has set up since: routes, money, a rotation under way, a key that is stopped."""
+    home.routes.apply(ROUTES, "routes.toml")
+    for scope, amount, period in BUDGETS:
+        home.budgets.set(parse_scope(scope), Terms(round(amount * PICO_PER_USD), period))
+    home.customers.update("globex", multiplier=Decimal("1.15"))
+    home.balances.top_up(parse_scope("customer:globex"), 250 * PICO_PER_USD, "invoice 2026-118")
+    home.limits.set(parse_scope("key:support-bot"), LimitChange(rpm=600, tpm=2_000_000))
+    home.keys.acknowledge("ci-nightly", home.rotations.begin("ci-nightly").key.generations[-1].number)
+    home.keys.suspend("old-prototype")
 
 
 def _expiry(key: str) -> datetime | None:
