@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.segment import Segments
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -25,6 +26,7 @@ from keyvault.clock import Clock
 from keyvault.errors import GatewayError
 from opsconsole.tui import crash
 from opsconsole.tui.actions import CONSOLE_ACTIONS, Action, bindings, in_palette
+from opsconsole.tui.ascii import AsciiFilter
 from opsconsole.tui.context import Context
 from opsconsole.tui.hands import Hands, HomeHands, NoHands
 from opsconsole.tui.memory import Memory
@@ -38,7 +40,7 @@ from opsconsole.view.feed import Feed
 from opsconsole.view.live.snapshot import LiveQuestion
 from opsconsole.view.snapshot import Question
 from opsconsole.view.table import RowKey
-from opsconsole.view.text import Glyphs, glyphs_for
+from opsconsole.view.text import ASCII, Glyphs, glyphs_for
 
 if TYPE_CHECKING:
     from keyvault.home import Home
@@ -94,10 +96,12 @@ class Console(App[None]):
         self._interval = wanted.every or (remembered.every if remembered.every in INTERVALS else 1.0)
         self._memory = remembered
         clock = clock or Clock()
+        glyphs = glyphs or glyphs_for(sys.stdout.encoding, os.environ.get("TERM", ""))
+        self._ascii = AsciiFilter(enabled=glyphs is ASCII)
         self._shared = Context(
             clock=clock,
             zone=zone,
-            glyphs=glyphs or glyphs_for(sys.stdout.encoding, os.environ.get("TERM", "")),
+            glyphs=glyphs,
             read_only=read_only,
             hands=hands or NoHands(),
             ask=self._ask,
@@ -109,6 +113,10 @@ class Console(App[None]):
         for name in SCREENS:
             self.add_mode(name, partial(self._made, name))
         self.poller = self.make_poller(reader, clock, LiveQuestion())
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every drawn line goes through."""
+        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
 
     def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
         """The poller of this console, not yet started. Tests give one that reads only when asked."""

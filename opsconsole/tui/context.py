@@ -12,7 +12,7 @@ from opsconsole.tui.hands import Hands
 from opsconsole.view.chrome import Hint
 from opsconsole.view.snapshot import Question
 from opsconsole.view.table import RowKey
-from opsconsole.view.text import Glyphs
+from opsconsole.view.text import UNICODE, Glyphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +40,5 @@ class Context:
         return offered(mapped, read_only=self.read_only)
 
     def hints(self, own: Iterable[Action]) -> list[Hint]:
-        return hints(self.actions(own))
+        found = hints(self.actions(own))
+        return [hint._replace(key=hint.key.replace(UNICODE.enter, self.glyphs.enter)) for hint in found]

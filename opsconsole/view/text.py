@@ -7,6 +7,7 @@ symbol or a word always stands with it.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -106,6 +107,8 @@ class Glyphs:
     cross: str
     bar: str
     """What is full of a bar, and what is empty."""
+    enter: str
+    """The key that opens, as the key bar says it."""
 
 
 UNICODE: Final = Glyphs(
@@ -132,6 +135,7 @@ UNICODE: Final = Glyphs(
     half="◐",
     cross="×",
     bar="▰▱",
+    enter="⏎",
 )
 ASCII: Final = Glyphs(
     unknown="-",
@@ -157,7 +161,15 @@ ASCII: Final = Glyphs(
     half="%",
     cross="x",
     bar="#.",
+    enter="enter",
 )
+
+
+ASCII_FOR: Final[Mapping[str, str]] = {
+    **dict(zip("–●○▲✖‖▸◂▼✓─…≥→·├└›◐×▰▱↑↓←⏎•“”‘’±█▌▐│", "-*o!X=><v+-~>>-|`/%x#.^v<=*\"\"''+#|||", strict=True)),
+    **dict(zip(UNICODE.blocks, ASCII.blocks, strict=True)),
+}
+"""One character for one, where a symbol comes from somewhere that knows no `Glyphs`."""
 
 
 def glyphs_for(encoding: str | None, term: str) -> Glyphs:

@@ -16,7 +16,7 @@ from opsconsole.readers.home import HomeReader
 from opsconsole.tui.app import Console
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.hands import HomeHands
-from opsconsole.view.text import UNICODE
+from opsconsole.view.text import UNICODE, Glyphs
 from tests.few_prices import made_home
 from tests.tui.driving import until
 
@@ -32,11 +32,11 @@ def a_home(directory: Path) -> Iterator[Home]:
 
 @asynccontextmanager
 async def operating(
-    home: Home, view: str, *, size: tuple[int, int] = (120, 36), read_only: bool = False
+    home: Home, view: str, *, size: tuple[int, int] = (120, 36), read_only: bool = False, glyphs: Glyphs = UNICODE
 ) -> AsyncIterator[tuple[Console, Pilot[None]]]:
     """A console on it that has drawn its first reading of a view."""
     hands = HomeHands(lambda prompt: Home(home.environ, home.clock, prompt=prompt), home.clock.now)
-    console = Console(HomeReader(home, "UTC"), hands, clock=home.clock, zone=UTC, glyphs=UNICODE, read_only=read_only)
+    console = Console(HomeReader(home, "UTC"), hands, clock=home.clock, zone=UTC, glyphs=glyphs, read_only=read_only)
     try:
         async with console.run_test(size=size) as pilot:
             console.action_view(view)
