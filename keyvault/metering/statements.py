@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from keyvault.domain.keys import Customer
     from keyvault.vault.manifest import SealKeys
 
-AT_ONCE: Final = 50
+AT_ONCE: Final = 20
 """Statements that one transaction freezes: who else writes waits for no more."""
 
 
