@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Annotated, Final
+from typing import IO, Annotated, Final, TextIO
 
 import typer
 
@@ -34,20 +34,26 @@ def read_text(session: Session, path: Path) -> str:
 
     Opened without waiting, so that a pipe nobody writes to cannot hang.
     """
-    if str(path) == "-":
-        text = session.io.streams.stdin.read(LARGEST + 1)
-    else:
-        try:
+    try:
+        if str(path) == "-":
+            content = _typed(session.io.streams.stdin)
+        else:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
-                text = file.read(LARGEST + 1).decode("utf-8-sig")
-        except OSError as error:
-            raise ConfigurationError(f"{path}: {(error.strerror or type(error).__name__).lower()}") from None
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"{path}: not UTF-8 text") from None
-    if len(text) > LARGEST:
-        raise ConfigurationError(f"{path}: larger than 32 MiB")
-    return text
+                content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigurationError(f"{path}: larger than 32 MiB")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {(error.strerror or type(error).__name__).lower()}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from None
+
+
+def _typed(stdin: TextIO) -> bytes:
+    """The bytes of stdin, whatever text the locale takes them for; a stream without any has its text taken."""
+    raw = getattr(stdin, "buffer", None)
+    return raw.read(LARGEST + 1) if raw is not None else stdin.read(LARGEST + 1).encode("utf-8", "surrogateescape")
 
 
 @contextlib.contextmanager
