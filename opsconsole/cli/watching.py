@@ -5,8 +5,10 @@ Stays in the normal screen, so that what was shown last is still there when it e
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Annotated, Final
@@ -24,6 +26,8 @@ Interval = Annotated[
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="Never move the cursor, as screen readers need it.")]
 
+_PARTS: Final = re.compile(r"\x1b\[[0-9;]*m|.")
+"""Colours, and single characters."""
 _UP: Final = "\x1b[{}F\x1b[J"
 """To the beginning of a line so many above, and clear what is below."""
 
@@ -40,7 +44,7 @@ def watch(
     between = "\n" if session.options.format is Format.TABLE else ""
     above = 0
     for first in _rounds(seconds, times):
-        text = _fitting(block()) if moves else block()
+        text = fitting(block(), shutil.get_terminal_size()) if moves else block()
         lead = _UP.format(above) if moves and above else "" if first or moves else between
         session.io.data(lead + text)
         above = text.count("\n")
@@ -54,10 +58,24 @@ def _rounds(seconds: float, times: int | None) -> Iterator[bool]:
         yield number == 0
 
 
-def _fitting(text: str) -> str:
-    """No more lines than the screen has, so that going up reaches the first one."""
-    rows = shutil.get_terminal_size().lines - 1
-    lines = text.splitlines(keepends=True)
-    if len(lines) <= rows:
-        return text
-    return "".join(lines[: rows - 1]) + f"… {len(lines) - rows + 1} more lines\n"
+def fitting(text: str, size: tuple[int, int]) -> str:
+    """No more lines than a screen of so many columns and lines has, none of which wraps: going up reaches the first."""
+    columns, rows = size[0], size[1] - 1
+    lines = [_cut(line, columns) for line in text.splitlines()]
+    if len(lines) > rows:
+        lines[rows - 1 :] = [_cut(f"… {len(lines) - rows + 1} more lines", columns)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _cut(line: str, columns: int) -> str:
+    """`line` in so many cells; what sets colours takes none, and is kept also behind the cut."""
+    used, kept = 0, ""
+    for part in _PARTS.findall(line):
+        used += 0 if part[0] == "\x1b" or unicodedata.combining(part) else _cells(part)
+        if used <= columns or part[0] == "\x1b":
+            kept += part
+    return kept
+
+
+def _cells(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -15,6 +15,7 @@ import pytest
 
 from keyvault.errors import Exit
 from keyvault.home import Home
+from opsconsole.cli.watching import fitting
 from tests.cli.conftest import Gwctl
 from tests.finance import fill
 
@@ -66,6 +67,13 @@ def test_on_a_terminal_a_table_takes_the_place_of_the_one_before_it_unless_it_ma
     assert first.count("\n") == 5
     for words, environ in (((*SHOW, *TWICE, "--plain"), MODERN), ((*SHOW, *TWICE), {"TERM": "dumb"})):
         assert "\x1b[" not in month(*words, "--color", "never", terminal=True, environ=environ).out
+
+
+def test_a_narrow_screen_gets_no_line_that_wraps() -> None:
+    lines = [f"\x1b[2m{'a' * 70}\x1b[0m", "日本" * 20, "short", *["more"] * 20]
+    text = "".join(f"{line}\n" for line in lines)
+    assert fitting(text, (60, 6)) == f"\x1b[2m{'a' * 60}\x1b[0m\n{'日本' * 15}\nshort\nmore\n… 19 more lines\n"
+    assert fitting("fits\n", (60, 6)) == "fits\n"
 
 
 @pytest.mark.parametrize(
