@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from keyvault.errors import GatewayError, Unavailable
 from keyvault.storage.affinities import Made
 from keyvault.storage.balances import Taken
+from keyvault.storage.compiled import Query, Row, Statement, insert_into, positional_dialect
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import (
     SUMS,
@@ -39,7 +40,6 @@ from keyvault.storage.schema import (
     totals_quarter,
     workers,
 )
-from keyvault.storage.statements import Query, Row, Statement, insert_into, positional_dialect
 from keyvault.storage.turns import begin_immediate
 
 NO_NUMBER: Final = -1

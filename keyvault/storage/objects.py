@@ -9,9 +9,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from keyvault.domain.objects import State, StoredObject
+from keyvault.storage.compiled import insert_into
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import customers, keys, objects, projects
-from keyvault.storage.statements import insert_into
 
 IN_ORDER: Final = 500
 """Ids looked up by one statement."""

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from keyvault.storage.compiled import positional_dialect
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import (
     SUMS,
@@ -29,7 +30,6 @@ from keyvault.storage.schema import (
     totals_minute,
     totals_quarter,
 )
-from keyvault.storage.statements import positional_dialect
 
 
 class Level(Enum):
