@@ -132,6 +132,11 @@ def bare(question: object) -> KeysSnapshot:
     return replace(busy(question), rows=())
 
 
+def long_names(question: object) -> KeysSnapshot:
+    """A key whose project and customer have names that fill a line."""
+    return replace(busy(question), rows=(row(key("bot", "international-operations/customer-support-assistants")),))
+
+
 # What it looks like
 
 STATES = {
@@ -148,6 +153,7 @@ STATES = {
     "keys-new": (busy, (80, 24), ("n",)),
     "keys-revoke": (busy, (80, 24), ("D",)),
     "keys-budget": (busy, (80, 24), ("b",)),
+    "keys-top-up": (long_names, (80, 24), ("t",)),
 }
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from keyvault.errors import GatewayError
 from keyvault.secrets import Secret
-from opsconsole.view.text import Line
+from opsconsole.view.text import Line, cut, printable
 
 if TYPE_CHECKING:
     from keyvault.home import Home
 
+ECHOED: Final = 80
+"""So much is told of what is wrong with a text: a refusal may repeat the text."""
 Values = Mapping[str, str]
 """What was typed, by field, without space around; secrets are in `Typed.secrets`."""
 
@@ -111,7 +113,8 @@ def checked(parse: Callable[[str], object]) -> Callable[[str], str | None]:
         try:
             parse(text)
         except GatewayError as error:
-            return f"{error.message} ({error.hint})" if error.hint else error.message
+            told = cut(printable(error.message), ECHOED)
+            return f"{told} ({error.hint})" if error.hint else told
         return None
 
     return check

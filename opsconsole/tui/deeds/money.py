@@ -161,7 +161,8 @@ def top_up(row: Row) -> Deed:
     def tells(values: Values) -> Sequence[Line]:
         money = _money(row, values)
         if money is None:
-            return [warns("from now on, requests that this balance does not cover are refused")]
+            whose = f"{values['of']}, {values['env']}, has no balance yet"
+            return [warns(f"{whose}: from now on, requests that it does not cover are refused")]
         return _sum(money, values["amount"], 1)
 
     return Deed("Top up a balance", "Top up", run, fields, tells)
@@ -255,10 +256,12 @@ def _money(row: Row, values: Values) -> Money | None:
 
 
 def _sum(money: Money, text: str, sign: int) -> Sequence[Line]:
+    told = says(f"balance of {money.balance.scope}, {money.balance.env}", tone=Tone.PLAIN)
+    before = f"available: $ {_signed(money.available_pico)}"
     if checked(parse_signed_usd)(text) is not None:
-        return [says(f"available: $ {_signed(money.available_pico)}")]
+        return [told, says(before)]
     after = money.available_pico + sign * parse_signed_usd(text)
-    return [says(f"available: $ {_signed(money.available_pico)} → $ {_signed(after)}", tone=Tone.MONEY)]
+    return [told, says(f"{before} → $ {_signed(after)}", tone=Tone.MONEY)]
 
 
 def _signed(pico: int) -> str:

@@ -11,14 +11,14 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
-from textual.suggester import SuggestFromList
-from textual.widgets import Button, Input, Label, Static
+from textual.widgets import Button, Input, Static
 
 from keyvault.errors import GatewayError
 from keyvault.secrets import Secret
 from opsconsole.tui.deeds.deed import Deed, Done, Field, Severity, Typed
+from opsconsole.tui.dialogs.fields import FieldBox
 from opsconsole.tui.dialogs.unlock import Unlock
 from opsconsole.tui.hands import Hands
 from opsconsole.tui.theme import painted
@@ -51,13 +51,7 @@ class DeedDialog(ModalScreen[Done | None]):
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static(self._deed.title, classes="dialog-title", markup=False)
             for each in self._fields:
-                with Vertical(classes="field"):
-                    with Horizontal(classes="field-line"):
-                        yield Label(each.label, classes="field-label", markup=False)
-                        yield _input(each)
-                        if each.is_choice:
-                            yield Label(f"◂ ▸ {' · '.join(each.choices)}", classes="field-choices", markup=False)
-                    yield Static("", id=f"wrong-{each.id}", classes="field-wrong", markup=False)
+                yield FieldBox(each)
             yield Static("", id="tells", markup=False)
             yield Static("", id="refused", markup=False)
             with Horizontal(id="ways"):
@@ -168,33 +162,4 @@ def _typed_name(deed: Deed) -> tuple[Field, ...]:
     def check(text: str) -> str | None:
         return None if text.casefold() == deed.name.casefold() else f"type {deed.name}"
 
-    return (Field(NAME_FIELD, f"to go on, type {deed.name}", check=check, required=True),)
-
-
-class Choice(Input):
-    """One of a few words: typed, or gone through with the arrows."""
-
-    BINDINGS: ClassVar = [
-        Binding("left", "turn(-1)", "other", show=False),
-        Binding("right", "turn(1)", "other", show=False),
-    ]
-    choices: tuple[str, ...] = ()
-
-    def action_turn(self, by: int) -> None:
-        at = self.choices.index(self.value) if self.value in self.choices else -by
-        self.value = self.choices[(at + by) % len(self.choices)]
-        self.action_select_all()
-
-
-def _input(each: Field) -> Input:
-    made = (Choice if each.is_choice else Input)(
-        each.initial,
-        placeholder=each.example,
-        password=each.secret,
-        suggester=SuggestFromList(each.choices, case_sensitive=False) if each.choices else None,
-        id=f"field-{each.id}",
-        compact=True,
-    )
-    if isinstance(made, Choice):
-        made.choices = each.choices
-    return made
+    return (Field(NAME_FIELD, "to go on, type its name", check=check, required=True, example=deed.name),)

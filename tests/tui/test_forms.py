@@ -1,0 +1,70 @@
+"""Forms: what a field shows of itself, what it takes, and what is said of what was typed."""
+
+from __future__ import annotations
+
+import pytest
+from textual.events import Paste
+from textual.widgets import Input
+
+from keyvault.errors import UsageError
+from opsconsole.tui.deeds.deed import Deed, Done, Field, checked
+from opsconsole.tui.dialogs.deed_dialog import DeedDialog
+from opsconsole.tui.hands import NoHands
+from tests.tui.driving import press, running, screen_text
+from tests.tui.test_keys import busy, long_names, on_keys
+
+LABELS = 26
+"""The longest label of any form."""
+
+
+def deed(*fields: Field) -> Deed:
+    return Deed("Do something", "Do", lambda _home, _typed: Done("done"), fields)
+
+
+async def test_a_choice_is_seen_whole_beside_what_else_may_be_chosen() -> None:
+    async with running(long_names) as (console, pilot):
+        await on_keys(console, pilot)
+        await press(pilot, "t")
+        box = console.screen.query_one("#field-of", Input)
+        assert box.size.width > 40
+        shown = " ".join(screen_text(console).split())
+        assert "customer:international-operations" in shown
+        assert "has no balance yet" in shown
+
+
+async def test_a_label_ends_before_what_is_typed_begins() -> None:
+    field = Field("x", "w" * LABELS, "value", choices=("value", "other"))
+    async with running(busy) as (console, pilot):
+        console.push_screen(DeedDialog(deed(field), NoHands()))
+        await pilot.pause()
+        assert f"{field.label}  value" in screen_text(console)
+
+
+async def test_a_form_says_which_of_its_fields_are_needed() -> None:
+    async with running(busy) as (console, pilot):
+        await on_keys(console, pilot)
+        await press(pilot, "n")
+        assert "needed; such as mobile-app" in screen_text(console)
+
+
+async def test_what_is_pasted_loses_its_control_characters_and_an_end_is_set_to_it() -> None:
+    async with running(busy) as (console, pilot):
+        console.push_screen(DeedDialog(deed(Field("x", "name")), NoHands()))
+        await pilot.pause()
+        box = console.screen.query_one("#field-x", Input)
+        box.post_message(Paste("\x1b]0;owned\x07mobile\u202e-app"))
+        await pilot.pause()
+        assert box.value == "]0;ownedmobile-app"
+        assert box.max_length
+
+
+@pytest.mark.parametrize("typed", ["x" * 4_000, "\x1b[31m\u202e"])
+def test_what_is_wrong_is_told_in_few_printable_words(typed: str) -> None:
+    def parse(text: str) -> None:
+        raise UsageError(f"not a thing: {text}", hint="write it like this")
+
+    told = checked(parse)(typed)
+    assert told is not None
+    assert told.isprintable()
+    assert len(told) < 150
+    assert told.endswith("(write it like this)")
