@@ -14,8 +14,8 @@ from keyvault.domain.reports import Totals
 from keyvault.money import format_usd
 from opsconsole.view.report import svg
 from opsconsole.view.report.figures import FIGURES, UNKNOWN, Figure, decimals_for, rounded
+from opsconsole.view.report.frame import framed
 from opsconsole.view.report.groups import Group, Report
-from opsconsole.view.report.style import STYLE
 from opsconsole.view.text import printable
 
 _MOST_BARS: Final = 10
@@ -23,27 +23,18 @@ _WORDS: Final = (
     "Cost is what providers take, charge what customers pay, margin the charge without the cost; US dollars."
 )
 _CAPTION: Final = "Groups in bold are sums of what stands below them. The exact amounts are in the CSV and JSON."
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def as_html(report: Report) -> str:
     decimals = decimals_for(max(report.total.known_cost_pico, report.total.charge_pico))
-    title = escape(printable(report.title))
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        f'<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>",
-        f"<body>\n<h1>{title}</h1>",
         f'<p class="about">{_period(report)}. {_WORDS}</p>',
         _sums(report.total, decimals),
         _remarks(report.remarks),
         _charts(report, decimals),
         _table(report, decimals),
-        "</body>\n</html>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return framed(report.title, parts)
 
 
 def _period(report: Report) -> str:

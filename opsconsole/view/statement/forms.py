@@ -11,8 +11,8 @@ from keyvault.clock import from_ms, rfc3339
 from keyvault.domain.statements import CreditNote, Document, Statement, decimal
 from keyvault.money import CURRENCY, format_usd
 from opsconsole.view import sheet
+from opsconsole.view.report.frame import framed
 from opsconsole.view.report.markdown import escaped
-from opsconsole.view.report.style import STYLE
 from opsconsole.view.statement.paper import Paper, Table, due_after
 from opsconsole.view.text import printable
 
@@ -34,7 +34,6 @@ _CELLS: Final = (
     "currency",
 )
 """The columns of a CSV file."""
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def as_text(page: Paper) -> str:
@@ -65,18 +64,11 @@ def as_html(page: Paper) -> str:
     facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>\n" for name, text in page.facts)
     remarks = "".join(f"<li>{escape(remark)}</li>\n" for remark in page.remarks)
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        f'<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(page.title)}</title>\n<style>{STYLE}</style>\n</head>",
-        f"<body>\n<h1>{escape(page.title)}</h1>",
         f'<dl class="sums">\n{facts}</dl>',
         *map(_html_table, page.tables),
         f'<ul class="remarks">\n{remarks}</ul>' if remarks else "",
-        "</body>\n</html>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return framed(page.title, parts)
 
 
 def document(shown: Document, credit_notes: Sequence[CreditNote] = (), vouched: str = "") -> dict[str, Any]:
