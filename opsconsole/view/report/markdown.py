@@ -10,7 +10,8 @@ from opsconsole.view.report.figures import FIGURES, decimals_for
 from opsconsole.view.report.groups import Group, Report
 from opsconsole.view.text import printable
 
-_MARKS: Final = re.compile(r"([\\`*_\[\]|~])")
+_MARKS: Final = re.compile(r"([\\`*_\[\]|~@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+"""What formats or ends a cell, and what makes a link of a bare address."""
 
 
 def as_markdown(report: Report) -> str:

@@ -33,6 +33,7 @@ svg .peak, svg .name { fill: var(--faint); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: 0.4rem; }
 th, td { padding: 0.3rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+.word { text-align: left; white-space: normal; }
 th:first-child { text-align: left; font-weight: normal; }
 thead th { font-weight: 600; white-space: normal; vertical-align: bottom; border-bottom: 2px solid var(--faint); }
 .group th, .group td, tfoot th, tfoot td { font-weight: 600; }

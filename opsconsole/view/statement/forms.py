@@ -35,6 +35,8 @@ _CELLS: Final = (
 )
 """The columns of a CSV file."""
 
+_WORD: Final = ' class="word"'
+
 
 def as_text(page: Paper) -> str:
     """For a terminal or a pipe: nothing is cut."""
@@ -211,15 +213,19 @@ def _marked(cells: Sequence[str], *, raw: bool = False) -> str:
 
 
 def _html_table(table: Table) -> str:
-    heads = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in table.headings)
-    body = "\n".join(_html_row(row) for row in table.rows)
-    foot = f"\n<tfoot>{_html_row(table.total)}</tfoot>" if table.total else ""
+    heads = "".join(
+        f'<th scope="col"{_WORD if at < table.words else ""}>{escape(heading)}</th>'
+        for at, heading in enumerate(table.headings)
+    )
+    body = "\n".join(_html_row(row, table.words) for row in table.rows)
+    foot = f"\n<tfoot>{_html_row(table.total, table.words)}</tfoot>" if table.total else ""
     return (
         f'<h2>{escape(table.title)}</h2>\n<div class="scroll">\n<table>\n<thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>{foot}\n</table>\n</div>"
     )
 
 
-def _html_row(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+def _html_row(row: Sequence[str], words: int) -> str:
+    """`words`: how many of the first cells are words, and stand to the left."""
+    cells = "".join(f"<td{_WORD if at < words else ''}>{escape(cell)}</td>" for at, cell in enumerate(row[1:], 1))
     return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
