@@ -9,7 +9,7 @@ from keyvault.clock import to_ms
 from keyvault.domain.ledger import NO_USAGE, Basis, Usage
 from keyvault.metering.ledger import Ledger
 from keyvault.metering.reports import Reports
-from keyvault.storage.attempts import Kind, attempts_after, kinds_of
+from keyvault.storage.attempts import Kind, attempts_after, kinds_of, prices_of
 from keyvault.storage.engine import Database
 from tests.conftest import FrozenClock
 from tests.finance import at
@@ -28,7 +28,7 @@ async def test_pages_hold_every_attempt_once_in_order_and_kinds_add_them_up(
     for count, fields in enumerate(({"cost_pico": LARGE}, {"cost_pico": LARGE}, unknown, {"basis": Basis.ESTIMATE})):
         await book(ledger, attempt(to_ms(at(1 + count)), count, bound_pico=5), **{"usage": usage, **fields})
     again = attempt(to_ms(at(4, 13)), 2, entropy=9, bound_pico=None)
-    await book(ledger, again, usage=usage)
+    await book(ledger, again, usage=usage, price_id=7)
     await asyncio.to_thread(ledger.stop)
 
     with database.read() as tx:
@@ -46,6 +46,7 @@ async def test_pages_hold_every_attempt_once_in_order_and_kinds_add_them_up(
             Kind(3, Basis.PROVIDER, False, 3, 30, 6, 2 * LARGE + 7_000, 10, 1),
             Kind(3, Basis.ESTIMATE, False, 1, 10, 2, 7_000, 5, 0),
         ]
+        assert prices_of(tx, {3}, ("0", "Z"), (to_ms(at(1)), to_ms(at(5)))) == [(3, 7)]
         assert kinds_of(tx, {4}, ("0", "Z"), (to_ms(at(1)), to_ms(at(5)))) == []
         assert [kind.attempts for kind in kinds_of(tx, {3}, ("0", "Z"), (to_ms(at(3)), to_ms(at(4))))] == [1]
 
