@@ -103,11 +103,11 @@ def _json_body(dialect: Dialect, fields: dict[str, Raw], added_bytes: int = 0) -
         caps=caps,
         looked_through=looked_through(fields),
         model=_model(heads, dialect),
-        stream=_flag(heads, "stream"),
+        stream="stream" in heads and _flag(heads, "stream"),
         output_cap=cap,
         choices=_choices(heads, fields, dialect),
-        include_usage=_include_usage(heads),
-        background=_flag(heads, "background"),
+        include_usage="stream_options" in heads and _include_usage(heads["stream_options"]),
+        background="background" in heads and _flag(heads, "background"),
         added_bytes=added_bytes,
     )
 
@@ -153,7 +153,12 @@ def _capped_by(caps: Sequence[str], parameters: Mapping[str, Any]) -> Mapping[st
 
 
 def _present(fields: dict[str, Raw], names: Set[str]) -> _Heads:
-    return {name: value for name, raw in fields.items() if name in names and (value := bytes(raw)) != b"null"}
+    found = {}
+    for name in names & fields.keys():
+        value = bytes(fields[name])
+        if value != b"null":
+            found[name] = value
+    return found
 
 
 def _model(heads: _Heads, dialect: Dialect) -> str | None:
@@ -220,10 +225,7 @@ def _prompts(raw: bytes | None) -> int:
     return len(prompts) if prompts and bytes(prompts[0])[:1] in (b'"', b"[") else 1
 
 
-def _include_usage(heads: _Heads) -> bool:
-    raw = heads.get("stream_options")
-    if raw is None:
-        return False
+def _include_usage(raw: bytes) -> bool:
     if not raw.startswith(b"{"):
         raise wrong_type("stream_options", "an object", _kind(raw))
     return _flag(_present(_fields.decode(raw), frozenset({"include_usage"})), "include_usage")
