@@ -2,7 +2,7 @@
 
 A view tells its question, writes its table from its kind of snapshot, and adds what stands above, beside and below.
 It draws the newest `Feed` through the pure functions of `opsconsole.view`. Pausing keeps the table as it is while the
-figures go on; while another screen is on top nothing is drawn.
+figures go on; below a dialog or a menu only the heading is drawn, below another view nothing.
 """
 
 from __future__ import annotations
@@ -143,9 +143,9 @@ class ViewScreen(Screen[None], Generic[S]):
                 return
             newest = Feed(before, self.feed.read_at, newest.failure)
         self.feed = newest
-        if not self.is_active:
+        if not self.is_current:
             return
-        if newest.snapshot is before and before is not None:
+        if not self.is_active or (newest.snapshot is before and before is not None):
             self.draw_heading()
         else:
             self.draw()
@@ -162,7 +162,7 @@ class ViewScreen(Screen[None], Generic[S]):
 
     def tick(self) -> None:
         """A second has passed: only the clock and the ages have changed."""
-        if self.is_active:
+        if self.is_current:
             self.draw_heading()
 
     def ask(self, question: Question) -> None:
