@@ -16,7 +16,7 @@ from opsconsole.tui.screens.help import Help
 from opsconsole.tui.screens.live import LIVE_ACTIONS, LiveScreen
 from opsconsole.tui.widgets.filter_bar import FilterBar
 from opsconsole.tui.widgets.view_table import ViewTable
-from opsconsole.view.feed import Feed
+from opsconsole.view.feed import Failure, Feed
 from opsconsole.view.live.snapshot import GroupBy, LiveQuestion, LiveSnapshot
 from opsconsole.view.table import Sort
 from tests.tui import examples
@@ -188,6 +188,29 @@ async def test_escape_leaves_the_menu_without_doing_anything() -> None:
         await press(pilot, "g", "escape")
         assert isinstance(console.screen, LiveScreen)
         assert console.reader.asked[-1].by is GroupBy.KEY
+
+
+@pytest.mark.parametrize("key", ["g", "question_mark"])
+async def test_the_heading_goes_on_telling_the_truth_below_what_is_on_top(key: str) -> None:
+    async with running() as (console, pilot):
+        await press(pilot, key)
+        console.frozen.advance(seconds=12)
+        console._tick()
+        await pilot.pause()
+        assert "12 s old" in screen_text(console).splitlines()[0]
+        console.feed = Feed(
+            console.feed.snapshot, console.feed.read_at, Failure("it broke", None, console.frozen.now())
+        )
+        await pilot.pause()
+        assert "stale 12 s" in screen_text(console).splitlines()[0]
+
+
+async def test_a_key_that_is_not_in_the_menu_leaves_it_and_does_what_it_always_does() -> None:
+    async with running() as (console, pilot):
+        await press(pilot, "g", "slash")
+        await until(pilot, lambda: console.screen.query(FilterBar) and console.query_one(FilterBar).display)
+        await press(pilot, "escape", "g", "2")
+        await until(pilot, lambda: console.current_mode == "keys" and len(console.screen_stack) == 1)
 
 
 async def test_sort_and_reverse() -> None:

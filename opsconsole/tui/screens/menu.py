@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen
@@ -15,7 +16,8 @@ from opsconsole.view.text import Line, Span, Tone
 
 
 class Menu(ModalScreen[str | None]):
-    """Gives back the chosen action's `run`, or None. Any key that is not in the menu leaves it."""
+    """Gives back the chosen action's `run`, or None. A key that is not in the menu leaves it, and does what it
+    always does."""
 
     BINDINGS: ClassVar = [Binding("escape,q", "dismiss", "back", show=False)]
 
@@ -42,3 +44,11 @@ class Menu(ModalScreen[str | None]):
 
     def action_choose(self, at: int) -> None:
         self.dismiss(self._actions[at].run)
+
+    def on_key(self, event: events.Key) -> None:
+        """A key without an entry here."""
+        if event.key in self._bindings.key_to_bindings:
+            return
+        event.stop()
+        self.dismiss(None)
+        self.app.post_message(events.Key(event.key, event.character))
