@@ -8,6 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ from keyvault.home import Home
 from keyvault.keys.defaults import Defaults
 from keyvault.metering.budgets import Terms
 from keyvault.secrets import Secret
+from opsconsole.readers.first import FirstRequests
 from opsconsole.readers.home import HomeReader
 from opsconsole.tui.app import Console
 from opsconsole.tui.deeds.keys import Fresh
@@ -256,12 +258,16 @@ async def test_a_new_secret_is_masked_shown_copied_and_gone(fresh: Fresh) -> Non
         assert CANARY not in screen_text(console)
         compare("keys-secret", console)
         await press(pilot, "escape")
-        assert "nobody has copied it yet" in screen_text(console)
-        await press(pilot, "v")
-        assert CANARY in screen_text(console)
+        assert "nobody has seen it yet" in screen_text(console)
         await press(pilot, "y")
         assert copied == [CANARY]
         assert console.clipboard == ""
+        assert "sent to the terminal's clipboard" in screen_text(console)
+        await press(pilot, "escape")
+        assert isinstance(console.screen, NewSecret), "a terminal may have done nothing with it"
+        await press(pilot, "v")
+        assert CANARY in screen_text(console)
+        assert "nobody has seen it yet" not in screen_text(console)
         await press(pilot, "escape")
         assert not isinstance(console.screen, NewSecret)
         assert CANARY not in screen_text(console)
@@ -288,13 +294,50 @@ def test_a_crash_beneath_the_dialog_prints_no_secret(fresh: Fresh, capfd: pytest
     assert CANARY not in printed
 
 
-async def test_the_dialog_says_when_the_first_request_came(fresh: Fresh) -> None:
-    async with running(first(FirstRequest("gpt-5", 200, "served", 412)), size=(120, 36)) as (console, pilot):
+SERVED = FirstRequest("gpt-5", 200, "served", 412, NOW)
+REFUSED = FirstRequest("gpt-5", 401, "error", 90, NOW - timedelta(minutes=4), "upstream_auth")
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (SERVED, "● first request just now: gpt-5, 200, 412 ms"),
+        (REFUSED, "▲ newest request 4 min ago: gpt-5, 401; upstream_auth: the provider refused the gateway's account"),
+    ],
+)
+async def test_the_dialog_says_what_came_of_the_first_request(fresh: Fresh, request_: FirstRequest, told: str) -> None:
+    async with running(first(request_), size=(120, 36)) as (console, pilot):
         await on_keys(console, pilot)
         console.view._hand_out(type("Done", (), {"result": fresh})())
-        await until(pilot, lambda: "● first request just now: gpt-5, 200, 412 ms" in screen_text(console))
+        await until(pilot, lambda: told in " ".join(screen_text(console).split()))
         await press(pilot, "enter")
         assert console.view.question.awaited is None
+
+
+def test_a_refused_request_is_watched_past_until_one_is_served() -> None:
+    def ended(status: int, outcome: str) -> SimpleNamespace:
+        return SimpleNamespace(request_id="r", key="bot", model="m", status=status, outcome=outcome, total_ms=1,
+                               at=NOW, error=None)  # fmt: skip
+
+    arriving = [[ended(401, "error")], [], [ended(200, "served")], [ended(500, "error")]]
+    reports = SimpleNamespace(
+        follow=lambda: SimpleNamespace(next=lambda: arriving.pop(0)), request=lambda _id: SimpleNamespace(generation=1)
+    )
+    watched = FirstRequests(reports)  # type: ignore[arg-type]
+    assert [watched.of(Awaited("bot", 1)).status for _ in range(4)] == [401, 401, 200, 200]
+
+
+@pytest.mark.parametrize(("name", "keys"), [("keys-secret-60x15", ()), ("keys-secret-shown-60x15", ("v",))])
+async def test_a_new_secret_is_seen_whole_on_a_small_terminal(fresh: Fresh, name: str, keys: tuple[str, ...]) -> None:
+    async with running(first(None), size=(60, 15)) as (console, pilot):
+        await on_keys(console, pilot)
+        console.view._hand_out(type("Done", (), {"result": fresh})())
+        await until(pilot, lambda: isinstance(console.screen, NewSecret))
+        await press(pilot, *keys)
+        shown = screen_text(console)
+        assert "Done" in shown
+        assert "waiting for its first request" in shown
+        compare(name, console)
 
 
 # Reading, and changes, on a real home
@@ -358,7 +401,7 @@ async def test_a_key_is_made_with_all_that_the_form_asks_for(home: Home) -> None
         assert (standing.budget.amount_pico, standing.budget.period) == (10 * DOLLAR, Period.MONTH)
         [limit] = home.limits.list()
         assert (limit.rpm, limit.tpm, limit.parallel) == (60, 100_000, 4)
-        await press(pilot, "y", "escape")
+        await press(pilot, "v", "escape")
         await fresh_figures(console, pilot, lambda: "mobile" in screen_text(console))
 
 
@@ -370,7 +413,7 @@ async def test_a_key_goes_through_its_life(home: Home) -> None:
         await do(console, pilot, "r", grace="1h")
         await until(pilot, lambda: isinstance(console.screen, NewSecret))
         assert home.keys.get("bot").generations[0].state is GenerationState.PENDING
-        await press(pilot, "y", "escape")
+        await press(pilot, "v", "escape")
         await fresh_figures(console, pilot, lambda: "rotating" in screen_text(console))
         await do(console, pilot, "r", do="finish")
         assert [each.state for each in home.keys.get("bot").generations] == ["active", "grace"]

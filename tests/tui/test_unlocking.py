@@ -73,10 +73,10 @@ async def test_a_change_asks_for_the_passphrase_and_a_wrong_one_can_be_tried_aga
         await until(pilot, lambda: isinstance(console.screen, NewSecret))
         assert [key.name for key in home.keys.list()] == ["first"]
 
-        await press(pilot, "y", "escape")
+        await press(pilot, "v", "escape")
         await ask_for(console, pilot, "second")
         await until(pilot, lambda: isinstance(console.screen, NewSecret))
-        await press(pilot, "y", "escape")
+        await press(pilot, "v", "escape")
 
         clock.advance(seconds=(OPEN_FOR + timedelta(seconds=1)).total_seconds())
         await ask_for(console, pilot, "third")

@@ -46,12 +46,13 @@ class KeysQuestion(Question):
 
 @dataclass(frozen=True, slots=True)
 class FirstRequest:
-    """The first request with a new secret."""
+    """The first request with a new secret that was served; while none was, the newest."""
 
     model: str
     status: int | None
     outcome: str
     total_ms: int | None
+    at: datetime
     error: str | None = None
 
 
