@@ -17,7 +17,7 @@ from rich.segment import Segments
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -97,6 +97,8 @@ class Console(App[None]):
         self._memory = remembered
         clock = clock or Clock()
         glyphs = glyphs or glyphs_for(sys.stdout.encoding, os.environ.get("TERM", ""))
+        self._grey = Monochrome(enabled=not colour)
+        """Said by who starts the console, who knows more than the NO_COLOR that Textual looks at."""
         self._ascii = AsciiFilter(enabled=glyphs is ASCII)
         self._shared = Context(
             clock=clock,
@@ -116,7 +118,8 @@ class Console(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What every drawn line goes through."""
-        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+        usual = (each for each in super().get_line_filters() if not isinstance(each, Monochrome))
+        return [*usual, *(each for each in (self._grey, self._ascii) if each.enabled)]
 
     def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
         """The poller of this console, not yet started. Tests give one that reads only when asked."""
@@ -164,6 +167,7 @@ class Console(App[None]):
                 screen.show(feed)
 
     def _tick(self) -> None:
+        self._shared.hands.forget_if_idle()
         if self.is_running:  # while it ends, screens lose what is on them before the timer stops
             self.view.tick()
 
@@ -251,8 +255,8 @@ class Console(App[None]):
         self._close_messages_no_wait()
 
 
-def run_console(home: Home, *, read_only: bool = False) -> None:
-    """Run the console on a home until the person leaves it. Raises `GatewayError` if it broke."""
+def run_console(home: Home, *, read_only: bool = False, colour: bool = True) -> None:
+    """Run the console on a home until the person leaves it; without `colour` in greys. Raises `GatewayError` if it broke."""
     from keyvault.home import Home
     from opsconsole.readers.home import HomeReader
     from opsconsole.tui import memory, preferences
@@ -271,7 +275,7 @@ def run_console(home: Home, *, read_only: bool = False) -> None:
         read_only=read_only,
         preferences=wanted,
         memory=memory.recall(kept),
-        colour="NO_COLOR" not in home.environ,
+        colour=colour,
     )
     try:
         console.run()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from keyvault.errors import Unavailable
+from opsconsole.tui.memory import Memory
 from opsconsole.view.feed import Failure, Feed
 from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
 from opsconsole.view.snapshot import Setup
@@ -107,10 +108,22 @@ RICHS_OWN = {"c5c8c6", "292929", "ff5f57", "febc2e", "28c840"}
 """Of the window drawn around each exported picture."""
 
 
-async def test_without_colour_there_are_only_greys_and_every_word_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    async with running() as (console, _):
+@pytest.mark.parametrize("said", [None, "1"])
+async def test_without_colour_there_are_only_greys_and_every_word_stays(
+    monkeypatch: pytest.MonkeyPatch, said: str | None
+) -> None:
+    """Whatever the environment says: who starts the console has gone by all of it."""
+    if said:
+        monkeypatch.setenv("NO_COLOR", said)
+    async with running(colour=False, memory=Memory(theme="dark")) as (console, _):
         compare("busy-80x24", console)
-        colours = set(COLOURS.findall(console.export_screenshot())) - RICHS_OWN
-        assert len(colours) > 3
-        assert all(colour[:2] == colour[2:4] == colour[4:] for colour in colours)
+        assert len(hues(console, grey=True)) > 3
+        assert not hues(console, grey=False)
+    async with running(colour=True) as (console, _):
+        assert hues(console, grey=False)
+
+
+def hues(console: RecordingConsole, *, grey: bool) -> set[str]:
+    """The greys on the screen, or the other colours."""
+    found = set(COLOURS.findall(console.export_screenshot())) - RICHS_OWN
+    return {each for each in found if (each[:2] == each[2:4] == each[4:]) is grey}

@@ -22,4 +22,4 @@ def app(
     home = session.home
     from opsconsole.tui.app import run_console
 
-    run_console(home, read_only=read_only)
+    run_console(home, read_only=read_only, colour=session.io.colored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +33,8 @@ def app(
     from opsconsole.staging.demo import run_demo, summary
 
     watch = session.io.can_ask and not plain and seconds is None and session.options.format is Format.TABLE
-    result = run_demo(seconds=seconds, on_progress=session.io.note, console=_console if watch else None)
+    watching = partial(_console, colour=session.io.colored)
+    result = run_demo(seconds=seconds, on_progress=session.io.note, console=watching if watch else None)
     if session.options.format is Format.TABLE:
         session.io.data(summary(result) + "\n")
     else:
@@ -41,10 +43,10 @@ def app(
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
-def _console(home: Home) -> None:
+def _console(home: Home, *, colour: bool) -> None:
     from opsconsole.tui.app import run_console
 
-    run_console(home, read_only=True)
+    run_console(home, read_only=True, colour=colour)
 
 
 def _document(result: DemoResult) -> Listing:
