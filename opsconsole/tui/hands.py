@@ -1,7 +1,7 @@
 """The hands: carry out changes on a home, one at a time, in a thread of their own.
 
 The console reads with one home and changes with another, so that the vault, once opened for a change, is open only
-here, and is forgotten after a while without changes. What unlocks it is asked for when a change needs it.
+here, and is forgotten after a while without changes: the console's clock sees to it. What unlocks it is asked for when a change needs it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,19 @@ class Hands(Protocol):
         """The change's result. Raises what the service raises, always a `GatewayError`."""
         ...
 
+    def forget_if_idle(self) -> None:
+        """Forget the vault when nothing was changed for a while; called every second or so."""
+        ...
+
 
 class NoHands:
     """For a console that only reads."""
 
     async def carry_out(self, change: Callable[[Home], T], ask: Ask) -> T:
         raise Unavailable("this console only reads", hint="gwctl console")
+
+    def forget_if_idle(self) -> None:
+        """There is nothing to forget."""
 
 
 class FileHands:
@@ -49,6 +56,9 @@ class FileHands:
     async def carry_out(self, change: Callable[[Home], T], ask: Ask) -> T:
         nothing: Any = None
         return await asyncio.to_thread(change, nothing)
+
+    def forget_if_idle(self) -> None:
+        """There is nothing to forget."""
 
 
 class HomeHands:
@@ -81,10 +91,21 @@ class HomeHands:
             self._prompt = _nobody
             self._used = self._now()
 
-    def _opened(self) -> Home:
-        if self._home is not None and self._now() - self._used > OPEN_FOR:
+    @property
+    def _is_idle(self) -> bool:
+        return self._home is not None and self._now() - self._used > OPEN_FOR
+
+    def forget_if_idle(self) -> None:
+        if self._is_idle:
+            self._thread.submit(self._forget_if_idle)  # where changes are made: never in the midst of one
+
+    def _forget_if_idle(self) -> None:
+        if self._home is not None and self._is_idle:
             self._home.close()
             self._home = None
+
+    def _opened(self) -> Home:
+        self._forget_if_idle()
         if self._home is None:
             self._home = self._open_home(lambda question: self._prompt(question))
         return self._home

@@ -17,7 +17,7 @@ from opsconsole.tui.app import Console
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.dialogs.new_secret import NewSecret
 from opsconsole.tui.dialogs.unlock import Unlock
-from opsconsole.tui.hands import OPEN_FOR
+from opsconsole.tui.hands import OPEN_FOR, HomeHands
 from tests.conftest import FrozenClock
 from tests.few_prices import keep_few
 from tests.tui.driving import press, screen_text, until
@@ -93,3 +93,17 @@ async def test_leaving_the_console_while_it_asks_changes_nothing(home: Home) -> 
         console.exit()
         await until(pilot, lambda: not console.is_running)
     assert home.keys.list() == []
+
+
+async def test_an_opened_vault_is_forgotten_when_nothing_is_changed_for_a_while(home: Home, clock: FrozenClock) -> None:
+    async with operating(home, "keys") as (console, pilot):
+        hands = console._shared.hands
+        assert isinstance(hands, HomeHands)
+        await ask_for(console, pilot, "first")
+        await unlock(console, pilot, PHRASE)
+        await until(pilot, lambda: isinstance(console.screen, NewSecret))
+        console._tick()
+        assert hands._home is not None
+        clock.advance(seconds=(OPEN_FOR + timedelta(seconds=1)).total_seconds())
+        console._tick()
+        await until(pilot, lambda: hands._home is None)
