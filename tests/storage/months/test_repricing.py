@@ -69,7 +69,9 @@ async def test_the_difference_is_booked_once(
     database.rehearsal = True
     rehearsed = repricings.run(SINCE, UNTIL)
     database.rehearsal = False
-    done = repricings.run(SINCE, UNTIL)
+    days: list[tuple[int, int]] = []
+    done = repricings.run(SINCE, UNTIL, progress=lambda *told: days.append(told))
+    assert days == [(9, 31), (31, 31)]
     assert replace(done, number=None) == replace(rehearsed, number=None)
     assert [(d.project, d.model, d.attempts, d.now_known, d.charge_pico) for d in done.differences] == [
         ("other/app", "gpt-5", 1, 1, 3 * DOLLAR),
