@@ -90,7 +90,7 @@ CONSOLE_ACTIONS: Final = (
         Action(f"view-{name}", (key,), f"app.view('{name}')", name, f"Go to {name.capitalize()}", "views")
         for name, key in VIEWS.items()
     ),
-    Action("help", ("question_mark", "f1"), "app.help", "help", "Show all keys and what they do", "console", 4),
+    Action("help", ("question_mark", "f1"), "app.help", "help", "Show all keys and what they do", "console", 2),
     Action(
         "palette", ("ctrl+p", "colon"), "app.command_palette", "commands", "Find a command by its name", "console", 7
     ),
@@ -104,12 +104,12 @@ CONSOLE_ACTIONS: Final = (
 )
 
 TABLE_ACTIONS: Final = (
-    Action("filter", ("slash",), "screen.filter", "filter", "Filter the rows as you type; !word hides", "table", 2),
-    Action("sort", ("s",), "screen.sort", "sort", "Sort by the next column", "table", 5),
+    Action("filter", ("slash",), "screen.filter", "filter", "Filter the rows as you type; !word hides", "table", 3),
+    Action("sort", ("s",), "screen.sort", "sort", "Sort by the next column", "table", 8),
     Action("reverse", ("S",), "screen.reverse", "reverse", "Turn the order round", "table"),
     Action("copy", ("y",), "screen.copy", "copy name", "Copy the name of the row", "table", 9),
     Action("back", ("escape",), "screen.back", "back", "Clear the filter, leave the zoom, go back", "table"),
-    Action("pause", ("space",), "screen.pause", "pause", "Freeze the table; the figures go on", "view", 3),
+    Action("pause", ("space",), "screen.pause", "pause", "Freeze the table; the figures go on", "view", 9),
     Action("down", ("j", "down"), "screen.move(1)", "down", "Next row", "move"),
     Action("up", ("k", "up"), "screen.move(-1)", "up", "Previous row", "move"),
     Action("page-down", ("pagedown", "ctrl+f"), "screen.page(1)", "page down", "One page down", "move"),

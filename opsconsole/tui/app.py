@@ -256,7 +256,8 @@ class Console(App[None]):
 
 
 def run_console(home: Home, *, read_only: bool = False, colour: bool = True) -> None:
-    """Run the console on a home until the person leaves it; without `colour` in greys. Raises `GatewayError` if it broke."""
+    """Run the console on a home until the person leaves it, in greys without `colour`. Raises `GatewayError` if it
+    broke."""
     from keyvault.home import Home
     from opsconsole.readers.home import HomeReader
     from opsconsole.tui import memory, preferences

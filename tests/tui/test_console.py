@@ -13,8 +13,10 @@ from keyvault.errors import Unavailable
 from opsconsole.tui.actions import CONSOLE_ACTIONS, Action, offered
 from opsconsole.tui.app import UNFOCUSED_INTERVAL, Console
 from opsconsole.tui.screens.help import Help
+from opsconsole.tui.screens.keys import KEYS_ACTIONS
 from opsconsole.tui.screens.live import LIVE_ACTIONS, LiveScreen
 from opsconsole.tui.widgets.filter_bar import FilterBar
+from opsconsole.tui.widgets.key_bar import KeyBar
 from opsconsole.tui.widgets.view_table import ViewTable
 from opsconsole.view.feed import Failure, Feed
 from opsconsole.view.live.snapshot import GroupBy, LiveQuestion, LiveSnapshot
@@ -65,6 +67,22 @@ async def test_a_click_on_the_key_bar_does_what_the_key_does() -> None:
         await pilot.click("KeyBar", offset=(10, 0))
         await pilot.pause()
         assert console.query_one(FilterBar).display
+
+
+async def test_the_key_bar_offers_no_deed_where_there_is_no_row_and_help_before_a_pause() -> None:
+    async with running() as (console, pilot):
+        bar = console.screen.query_one(KeyBar)
+        assert {"open", "copy name"} <= {hint.does for hint in bar.hints}
+        await press(pilot, "slash", *"zzz")
+        assert not {"open", "copy name"} & {hint.does for hint in bar.hints}
+        assert {"filter", "help"} <= {hint.does for hint in bar.hints}
+    ranks = {action.id: action.rank for action in ACTIONS}
+    assert ranks["help"] < ranks["pause"]
+
+
+def test_what_takes_access_away_is_named_before_the_order_of_a_table() -> None:
+    ranks = {action.id: action.rank for action in KEYS_ACTIONS}
+    assert max(ranks[name] for name in ("rotate", "suspend", "revoke")) < min(ranks["sort"], ranks["pause"])
 
 
 # The table keeps its place

@@ -53,7 +53,7 @@ KEYS_ACTIONS: Final = (
     _change("edit", "e", "edit", "Change what a key may do, or what a customer is charged", 4),
     _change("rotate", "r", "rotate", "Give a key a new secret, or end a rotation that is under way", 3),
     _change("suspend", "x", "suspend", "Suspend or resume: refuse all requests until then", 5),
-    _change("revoke", "D", "revoke", "Revoke a key for good; delete one that is", 6),
+    _change("revoke", "D", "revoke", "Revoke a key for good; delete one that is", 5),
     _change("delete", "X", "delete", "Delete a key; for seven days it can be restored"),
     _change("restore", "u", "restore", "Restore a deleted key"),
     _change("budget", "b", "budget", "Set what may be spent an hour, a day, a month …", 8),

@@ -41,7 +41,8 @@ V = TypeVar("V", bound="ViewScreen[Any]")
 
 
 def of_row(action: Callable[[V], None]) -> Callable[[V], None]:
-    """What is done to the row under the cursor; where there is none that is said, instead of nothing."""
+    """What is done to the row under the cursor; where there is none that is said, instead of nothing, and the
+    key bar leaves it out."""
 
     @wraps(action)
     def done(screen: V) -> None:
@@ -50,7 +51,12 @@ def of_row(action: Callable[[V], None]) -> Callable[[V], None]:
         else:
             action(screen)
 
+    done.wants_row = True  # type: ignore[attr-defined]
     return done
+
+
+def _wants_row(action: object) -> bool:
+    return getattr(action, "wants_row", False)
 
 
 class ViewScreen(Screen[None], Generic[S]):
@@ -258,12 +264,18 @@ class ViewScreen(Screen[None], Generic[S]):
         self.set_class(small is not None, "-too-small")
         self.set_class(whole and small is None, "-page")
         self.set_class(found is not None and not whole, "-notice")
-        self.query_one(KeyBar).offer(self.shared.hints(() if whole else self.ACTIONS))
+        self.query_one(KeyBar).offer(self.shared.hints(() if whole else self._possible()))
         told = found.drawn if found else (lambda _width, _height: ())
         self.painted("page").paint(told)
         self.painted("notice").paint(told)
         sentence: Line = (Span(small or "", Tone.WARNING),)
         self.painted("too-small").paint(lambda width, _: text.wrapped(sentence, width))
+
+    def _possible(self) -> tuple[Action, ...]:
+        """Its actions, where there is no row without those that want one."""
+        if self.table is not None and self.table.rows:
+            return self.ACTIONS
+        return tuple(each for each in self.ACTIONS if not _wants_row(getattr(self, f"action_{each.name}", None)))
 
     def _empty(self) -> Notice | None:
         return self.empty(self.kept) if self.kept is not None else None
