@@ -1,7 +1,8 @@
 """The hands: carry out changes on a home, one at a time, in a thread of their own.
 
 The console reads with one home and changes with another, so that the vault, once opened for a change, is open only
-here, and is forgotten after a while without changes: the console's clock sees to it. What unlocks it is asked for when a change needs it.
+here, and is forgotten after a while without changes: the console's clock sees to it. What unlocks it is asked for when
+a change needs it.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ from textual.events import Paste
 from textual.widgets import Input
 
 from keyvault.errors import UsageError
+from opsconsole.tui.deeds import money
 from opsconsole.tui.deeds.deed import Deed, Done, Field, checked
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.hands import NoHands
+from opsconsole.view.text import plain
 from tests.tui.driving import press, running, screen_text
-from tests.tui.test_keys import busy, long_names, on_keys
+from tests.tui.test_keys import ROWS, busy, long_names, on_keys
 
 LABELS = 26
 """The longest label of any form."""
@@ -68,3 +70,15 @@ def test_what_is_wrong_is_told_in_few_printable_words(typed: str) -> None:
     assert told.isprintable()
     assert len(told) < 150
     assert told.endswith("(write it like this)")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("60usd/month", "now $ 50 a month"),
+        ("6usd/day", "▲ one more budget, beside $ 50 a month, which B removes"),
+    ],
+)
+def test_a_budget_of_another_period_is_said_to_be_one_more(typed: str, told: str) -> None:
+    tells = money.budget(ROWS[1]).tells({"budget": typed, "when": "refuse", "model": ""})
+    assert told in [plain(each) for each in tells]

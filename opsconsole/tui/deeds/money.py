@@ -42,6 +42,7 @@ def _models_field() -> Field:
 def budget(row: Row) -> Deed:
     """Make a budget or change it, with what of it is spent already."""
     first = next(iter(row.own_caps), None)
+    env = None if first is None else first.budget.env
     initial = "" if first is None else f"{format_usd(first.budget.amount_pico)}usd/{first.budget.period}"
     fields = (
         forms.budget_field(initial, required=True),
@@ -55,23 +56,24 @@ def budget(row: Row) -> Deed:
         from keyvault.metering.budgets import Terms
 
         pico, period = parse_budget(typed["budget"])
-        terms = Terms(pico, period, typed["model"], hard=typed["when"] == REFUSE)
+        terms = Terms(pico, period, typed["model"], env, hard=typed["when"] == REFUSE)
         standing = home.budgets.set(row.scope, terms)
         gone = f"$ {numbers.dollars(standing.spent_pico)}" if standing.spent_pico else "nothing"
         return Done(f"{row.scope} may spend {words.budget_words(standing.budget)}; {gone} of it is spent")
 
-    return Deed(f"Budget of {row.scope}", "Set", run, fields, lambda values: _preview(row, values))
+    return Deed(f"Budget of {row.scope}", "Set", run, fields, lambda values: _preview(row, env, values))
 
 
-def _preview(row: Row, values: Values) -> Sequence[Line]:
+def _preview(row: Row, env: str | None, values: Values) -> Sequence[Line]:
     """What such a budget would change, and how much of it is gone already."""
     try:
         pico, period = parse_budget(values["budget"])
         model = check_pattern(values["model"])
     except GatewayError:
         return []
-    known = next((c for c in row.own_caps if (c.budget.period, c.budget.model) == (period, model)), None)
-    told = [] if known is None else [says(f"now {words.budget_words(known.budget)}")]
+    meant = (period, model, env)
+    known = next((c for c in row.own_caps if (c.budget.period, c.budget.model, c.budget.env) == meant), None)
+    told = _beside(row) if known is None else [says(f"now {words.budget_words(known.budget)}")]
     spent = _spent(row, period, model, known)
     if spent is None:
         return [*told, says("what was spent in this period so far counts")]
@@ -80,6 +82,14 @@ def _preview(row: Row, values: Values) -> Sequence[Line]:
     if share >= 1 and values["when"] == REFUSE:
         told.append(warns("every request is refused until the period ends"))
     return told
+
+
+def _beside(row: Row) -> list[Line]:
+    """That another period or other models make another budget, and end none."""
+    standing = [words.budget_words(cap.budget) for cap in row.own_caps]
+    if not standing:
+        return []
+    return [warns(f"one more budget, beside {'; '.join(standing)}, which B removes")]
 
 
 def _spent(row: Row, period: Period, model: str, known: Cap | None) -> int | None:
