@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from opsconsole.view import text
 from opsconsole.view.feed import Feed
 from opsconsole.view.filters import Filter
 from opsconsole.view.snapshot import Setup
@@ -14,6 +15,8 @@ from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 
 SMALLEST: Final = (60, 15)
 """Columns and lines below which the console says so instead of showing half of itself."""
+INDENT: Final = 14
+"""Where the words of a step begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,9 @@ class Notice:
     lines: tuple[Line, ...] = ()
     whole: bool = False
 
-    def drawn(self, _width: int, _height: int) -> tuple[Line, ...]:
-        return (line(Span(self.title, Tone.STRONG)), (), *self.lines)
+    def drawn(self, width: int, _height: int) -> tuple[Line, ...]:
+        whole = (line(Span(self.title, Tone.STRONG)), (), *self.lines)
+        return tuple(part for each in whole for part in text.folded(each, width, indent=INDENT if each[1:] else 0))
 
 
 def notice(
@@ -68,38 +72,33 @@ def _filtered(table: Table, wanted: Filter) -> Notice:
     )
 
 
-def first_run(setup: Setup, glyphs: Glyphs = UNICODE) -> Notice:
-    """The steps to the first request, done ones ticked, the next one marked."""
+def first_run(setup: Setup, glyphs: Glyphs = UNICODE, promise: str = "") -> Notice:
+    """The steps to the first request, done ones ticked, the next one marked. `promise`: what the page is to become."""
     base_url = f"OPENAI_BASE_URL=http://{setup.listen or '127.0.0.1:8900'}/v1"
+    upstreams = ", ".join(setup.upstreams)
     steps = (
-        ("gateway", setup.initialised, "gwctl init", f"set up in {setup.home}"),
-        (
-            "upstream",
-            bool(setup.upstreams),
-            "gwctl upstreams create openai --provider openai",
-            ", ".join(setup.upstreams),
-        ),
-        ("key", setup.keys > 0, "gwctl keys create my-app", f"{setup.keys} created"),
-        ("worker", setup.listen is not None, "gwctl serve", f"listening on {setup.listen}"),
-        ("request", setup.ever_used, base_url, "seen"),
+        ("gateway", setup.initialised, "", "gwctl init", f"set up in {setup.home}"),
+        ("upstream", bool(setup.upstreams), "3 then n", "gwctl upstreams create openai --provider openai", upstreams),
+        ("key", setup.keys > 0, "2 then n", "gwctl keys create my-app", f"{setup.keys} created"),
+        ("worker", setup.listen is not None, "", "gwctl serve", f"listening on {setup.listen}"),
+        ("request", setup.ever_used, "", base_url, "seen"),
     )
-    lines: list[Line] = [
-        line(Span("This page turns into the live view when the first request arrives.", Tone.FAINT)),
-        (),
-    ]
-    upcoming = next((name for name, done, _, _ in steps if not done), "")
-    lines.extend(
-        _step(name, done=done, words=told if done else command, upcoming=name == upcoming, glyphs=glyphs)
-        for name, done, command, told in steps
-    )
+    lines: list[Line] = [line(Span(promise, Tone.FAINT)), ()] if promise else []
+    upcoming = next((name for name, done, *_ in steps if not done), "")
+    for name, done, keys, command, told in steps:
+        if done:
+            lines.append(line(Span(f"  {glyphs.check} {name:<10}{told}", Tone.FAINT)))
+        else:
+            here = setup.initialised and bool(keys)
+            lines.append(_step(name, keys if here else "", command, upcoming=name == upcoming, glyphs=glyphs))
     if not setup.initialised:
         lines.extend(((), line(Span(f"Files will be in {setup.home}", Tone.FAINT))))
     return Notice("Nothing has gone through this gateway yet.", tuple(lines), whole=True)
 
 
-def _step(name: str, *, done: bool, words: str, upcoming: bool, glyphs: Glyphs) -> Line:
-    if done:
-        return line(Span(f"  {glyphs.check} {name:<10}", Tone.FAINT), Span(words, Tone.FAINT))
-    if upcoming:
-        return line(Span(f"  {glyphs.cursor} {name:<10}", Tone.STRONG), Span(words, Tone.ACCENT))
-    return line(Span(f"    {name:<10}"), Span(words))
+def _step(name: str, keys: str, command: str, *, upcoming: bool, glyphs: Glyphs) -> Line:
+    """What is to be done: by keys, where the console can, or by a command."""
+    mark, tone = (glyphs.cursor, Tone.STRONG) if upcoming else (" ", Tone.PLAIN)
+    way = Tone.ACCENT if upcoming else Tone.PLAIN
+    either = (Span(keys, way), Span("  or ", Tone.FAINT)) if keys else ()
+    return line(Span(f"  {mark} {name:<10}", tone), *either, Span(command, way))

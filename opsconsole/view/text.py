@@ -6,6 +6,7 @@ symbol or a word always stands with it.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,20 @@ def cut_line(spans: Line, size: int, ellipsis: str = "…") -> Line:
 def wrapped(spans: Line, size: int) -> list[Line]:
     """The words of `spans` on as many lines of `size` characters as they need, in the first span's tone."""
     return [(Span(part, spans[0].tone),) for part in textwrap.wrap(plain(spans), max(1, size))]
+
+
+def folded(spans: Line, size: int, indent: int = 0) -> list[Line]:
+    """The words of `spans`, each in its tone, on as many lines as they need; all but the first one indented."""
+    lines: list[list[Span]] = [[]]
+    room = size
+    for span in spans:
+        for word in re.findall(r"\s*\S+|\s+", span.text):
+            if len(word) > room and len(word.strip()) <= size - indent:
+                lines.append([Span(" " * indent)])
+                room, word = size - indent, word.lstrip()
+            lines[-1].append(Span(word, span.tone))
+            room -= len(word)
+    return [tuple(each) for each in lines]
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ def test_the_first_run_marks_the_next_step() -> None:
     page = notice_of(Feed(examples.new(), NOW))
     assert page is not None
     assert "✓ upstream  openai" in page
-    assert "▸ key       gwctl keys create my-app" in page
+    assert "▸ key       2 then n  or gwctl keys create my-app" in page
     assert "  worker    gwctl serve" in page
 
 

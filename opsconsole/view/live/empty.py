@@ -12,7 +12,7 @@ from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 def empty(snapshot: LiveSnapshot, glyphs: Glyphs = UNICODE) -> Notice:
     """The steps to the first request; later, why nothing has come in the window."""
     if not snapshot.setup.ever_used:
-        return first_run(snapshot.setup, glyphs)
+        return first_run(snapshot.setup, glyphs, "This page turns into the live view when the first request arrives.")
     window = snapshot.question.window
     lines: list[Line] = []
     if snapshot.last_request_at is not None:

@@ -38,7 +38,7 @@ def window(asked: PivotAsked) -> str:
 def empty(snapshot: UsageSnapshot, glyphs: Glyphs = UNICODE) -> Notice:
     """Why there is nothing, and what to do about it."""
     if not snapshot.setup.ever_used:
-        return first_run(snapshot.setup, glyphs)
+        return first_run(snapshot.setup, glyphs, "Sums and charts stand here once the first request has ended.")
     asked = snapshot.question.asked
     what = f" of {', '.join(crumbs(asked))}" if asked.only else ""
     lines = [line(Span("]", Tone.ACCENT), Span(" looks further back.", Tone.FAINT))]
