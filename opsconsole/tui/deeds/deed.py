@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ECHOED: Final = 80
 """So much is told of what is wrong with a text: a refusal may repeat the text."""
+_TYPED_THERE: Final = ("--", "gwctl balances", "gwctl budgets", "gwctl keys", "gwctl limits")
 Values = Mapping[str, str]
 """What was typed, by field, without space around; secrets are in `Typed.secrets`."""
 
@@ -114,7 +115,13 @@ def checked(parse: Callable[[str], object]) -> Callable[[str], str | None]:
             parse(text)
         except GatewayError as error:
             told = cut(printable(error.message), ECHOED)
-            return f"{told} ({error.hint})" if error.hint else told
+            hint = fitting_hint(error)
+            return f"{told} ({hint})" if hint else told
         return None
 
     return check
+
+
+def fitting_hint(error: GatewayError) -> str:
+    """A refusal's hint, empty where it is how to type on the command line what the console has a key or a field for."""
+    return "" if not error.hint or error.hint.startswith(_TYPED_THERE) else error.hint

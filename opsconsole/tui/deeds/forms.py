@@ -181,6 +181,11 @@ def limit_change(typed: Typed, fields: Sequence[Field]) -> LimitChange:
     return parse_change(told["rpm"], told["tpm"], told["parallel"])
 
 
+def _cap(text: str) -> None:
+    if parse_budget(text)[0] <= 0:
+        raise UsageError("a budget of nothing would let nothing through", hint="x suspends")
+
+
 def budget_field(initial: str = "", *, required: bool = False) -> Field:
-    return Field("budget", "budget", initial, checked(parse_budget), required=required,
+    return Field("budget", "budget", initial, checked(_cap), required=required,
                  example="none; such as 10usd/month")  # fmt: skip

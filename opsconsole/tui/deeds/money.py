@@ -182,7 +182,7 @@ def adjust(row: Row) -> Deed | None:
     """Correct a balance, up or down; None where there is none."""
     if not row.balances:
         return None
-    amount = Field("amount", "± USD", check=checked(parse_signed_usd), required=True, example="-2.00")
+    amount = Field("amount", "± USD", check=checked(_correction), required=True, example="-2.00")
     fields = (*_whose(row, existing=True), amount, _reason("booked twice"), _payment())
 
     def run(home: Home, typed: Typed) -> Done:
@@ -244,8 +244,18 @@ def _whose(row: Row, *, existing: bool = False) -> tuple[Field, Field]:
     )
 
 
+def _put_in(text: str) -> None:
+    if parse_usd(text) == 0:
+        raise UsageError("a top-up is more than nothing", hint="C adjusts a balance down")
+
+
+def _correction(text: str) -> None:
+    if parse_signed_usd(text) == 0:
+        raise UsageError("an adjustment by nothing changes nothing")
+
+
 def _amount(label: str, example: str) -> Field:
-    return Field("amount", label, check=checked(parse_usd), required=True, example=example)
+    return Field("amount", label, check=checked(_put_in), required=True, example=example)
 
 
 def _reason(example: str) -> Field:
