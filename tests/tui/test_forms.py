@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from textual.events import Paste
 from textual.widgets import Input
 
 from keyvault.errors import UsageError
+from opsconsole.tui.app import Console
 from opsconsole.tui.deeds import money
 from opsconsole.tui.deeds.deed import Deed, Done, Field, checked
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.hands import NoHands
 from opsconsole.view.text import plain
-from tests.tui.driving import press, running, screen_text
+from tests.tui.driving import press, running, screen_text, until
 from tests.tui.test_keys import ROWS, busy, long_names, on_keys
 
 LABELS = 26
@@ -82,3 +85,48 @@ def test_what_is_wrong_is_told_in_few_printable_words(typed: str) -> None:
 def test_a_budget_of_another_period_is_said_to_be_one_more(typed: str, told: str) -> None:
     tells = money.budget(ROWS[1]).tells({"budget": typed, "when": "refuse", "model": ""})
     assert told in [plain(each) for each in tells]
+
+
+def told(console: Console) -> str:
+    return " ".join(each.message for each in console._notifications)
+
+
+class SlowHands(NoHands):
+    """Carry out a change when they are let."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+
+    async def carry_out(self, change, ask):  # type: ignore[no-untyped-def]
+        await self.may.wait()
+        return change(None)
+
+
+async def test_a_deed_that_is_left_while_it_is_carried_out_goes_on_and_its_end_is_told() -> None:
+    hands, ends = SlowHands(), []
+    async with running(busy) as (console, pilot):
+        console.push_screen(DeedDialog(deed(), hands, ends.append))
+        await pilot.pause()
+        await press(pilot, "ctrl+c")
+        assert "esc leaves this" in told(console)
+        await press(pilot, "enter", "escape")
+        assert not isinstance(console.screen, DeedDialog)
+        assert "it goes on" in told(console)
+        hands.may.set()
+        await until(pilot, lambda: ends)
+        assert ends == [Done("done")]
+
+
+@pytest.mark.parametrize("make", [money.top_up, money.adjust, money.budget])
+def test_an_amount_of_nothing_is_wrong_as_it_is_typed(make) -> None:  # type: ignore[no-untyped-def]
+    fields = {each.id: each for each in make(ROWS[0]).fields}
+    field = fields.get("amount") or fields["budget"]
+    wrong = field.wrong("0" if field.id == "amount" else "0usd/month")
+    assert wrong is not None
+    assert "nothing" in wrong
+    assert "gwctl" not in wrong
+
+
+def test_a_form_does_not_say_what_to_type_on_a_command_line() -> None:
+    reason = next(each for each in money.top_up(ROWS[0]).fields if each.id == "reason")
+    assert reason.wrong("x" * 300) == "a reason is needed, of at most 200 characters"

@@ -1,11 +1,12 @@
 """The dialog of a deed: its form, checked as one types, what will happen, and the two ways out.
 
-A refusal of the service is shown in place and what was typed stays. While the deed is carried out nothing can be
-pressed; a moderate or severe deed has its focus on Cancel.
+A refusal of the service is shown in place and what was typed stays. While the deed is carried out the dialog can be
+left: it goes on, and its end is told. A moderate or severe deed has its focus on Cancel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
@@ -17,12 +18,12 @@ from textual.widgets import Button, Input, Static
 
 from keyvault.errors import GatewayError
 from keyvault.secrets import Secret
-from opsconsole.tui.deeds.deed import Deed, Done, Field, Severity, Typed
+from opsconsole.tui.deeds.deed import ECHOED, Deed, Done, Field, Severity, Typed, fitting_hint
 from opsconsole.tui.dialogs.fields import FieldBox
 from opsconsole.tui.dialogs.unlock import Unlock
 from opsconsole.tui.hands import Hands
 from opsconsole.tui.theme import painted
-from opsconsole.view.text import Line, Span, Tone
+from opsconsole.view.text import Line, Span, Tone, cut, printable
 
 NAME_FIELD = "typed-name"
 
@@ -34,16 +35,20 @@ class DeedDialog(ModalScreen[Done | None]):
         Binding("escape", "leave", "cancel", show=False),
         Binding("up", "app.focus_previous", "previous", show=False),
         Binding("down", "app.focus_next", "next", show=False),
+        Binding("ctrl+c", "stay", "", show=False),
         Binding("ctrl+s", "do", "do it", show=False, priority=True),
     ]
     AUTO_FOCUS = ""
 
-    def __init__(self, deed: Deed, hands: Hands) -> None:
+    def __init__(self, deed: Deed, hands: Hands, late: Callable[[Done], object] = lambda _done: None) -> None:
+        """`late` gets what has come of a deed that was left while it was carried out."""
         super().__init__()
         self._deed = deed
         self._hands = hands
         self._fields = (*deed.fields, *_typed_name(deed))
+        self._late = late
         self._working = False
+        self._left = False
         self._touched: set[str] = set()
         """The fields into which something was typed: nothing is wrong with a form that was only opened."""
 
@@ -121,8 +126,13 @@ class DeedDialog(ModalScreen[Done | None]):
 
     @on(Button.Pressed, "#cancel")
     def action_leave(self) -> None:
-        if not self._working:
-            self.dismiss(None)
+        if self._working:
+            self._left = True
+            self.app.notify("it goes on; its end will be told", markup=False)
+        self.dismiss(None)
+
+    def action_stay(self) -> None:
+        self.app.notify("esc leaves this, then q the console", timeout=4, markup=False)
 
     # Doing it
 
@@ -130,7 +140,7 @@ class DeedDialog(ModalScreen[Done | None]):
         if self._check() and not self._working:
             self._working = True
             self.query_one("#do", Button).disabled = True
-            self.run_worker(self._carry_out(), exclusive=True)
+            self.app.run_worker(self._carry_out())  # not the dialog's: that would end with it
 
     async def _carry_out(self) -> None:
         secrets = {each.id: Secret(self._text(each)) for each in self._deed.fields if each.secret}
@@ -140,15 +150,27 @@ class DeedDialog(ModalScreen[Done | None]):
         try:
             done = await self._hands.carry_out(lambda home: self._deed.run(home, typed), self._unlock)
         except GatewayError as error:
-            self._working = False
-            hint = (Span(f"  {error.hint}", Tone.FAINT),) if error.hint else ()
-            refused.update(painted((Span(error.message, Tone.ALARM), *hint)))
-            self._check()
-            refused.scroll_visible(animate=False)
+            self._refused(error)
+            return
+        if self._left:
+            self._late(done)
             return
         for box in self.query(Input):
             box.clear()
         self.dismiss(done)
+
+    def _refused(self, error: GatewayError) -> None:
+        told = cut(printable(error.message), 3 * ECHOED)
+        if self._left:
+            self.app.notify(f"{self._deed.title}: {told}", severity="error", timeout=10, markup=False)
+            return
+        self._working = False
+        refused = self.query_one("#refused", Static)
+        hint = fitting_hint(error)
+        beside = (Span(f"  {hint}", Tone.FAINT),) if hint else ()
+        refused.update(painted((Span(told, Tone.ALARM), *beside)))
+        self._check()
+        refused.scroll_visible(animate=False)
 
     async def _unlock(self, question: str) -> Secret | None:
         return await self.app.push_screen(Unlock(question), wait_for_dismiss=True)

@@ -275,8 +275,9 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         fresh = done.result
         if not isinstance(fresh, Fresh):
             return
-        self.ask(replace(self.question, awaited=fresh.awaited))
-        self.select((fresh.awaited.key,))
+        if self.app.view is self:  # a form can be left before its end
+            self.ask(replace(self.question, awaited=fresh.awaited))
+            self.select((fresh.awaited.key,))
         self.app.push_screen(NewSecret(fresh, self.glyphs), lambda _left: self._handed_out())
 
     def _handed_out(self) -> None:

@@ -184,4 +184,4 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
             if done is not None:
                 self.notify(done.told, timeout=4, markup=False)
 
-        self.app.push_screen(DeedDialog(deed, FileHands()), ended)
+        self.app.push_screen(DeedDialog(deed, FileHands(), ended), ended)
