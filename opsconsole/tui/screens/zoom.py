@@ -6,7 +6,8 @@ from typing import Final, Generic
 
 from opsconsole.tui.actions import Action
 from opsconsole.tui.context import Context
-from opsconsole.tui.screens.view_screen import S, ViewScreen
+from opsconsole.tui.screens.drawn import S
+from opsconsole.tui.screens.view_screen import ViewScreen
 from opsconsole.view.snapshot import Question
 
 ZOOMS: Final = ("", "-graphs", "-table")
