@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from keyvault.domain.names import parse_duration
 from keyvault.domain.providers import preset, presets
-from keyvault.domain.vault import Compartment, Upstream
+from keyvault.domain.vault import Compartment, Credential, Upstream
 from keyvault.errors import GatewayError, UsageError
 from opsconsole.tui.deeds.deed import Deed, Done, Field, Severity, Typed, Values, checked
 from opsconsole.view.text import Line, Span, Tone, line
@@ -84,18 +84,19 @@ def test(upstream: Upstream, label: str | None) -> Deed:
     )
 
 
+def _try(home: Home, typed: Typed, upstream: Upstream, credential: Credential, consequence: str = "") -> None:
+    """One real call with a credential, where that is wanted. Raises `UsageError` where it is not answered well."""
+    if typed["test"] == "yes" and not (result := home.trials.make(upstream.name, credential)).ok:
+        raise UsageError(f"the credential was not answered well: {result.failure}{consequence}")
+
+
 def rotate(upstream: Upstream, label: str | None) -> Deed:
     """A new secret: sealed, tested with a real call, then it takes the traffic."""
 
     def run(home: Home, typed: Typed) -> Done:
         overlap = parse_duration(typed["overlap"])
         staged = home.credentials.stage(upstream.name, typed.secrets["secret"], label)
-        if typed["test"] == "yes":
-            result = home.trials.make(upstream.name, staged)
-            if not result.ok:
-                raise UsageError(
-                    f"the new secret was not answered well: {result.failure}; it stays staged, the old one works on"
-                )
+        _try(home, typed, upstream, staged, "; it stays staged, the old one works on")
         current, _ = home.credentials.promote(upstream.name, staged.label, overlap=overlap, only=staged)
         return Done(f"{upstream.name} goes with its new credential {current.label}")
 
@@ -106,7 +107,7 @@ def rotate(upstream: Upstream, label: str | None) -> Deed:
         fields=(
             Field("secret", "new credential", secret=True, required=True),
             Field("overlap", "old one works on for", initial=OVERLAP, check=checked(parse_duration), required=True),
-            Field("test", "test it with a real call first", initial="yes", choices=YES_NO),
+            Field("test", "test it with a real call", initial="yes", choices=YES_NO),
         ),
         tells=lambda _values: (
             line(Span("The new secret gets no traffic before it was answered well; until the overlap ends")),
@@ -120,10 +121,7 @@ def promote(upstream: Upstream, label: str) -> Deed:
 
     def run(home: Home, typed: Typed) -> Done:
         staged = home.credentials.staged(upstream.name, label)
-        if typed["test"] == "yes":
-            result = home.trials.make(upstream.name, staged)
-            if not result.ok:
-                raise UsageError(f"it was not answered well: {result.failure}")
+        _try(home, typed, upstream, staged)
         overlap = parse_duration(typed["overlap"])
         current, _ = home.credentials.promote(upstream.name, label, overlap=overlap, only=staged)
         return Done(f"{upstream.name} goes with its new credential {current.label}")
@@ -134,7 +132,7 @@ def promote(upstream: Upstream, label: str) -> Deed:
         run,
         fields=(
             Field("overlap", "old one works on for", initial=OVERLAP, check=checked(parse_duration), required=True),
-            Field("test", "test it with a real call first", initial="yes", choices=YES_NO),
+            Field("test", "test it with a real call", initial="yes", choices=YES_NO),
         ),
     )
 
@@ -177,10 +175,7 @@ def new_account(upstream: Upstream) -> Deed:
     def run(home: Home, typed: Typed) -> Done:
         service = home.credentials
         made = service.create(upstream.name, typed["label"], typed.secrets["secret"], weight=int(typed["weight"]))
-        if typed["test"] == "yes":
-            result = home.trials.make(upstream.name, made)
-            if not result.ok:
-                raise UsageError(f"it was not answered well: {result.failure}; it stays staged, without traffic")
+        _try(home, typed, upstream, made, "; it stays staged, without traffic")
         service.promote(upstream.name, made.label, only=made)
         return Done(f"created credential {made.label} of {upstream.name}")
 
@@ -192,7 +187,7 @@ def new_account(upstream: Upstream) -> Deed:
             Field("label", "label", required=True, example="second"),
             Field("weight", "share of the requests", initial="1", check=_weight, required=True),
             Field("secret", "credential", secret=True, required=True),
-            Field("test", "test it with a real call first", initial="yes", choices=YES_NO),
+            Field("test", "test it with a real call", initial="yes", choices=YES_NO),
         ),
     )
 
