@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+from pathlib import Path
 
 import pytest
 from textual.events import Paste
 from textual.widgets import Input
 
 from keyvault.errors import UsageError
+from opsconsole.tui import deeds
 from opsconsole.tui.app import Console
 from opsconsole.tui.deeds import money
 from opsconsole.tui.deeds.deed import Deed, Done, Field, checked
@@ -43,6 +46,19 @@ async def test_a_label_ends_before_what_is_typed_begins() -> None:
         console.push_screen(DeedDialog(deed(field), NoHands()))
         await pilot.pause()
         assert f"{field.label}  value" in screen_text(console)
+
+
+def test_no_label_is_longer_than_its_place() -> None:
+    forms = [ast.parse(each.read_text()) for each in Path(deeds.__path__[0]).glob("*.py")]
+    fields = [
+        call.args[1]
+        for form in forms
+        for call in ast.walk(form)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Field" and len(call.args) > 1
+    ]
+    labels = [each.value for each in fields if isinstance(each, ast.Constant)]
+    assert len(labels) > 20
+    assert [label for label in labels if len(label) > LABELS] == []
 
 
 async def test_a_form_says_which_of_its_fields_are_needed() -> None:

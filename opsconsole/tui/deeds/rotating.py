@@ -112,7 +112,7 @@ def _in_grace(row: KeyRow, old: Generation, grace: timedelta, now: datetime) -> 
 
     fields = (
         Field("do", "do what", END, choices=tuple(told), required=True),
-        _grace(grace, "so much longer, or new grace"),
+        _grace(grace, "longer by, or new grace"),
     )
     used = warns(f"still used {_when(old, now)} by {printable(old.last_client or 'an unnamed client')}") if (
         old.last_used_at is not None

@@ -275,7 +275,7 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         fresh = done.result
         if not isinstance(fresh, Fresh):
             return
-        if self.app.view is self:  # a form can be left before its end
+        if self.is_current:  # a form can be left before its end
             self.ask(replace(self.question, awaited=fresh.awaited))
             self.select((fresh.awaited.key,))
         self.app.push_screen(NewSecret(fresh, self.glyphs), lambda _left: self._handed_out())

@@ -79,7 +79,7 @@ class RequestScreen(ViewScreen[RequestSnapshot]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.question.request_id)
-        self.notify(f"copied {self.question.request_id}", timeout=2, markup=False)
+        self.notify(f"sent {self.question.request_id} to the terminal's clipboard", timeout=2, markup=False)
 
     @of_row
     def action_its_key(self) -> None:
