@@ -52,6 +52,13 @@ async def test_help_lists_every_action_and_leaves_with_escape() -> None:
         assert isinstance(console.screen, LiveScreen)
 
 
+async def test_the_help_goes_on_below_where_a_sentence_began_where_there_is_little_room() -> None:
+    async with running(size=(60, 15)) as (console, pilot):
+        await press(pilot, "question_mark")
+        await until(pilot, lambda: "!word" in screen_text(console))
+        assert f"\n{' ' * 19}hides\n" in screen_text(console)
+
+
 async def test_the_palette_finds_an_action_by_its_words_and_runs_it() -> None:
     async with running() as (console, pilot):
         await press(pilot, "colon")

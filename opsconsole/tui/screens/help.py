@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -13,9 +13,12 @@ from textual.widgets import Static
 
 from opsconsole.tui.actions import SECTIONS, Action
 from opsconsole.tui.theme import painted
+from opsconsole.view import text
 from opsconsole.view.text import Line, Span, Tone
 
-KEYS_WIDTH = 16
+KEYS_WIDTH: Final = 16
+NARROW: Final = 80
+"""Columns below which it takes all the room there is."""
 
 
 class Help(ModalScreen[None]):
@@ -34,7 +37,17 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
-            yield Static(painted(*self.lines()))
+            yield Static()
+
+    def on_resize(self) -> None:
+        """Sentences that do not fit go on below where they began."""
+        self.set_class(self.app.size.width < NARROW, "-narrow")
+        self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        width = self.query_one(VerticalScroll).scrollable_content_region.width - 1  # the scroll bar is not there yet
+        folded = (part for each in self.lines() for part in text.folded(each, width, KEYS_WIDTH + 2))
+        self.query_one(Static).update(painted(*folded))
 
     def action_scroll(self, by: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
