@@ -65,7 +65,7 @@ TOPICS: Final = {
     "exit-codes": "What the exit code says.",
     "settings": "Everything that can be set, with defaults.",
     "headers": "Which headers are passed on, both ways.",
-    "console": "What the console's keys do, by view; the names that console.toml goes by.",
+    "console-keys": "What the console's keys do, by view; the names that console.toml goes by.",
 }
 
 
@@ -77,7 +77,7 @@ def text(topic: str) -> str:
         return _settings()
     if topic == "headers":
         return _headers()
-    if topic == "console":
+    if topic == "console-keys":
         return _console()
     return {"environment": _ENVIRONMENT, "formats": _FORMATS}[topic]
 

@@ -3,7 +3,7 @@
     theme = "light"        # dark, light, contrast, plain
     every = 2              # seconds between readings: 0.5, 1, 2, 5, 10, 30
 
-    [keys]                 # by the names that `gwctl help console` lists
+    [keys]                 # by the names that `gwctl help console-keys` lists
     rotate = "ctrl+t"
     quit = "q,ctrl+q"
 
@@ -84,7 +84,7 @@ def _keys(path: Path, read: dict[str, Any], actions: Mapping[str, Iterable[Actio
     for name, value in read.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"{near[0]} = …" if near else "gwctl help console"
+            hint = f"{near[0]} = …" if near else "gwctl help console-keys"
             raise UsageError(f"{path}: keys: there is no action {name[:60]!a}", hint=hint)
         parts = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else ()
         if not parts or not all(_KEY.fullmatch(part) for part in parts):

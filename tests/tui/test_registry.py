@@ -247,7 +247,7 @@ def test_the_documentation_names_every_key_of_every_view() -> None:
 
 
 def test_help_prints_every_action_with_its_name() -> None:
-    printed = topics.text("console")
+    printed = topics.text("console-keys")
     for actions in all_actions().values():
         for action in actions:
             assert re.search(rf"{re.escape(action.shown_keys)} +{action.id} ", printed), action.id

@@ -31,7 +31,7 @@ multipliers = st.integers(1, 10 * PPM)
 
 
 def terms(line: Worst | None, multiplier_ppm: int = PPM, cap: int | None = None, excess: int = 0) -> Terms:
-    return Terms(Shape(10, 0, 1, cap, (), settable=True), line, multiplier_ppm, 4096, "max_tokens", excess)
+    return Terms(Shape(10, 0, 1, cap, (), settable=True), None, line, multiplier_ppm, 4096, "max_tokens", excess)
 
 
 @given(rates, st.integers(1, 5000), st.integers(0, 5000), st.integers(1, 4), multipliers, st.data())
@@ -96,7 +96,9 @@ def test_only_rates_that_a_body_can_meet_count() -> None:
 def test_a_lowered_cap_is_written_where_the_caller_wrote_his_or_where_the_provider_reads_one() -> None:
     line = Worst(0, 1)
     assert terms(line).written(5) == {"max_tokens": 5}
-    given_both = Terms(Shape(1, 0, 1, 9, ("max_tokens", "max_completion_tokens"), True), line, PPM, 4096, "max_tokens")
+    given_both = Terms(
+        Shape(1, 0, 1, 9, ("max_tokens", "max_completion_tokens"), True), None, line, PPM, 4096, "max_tokens"
+    )
     assert given_both.written(5) == {"max_tokens": 5, "max_completion_tokens": 5}
     assert given_both.written(9) == {}
 
