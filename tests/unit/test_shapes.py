@@ -289,7 +289,7 @@ def test_a_second_value_of_a_field_does_not_hide_the_first() -> None:
 @pytest.mark.parametrize("around", ["x" * 10, "x" * 9_000, ":" * 3_000, "a: b, " * 2_000], ids=len)
 def test_a_file_in_the_place_of_text_is_found_however_long_the_text(around: str) -> None:
     def unbounded(content: str) -> str | None:
-        return shape("/v1/chat/completions", messages=[{"role": "system", "content": content}]).unbounded
+        return shape(CHAT, messages=[{"role": "system", "content": content}]).unbounded
 
     assert unbounded(around + "fileid://file-1" + around) == "messages"
     assert unbounded(around) is None
