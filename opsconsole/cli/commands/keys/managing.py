@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -29,9 +29,6 @@ from opsconsole.cli.commands.limits import Parallel, Rpm, Tpm
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.output import Column, Listing
 from opsconsole.cli.session import Session
-
-if TYPE_CHECKING:
-    pass
 
 
 @keys.verb("list", examples="gwctl keys list\ngwctl keys list --project acme/web -o name")
