@@ -72,8 +72,9 @@ def _filtered(table: Table, wanted: Filter) -> Notice:
     )
 
 
-def first_run(setup: Setup, glyphs: Glyphs = UNICODE, promise: str = "") -> Notice:
-    """The steps to the first request, done ones ticked, the next one marked. `promise`: what the page is to become."""
+def first_run(setup: Setup, glyphs: Glyphs = UNICODE, promise: str = "", *, acts: bool = True) -> Notice:
+    """The steps to the first request, done ones ticked, the next one marked. `promise`: what the page is to become;
+    `acts`: the console can take the steps that have keys."""
     base_url = f"OPENAI_BASE_URL=http://{setup.listen or '127.0.0.1:8900'}/v1"
     upstreams = ", ".join(setup.upstreams)
     steps = (
@@ -89,7 +90,7 @@ def first_run(setup: Setup, glyphs: Glyphs = UNICODE, promise: str = "") -> Noti
         if done:
             lines.append(line(Span(f"  {glyphs.check} {name:<10}{told}", Tone.FAINT)))
         else:
-            here = setup.initialised and bool(keys)
+            here = acts and setup.initialised and bool(keys)
             lines.append(_step(name, keys if here else "", command, upcoming=name == upcoming, glyphs=glyphs))
     if not setup.initialised:
         lines.extend(((), line(Span(f"Files will be in {setup.home}", Tone.FAINT))))

@@ -42,6 +42,13 @@ async def test_read_only_is_said() -> None:
         assert "read-only" in screen_text(console).splitlines()[0]
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_the_first_steps_name_the_consoles_keys_only_where_they_do_something(read_only: bool) -> None:
+    async with running(lambda _question: examples.new(), size=(120, 30), read_only=read_only) as (console, _):
+        assert ("2 then n" in screen_text(console)) is not read_only
+        assert "gwctl keys create my-app" in screen_text(console)
+
+
 async def test_help_lists_every_action_and_leaves_with_escape() -> None:
     async with running(size=(100, 64)) as (console, pilot):
         await press(pilot, "question_mark")

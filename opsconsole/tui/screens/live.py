@@ -73,7 +73,7 @@ class LiveScreen(ZoomScreen[LiveSnapshot]):
         return line(Span("by ", Tone.FAINT), Span(by.heading, Tone.STRONG))
 
     def empty(self, snapshot: LiveSnapshot) -> Notice:
-        return empty(snapshot, self.glyphs)
+        return empty(snapshot, self.glyphs, acts=not self.shared.read_only)
 
     def draw_figures(self, snapshot: LiveSnapshot) -> None:
         figures = tiles.tiles(snapshot, self.glyphs)

@@ -76,7 +76,7 @@ class RequestsScreen(ViewScreen[RequestsSnapshot]):
         return title.lead(self.kept.question if self.kept else self.question, self.shared.zone, self.glyphs)
 
     def empty(self, snapshot: RequestsSnapshot) -> Notice:
-        return title.empty(snapshot, self.glyphs)
+        return title.empty(snapshot, self.glyphs, acts=not self.shared.read_only)
 
     def beside(self, snapshot: RequestsSnapshot, key: RowKey | None) -> Lines | None:
         found = _line(snapshot, key)

@@ -90,7 +90,7 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
         return title.lead(kept.question.asked if kept else self.question.asked, left_out, self.glyphs)
 
     def empty(self, snapshot: UsageSnapshot) -> Notice:
-        return title.empty(snapshot, self.glyphs)
+        return title.empty(snapshot, self.glyphs, acts=not self.shared.read_only)
 
     def beside(self, snapshot: UsageSnapshot, key: RowKey | None) -> Lines | None:
         if key is None:

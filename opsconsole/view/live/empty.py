@@ -9,10 +9,11 @@ from opsconsole.view.snapshot import WINDOWS
 from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line
 
 
-def empty(snapshot: LiveSnapshot, glyphs: Glyphs = UNICODE) -> Notice:
+def empty(snapshot: LiveSnapshot, glyphs: Glyphs = UNICODE, *, acts: bool = True) -> Notice:
     """The steps to the first request; later, why nothing has come in the window."""
     if not snapshot.setup.ever_used:
-        return first_run(snapshot.setup, glyphs, "This page turns into the live view when the first request arrives.")
+        promise = "This page turns into the live view when the first request arrives."
+        return first_run(snapshot.setup, glyphs, promise, acts=acts)
     window = snapshot.question.window
     lines: list[Line] = []
     if snapshot.last_request_at is not None:

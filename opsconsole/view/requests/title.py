@@ -36,10 +36,10 @@ def narrowed(narrowing: Narrowing, zone: tzinfo | None) -> list[tuple[str, str]]
     return told
 
 
-def empty(snapshot: RequestsSnapshot, glyphs: Glyphs = UNICODE) -> Notice:
+def empty(snapshot: RequestsSnapshot, glyphs: Glyphs = UNICODE, *, acts: bool = True) -> Notice:
     """Why there is nothing, and what to do about it."""
     if not snapshot.setup.ever_used:
-        return first_run(snapshot.setup, glyphs, "Each request will stand here as it ends.")
+        return first_run(snapshot.setup, glyphs, "Each request will stand here as it ends.", acts=acts)
     question = snapshot.question
     if snapshot.older is not None:
         further = line(Span("]", Tone.ACCENT), Span(" looks further back.", Tone.FAINT))

@@ -35,10 +35,11 @@ def window(asked: PivotAsked) -> str:
     return asked.day or asked.stretch.value
 
 
-def empty(snapshot: UsageSnapshot, glyphs: Glyphs = UNICODE) -> Notice:
+def empty(snapshot: UsageSnapshot, glyphs: Glyphs = UNICODE, *, acts: bool = True) -> Notice:
     """Why there is nothing, and what to do about it."""
     if not snapshot.setup.ever_used:
-        return first_run(snapshot.setup, glyphs, "Sums and charts stand here once the first request has ended.")
+        promise = "Sums and charts stand here once the first request has ended."
+        return first_run(snapshot.setup, glyphs, promise, acts=acts)
     asked = snapshot.question.asked
     what = f" of {', '.join(crumbs(asked))}" if asked.only else ""
     lines = [line(Span("]", Tone.ACCENT), Span(" looks further back.", Tone.FAINT))]
