@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from keyvault.errors import ConfigurationError, FormatTooNew
 from keyvault.storage.engine import Database, Transaction, sqlite_module
 
-HEAD: Final = "0004"
+HEAD: Final = "0007"
 """The newest revision in `versions/`; a test compares the two."""
 
 
