@@ -1,0 +1,47 @@
+"""Where one asks, and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from keyvault.errors import UsageError
+from keyvault.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A base URL with what every request to it carries."""
+
+    base_url: str
+    """With its version, such as `http://127.0.0.1:8900/v1`, as an SDK takes it."""
+    secret: Secret | None = field(default=None, repr=False)
+    """Sent as an OpenAI SDK and as an Anthropic SDK would, according to the path."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str = ""
+    """Certificates to trust beside the system's own; empty: none."""
+
+    @classmethod
+    def at(cls, url: str, secret: Secret | None = None, **more: str) -> Place:
+        """A place by the URL a person gives: without a path it means `/v1`. Raises `UsageError`."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise UsageError(f"not the base URL of an API: {url[:100]!a}", hint="such as https://api.openai.com/v1")
+        path = parts.path.rstrip("/") or "/v1"
+        return cls(f"{parts.scheme}://{parts.netloc}{path}", secret, more)
+
+    def url(self, path: str) -> str:
+        """The URL of a path such as `/chat/completions`."""
+        return self.base_url + path
+
+    def headers_for(self, path: str) -> dict[str, str]:
+        """The headers of a request to a path, the secret with them."""
+        found = {"accept-encoding": "identity", "user-agent": "gwctl", **self.headers}
+        if path.startswith("/messages"):
+            found.setdefault("anthropic-version", "2023-06-01")
+            if self.secret is not None:
+                found["x-api-key"] = self.secret.reveal()
+        elif self.secret is not None:
+            found["authorization"] = f"Bearer {self.secret.reveal()}"
+        return found
