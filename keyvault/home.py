@@ -65,14 +65,17 @@ class Home:
         prompt: Prompt | None = None,
         command: str = "",
         unlocked_at: Paths | None = None,
+        busy_timeout_ms: int | None = None,
     ) -> None:
         """`prompt` asks a person for what unlocks the vault; None where nobody can be asked. `command` is what is being
-        done, such as `gwctl keys rotate`, for the audit log. `unlocked_at`: where its key file is, if not here."""
+        done, such as `gwctl keys rotate`, for the audit log. `unlocked_at`: where its key file is, if not here.
+        `busy_timeout_ms`: how long to wait for others on SQLite, if not as long as everybody."""
         self.environ = environ
         self.clock = clock or Clock()
         self._prompt = prompt
         self._command = command
         self._unlocked_at = unlocked_at
+        self._busy_timeout_ms = busy_timeout_ms
         self._database: Database | None = None
 
     @cached_property
@@ -129,12 +132,10 @@ class Home:
 
     def unmigrated(self) -> Database:
         """The database whatever its schema, for whoever is about to migrate it. The caller closes it."""
-        from keyvault.storage.engine import Database
-
         path = self.database_file()
         if path is not None and not path.exists():
             raise self._database_missing(path, NotFound)
-        return Database(self.settings.database_url, durability=self.settings.durability)
+        return self._unopened_database()
 
     def refuse_existing(self) -> None:
         """Raises `Conflict` where a gateway is set up already, even if its database is gone."""
@@ -158,9 +159,8 @@ class Home:
 
     def _open_database(self) -> Database:
         from keyvault.storage import migrations
-        from keyvault.storage.engine import Database
 
-        database = Database(self.settings.database_url, durability=self.settings.durability)
+        database = self._unopened_database()
         try:
             migrations.ensure(database)
         except BaseException:
@@ -168,6 +168,13 @@ class Home:
             raise
         database.command = self._command
         return database
+
+    def _unopened_database(self) -> Database:
+        from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database
+
+        settings, patience = self.settings, self._busy_timeout_ms
+        busy_timeout_ms = BUSY_TIMEOUT_MS if patience is None else patience
+        return Database(settings.database_url, durability=settings.durability, busy_timeout_ms=busy_timeout_ms)
 
     def _first_configuration(self) -> str:
         """What `config.toml` says at first: only what differs from the defaults."""

@@ -53,6 +53,7 @@ class Sealer(Protocol):
 
 
 BUSY_TIMEOUT_MS: Final = 10_000
+"""How long one waits on SQLite for others, where nothing else is said."""
 TURN_MS: Final = 10
 """How often a writer on SQLite asks whether it is its turn; the ledger's asks more often, for requests wait for it."""
 STATEMENT_TIMEOUT_MS: Final = 30_000
@@ -91,11 +92,13 @@ def sqlite_path(url: str) -> Path | None:
 class Database:
     """A database that transactions can be opened on. Threads may share it."""
 
-    def __init__(self, url: str, *, durability: str = "process") -> None:
-        """`durability`: `process` survives any crash of the process, `power` also a power cut (slower)."""
+    def __init__(self, url: str, *, durability: str = "process", busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+        """`durability`: `process` survives any crash of the process, `power` also a power cut (slower).
+        `busy_timeout_ms`: how long one waits on SQLite while others keep the file to themselves."""
         self.url = url
         self.path = sqlite_path(url)
         self.durability = durability
+        self.busy_timeout_ms = busy_timeout_ms
         self.rehearsal = False
         """Write transactions do everything and then roll back: a preview that meets every check and every error."""
         self.sealer: Sealer | None = None
@@ -228,14 +231,28 @@ class Database:
             module=sqlite_module(),
             hide_parameters=True,
             poolclass=sa.pool.QueuePool,
-            connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+            connect_args={"isolation_level": None, "timeout": self.busy_timeout_ms / 1000, "check_same_thread": False},
         )
         event.listen(engine, "connect", self._on_sqlite_connect)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", self._on_sqlite_begin)
         return engine
 
     def _on_sqlite_connect(self, connection: Any, _record: Any) -> None:
-        configure_sqlite(connection, self.durability, BUSY_TIMEOUT_MS)
+        configure_sqlite(connection, self.durability, self.busy_timeout_ms)
+
+    def _on_sqlite_begin(self, connection: sa.Connection) -> None:
+        if not connection.get_execution_options().get("gw_write"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            # asking through SQLAlchemy takes many times as long
+            begin_immediate(driver, self.busy_timeout_ms, TURN_MS)
+        except driver.OperationalError as error:
+            raise exc.OperationalError("BEGIN IMMEDIATE", None, error) from None
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={self.busy_timeout_ms}")
 
     def _postgresql_engine(self) -> sa.Engine:
         url = sa.make_url(self.url).set(drivername="postgresql+psycopg")
@@ -272,17 +289,3 @@ def touched_rows(tx: Transaction) -> Touched | None:
     """What a write transaction has touched so far; None where nobody seals."""
     touched: Touched | None = tx.get_execution_options().get("gw_touched")
     return touched
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    if not connection.get_execution_options().get("gw_write"):
-        connection.exec_driver_sql("BEGIN")
-        return
-    driver: Any = connection.connection.driver_connection
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        begin_immediate(driver, BUSY_TIMEOUT_MS, TURN_MS)  # asking through SQLAlchemy takes many times as long
-    except driver.OperationalError as error:
-        raise exc.OperationalError("BEGIN IMMEDIATE", None, error) from None
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

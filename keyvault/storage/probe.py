@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from keyvault.errors import Unavailable
-from keyvault.storage.engine import BUSY_TIMEOUT_MS, Database, Transaction
+from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.schema import epochs
 
 
@@ -30,7 +30,7 @@ def write(database: Database, patience_ms: int) -> None:
             raise Unavailable(f"the database cannot be written: {reason}") from None
         finally:
             tx.rollback()
-            _be_patient(tx, database, BUSY_TIMEOUT_MS)
+            _be_patient(tx, database, database.busy_timeout_ms)
 
 
 def _be_patient(tx: Transaction, database: Database, ms: int) -> None:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from keyvault.home import Home
 
 UNFOCUSED_INTERVAL: Final = 5.0
+READING_PATIENCE_MS: Final = 2_000
+"""How long a reading waits for whoever keeps the database to himself, before it is said that it is locked."""
 USUAL_VIEW: Final = "live"
 
 
@@ -269,8 +271,9 @@ def run_console(home: Home, *, read_only: bool = False, colour: bool = True) -> 
     hands = HomeHands(
         lambda prompt: Home(home.environ, home.clock, prompt=prompt, command="gwctl console"), home.clock.now
     )
+    watched = Home(home.environ, home.clock, busy_timeout_ms=READING_PATIENCE_MS)
     console = Console(
-        HomeReader(home),
+        HomeReader(watched),
         None if read_only else hands,
         clock=home.clock,
         read_only=read_only,
@@ -282,6 +285,7 @@ def run_console(home: Home, *, read_only: bool = False, colour: bool = True) -> 
         console.run()
     finally:
         hands.close()
+        watched.close()
         memory.remember(kept, console.memory())
     if console.return_code:
         raise GatewayError("the console stopped on an internal error", hint="the lines above say where")

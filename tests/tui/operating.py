@@ -22,10 +22,10 @@ from tests.tui.driving import until
 
 
 @contextmanager
-def a_home(directory: Path) -> Iterator[Home]:
+def a_home(directory: Path, busy_timeout_ms: int | None = None) -> Iterator[Home]:
     """A home that is set up and has nothing in it yet."""
     shutil.copytree(made_home(), directory / "home", dirs_exist_ok=True)
-    home = Home({"GWCTL_HOME": str(directory / "home"), "TZ": "UTC"})
+    home = Home({"GWCTL_HOME": str(directory / "home"), "TZ": "UTC"}, busy_timeout_ms=busy_timeout_ms)
     yield home
     home.close()
 

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
+from textual.pilot import Pilot
+
+from keyvault.clock import Clock
 
 from keyvault.home import Home
+from keyvault.storage.engine import sqlite_module
 from opsconsole.readers.home import HomeReader
-from opsconsole.tui.poller import Poller
+from opsconsole.tui.app import Console
+from opsconsole.tui.poller import Poller, Reader
 from opsconsole.view import feed as feeds
 from opsconsole.view.feed import Feed
 from opsconsole.view.keys.snapshot import KeysBy, KeysQuestion
-from opsconsole.view.live.snapshot import LiveQuestion, LiveSnapshot
-from opsconsole.view.text import plain
+from opsconsole.view.live.snapshot import LiveQuestion
+from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.text import UNICODE, plain
 from tests.conftest import FrozenClock
-from tests.tui.driving import press, running, screen_text, until
+from tests.tui.driving import press, screen_text, until
 from tests.tui.operating import a_home
+
+BUSY_TIMEOUT_MS = 50
+sqlite = sqlite_module()
+"""The library that the gateway uses: locks are a process's, and another library in it would not meet them."""
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    with a_home(tmp_path) as home:
+    with a_home(tmp_path, BUSY_TIMEOUT_MS) as home:
         yield home
 
 
@@ -43,21 +55,100 @@ def told(feed: Feed, clock: FrozenClock) -> str:
     return plain(banner) if banner else ""
 
 
+class Witness:
+    """Reads a home, and remembers what it was asked and how many readings there were at once."""
+
+    def __init__(self, home: Home) -> None:
+        self._reader = HomeReader(home, "UTC")
+        self.asked: list[Question] = []
+        self.inside = 0
+        self.most = 0
+
+    def read(self, question: Question) -> Snapshot:
+        self.asked.append(question)
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            return self._reader.read(question)
+        finally:
+            self.inside -= 1
+
+
+class WatchedConsole(Console):
+    """Reads when asked, and by itself only where a reading has failed."""
+
+    def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
+        return RetryingPoller(reader, self._post, clock, question)
+
+
+class RetryingPoller(Poller):
+    def step(self, before: Feed) -> tuple[Feed, float]:
+        feed, wait = super().step(before)
+        return feed, wait if feed.failure else 3600.0
+
+
+@asynccontextmanager
+async def watching(home: Home) -> AsyncIterator[tuple[Console, Pilot[None], Witness]]:
+    """The console on a home, by customer, after its first reading."""
+    witness = Witness(home)
+    console = WatchedConsole(witness, clock=home.clock, zone=UTC, glyphs=UNICODE)
+    async with console.run_test(size=(120, 36)) as pilot:
+        await press(pilot, "2", "g", "c")
+        await until(pilot, lambda: "default" in screen_text(console))
+        witness.asked.clear()
+        yield console, pilot, witness
+
+
 @contextmanager
-def locked(home: Home) -> Iterator[None]:
-    """Somebody has the file for himself alone, which no reader gets past."""
-    home.database.close()
-    holder = sqlite3.connect(database_of(home), isolation_level=None, check_same_thread=False)
-    try:
+def locked(home: Home) -> Iterator[Any]:
+    """Somebody has the file for himself alone, which no reader gets past, and works on it."""
+    with closing(sqlite.connect(database_of(home), isolation_level=None, timeout=0)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        home.database.close()  # who has the file open has a part in it
         holder.execute("BEGIN EXCLUSIVE")
-        yield
+        yield holder
+
+
+@contextmanager
+def slow(home: Home) -> Iterator[threading.Event]:
+    """From its first few steps on SQLite does not get on with any statement. The event: it has come so far."""
+    begun, free = threading.Event(), threading.Event()
+
+    def hang() -> int:
+        begun.set()
+        free.wait()
+        return 0
+
+    def connected(connection: Any, *_: object) -> None:
+        connection.set_progress_handler(hang, 10)
+
+    event.listen(home.database.engine, "checkout", connected)
+    try:
+        yield begun
     finally:
-        holder.close()
+        event.remove(home.database.engine, "checkout", connected)
+        home.database.close()
+        free.set()
+
+
+def add_customer(connection: Any, name: str) -> None:
+    """As another program of the gateway does, which tells of it."""
+    connection.execute("INSERT INTO customers (name, folded, created_ms) VALUES (?, ?, 0)", (name, name))
+    connection.execute("UPDATE epochs SET keys = keys + 1")
+
+
+async def can_be_operated(console: Console, pilot: Pilot[None]) -> bool:
+    """Whether help opens and closes, the filter takes letters, and the cursor's row is as it was."""
+    await press(pilot, "question_mark")
+    opened = "sort" in screen_text(console) and console.screen is not console.view
+    await press(pilot, "escape", "slash", "d", "e", "f")
+    filtered = "filter: def" in screen_text(console)
+    await press(pilot, "escape")
+    return opened and filtered and console.screen is console.view
 
 
 def test_a_writer_under_way_keeps_nobody_from_reading(home: Home, poller: Poller, clock: FrozenClock) -> None:
-    writer = sqlite3.connect(database_of(home), isolation_level=None)
+    writer = sqlite.connect(database_of(home), isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     try:
         feed, _ = poller.step(Feed())
@@ -90,7 +181,7 @@ def test_another_database_in_its_place_is_read_from_then_on(home: Home, poller: 
     poller.step(Feed())
     file = database_of(home)
     copy = file.with_suffix(".copy")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as restored:
+    with closing(sqlite.connect(file)) as source, closing(sqlite.connect(copy)) as restored:
         source.backup(restored)
         restored.execute("INSERT INTO customers (name, folded, created_ms) VALUES ('acme', 'acme', 0)")
         restored.commit()
@@ -115,23 +206,46 @@ def test_a_database_that_is_none_any_more_is_told_of(home: Home, poller: Poller,
     assert told(poller.step(broken)[0], clock) == ""
 
 
-async def test_the_console_works_on_while_a_reading_hangs_on_a_locked_database(home: Home) -> None:
-    """And shows the figures as soon as it is free again."""
-    reader = HomeReader(home, "UTC")
-    begun, free = threading.Event(), threading.Event()
+async def test_a_database_locked_for_longer_than_one_waits_is_told_of_until_it_is_free(home: Home) -> None:
+    async with watching(home) as (console, pilot, _):
+        with locked(home) as holder:
+            await press(pilot, "ctrl+r")
+            await until(pilot, lambda: "database is locked" in screen_text(console))
+            shown = screen_text(console)
+            assert "stale" in shown
+            assert "next try in" in shown or "trying again" in shown
+            assert "default" in shown, "the figures stay"
+            assert await can_be_operated(console, pilot)
+            add_customer(holder, "acme")
+            holder.execute("COMMIT")
+        await until(pilot, lambda: "acme" in screen_text(console))
+        assert "stale" not in screen_text(console)
+        assert "locked" not in screen_text(console)
 
-    def answer(question: LiveQuestion) -> LiveSnapshot:
-        if not begun.is_set():
-            return reader.read(question)
-        free.wait()
-        return reader.read(question)
 
-    async with running(answer) as (console, pilot):
-        with locked(home):
-            begun.set()
-            console.frozen.advance(seconds=9)
-            await press(pilot, "ctrl+r", "question_mark", "escape", "right_square_bracket")
-            assert "last 1 h" in screen_text(console)
-            free.set()
-        await until(pilot, lambda: console.view.feed.read_at == console.frozen.now())
-        assert "● live" in screen_text(console)
+async def test_the_console_is_operated_while_a_reading_is_slow_and_the_newest_question_wins(home: Home) -> None:
+    async with watching(home) as (console, pilot, witness):
+        with slow(home) as begun:
+            await press(pilot, "ctrl+r")
+            await until(pilot, begun.is_set)
+            assert await can_be_operated(console, pilot)
+            await press(pilot, "g", "k", "ctrl+r", "g", "p", "ctrl+r", "ctrl+r")
+            assert witness.asked == [KeysQuestion(KeysBy.CUSTOMER)], "nobody else reads meanwhile"
+        await until(pilot, lambda: "default/default" in screen_text(console))
+        assert witness.asked == [KeysQuestion(KeysBy.CUSTOMER), KeysQuestion(KeysBy.PROJECT)]
+        assert witness.most == 1
+
+
+async def test_a_file_that_is_moved_away_and_back_is_read_on(home: Home) -> None:
+    async with watching(home) as (console, pilot, _):
+        file = database_of(home)
+        aside = file.rename(file.with_suffix(".aside"))
+        await press(pilot, "ctrl+r")
+        await until(pilot, lambda: "the database cannot be found" in screen_text(console))
+        assert "stale" in screen_text(console)
+        assert await can_be_operated(console, pilot)
+        aside.rename(file)
+        with closing(sqlite.connect(file, isolation_level=None)) as other:
+            add_customer(other, "acme")
+        await until(pilot, lambda: "acme" in screen_text(console))
+        assert "stale" not in screen_text(console)
