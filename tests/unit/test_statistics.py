@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
+import numpy
 import pytest
 from scipy import stats as scipy_stats
 
 from keyvault.statistics import normal
+from keyvault.statistics.bootstrap import bootstrap, corrected, mean, ratio_of_totals
+from keyvault.statistics.pairs import EXACT_PAIRS, mcnemar, sign_flips
+from keyvault.statistics.planning import fewest_discordant, pairs_for_mean, pairs_for_shares
 from keyvault.statistics.proportions import Fourfold, paired_difference, wilson
-
+from keyvault.statistics.several import holm
 
 DATA_SETS = 1000
 
@@ -34,6 +39,114 @@ def test_the_interval_of_a_share_agrees_with_scipy() -> None:
 
 
 def test_the_interval_of_a_paired_difference_is_the_published_one() -> None:
-    # Newcombe 1998, method 10 at 95 %, of 36 pairs that agree and 12 against 2 that do not.
-    ours = paired_difference(Fourfold(36, 12, 2, 0))
-    assert (ours.low, ours.high) == pytest.approx((0.0569, 0.3404), abs=5e-5)
+    # Newcombe 1998, method 10; and Altman et al., Statistics with Confidence, 2000, table 6.2.
+    for table, published in [(Fourfold(36, 12, 2, 0), (0.0569, 0.3404)), (Fourfold(14, 5, 0, 22), (0.0115, 0.2265))]:
+        ours = paired_difference(table)
+        assert (ours.low, ours.high) == pytest.approx(published, abs=5e-5)
+
+
+def test_mcnemars_exact_test_agrees_with_scipy() -> None:
+    chance = random.Random(3)
+    for _ in range(DATA_SETS):
+        first, second = chance.randint(0, 60), chance.randint(0, 60)
+        theirs = scipy_stats.binomtest(first, first + second).pvalue if first + second else 1.0
+        assert mcnemar(first, second) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_the_randomisation_test_agrees_with_scipy_where_both_look_at_every_way() -> None:
+    chance = random.Random(4)
+    for _ in range(DATA_SETS):
+        pairs = chance.randint(2, 8)
+        draw = chance.choice([lambda: chance.gauss(0.5, 1), lambda: chance.randint(-2, 3)])
+        differences = [float(draw()) for _ in range(pairs)]
+        theirs = scipy_stats.permutation_test(
+            (differences,), numpy.sum, permutation_type="samples", vectorized=True, n_resamples=10**6
+        ).pvalue
+        assert sign_flips(differences) == pytest.approx(min(1.0, theirs), abs=1e-9)
+
+
+def test_drawn_flips_agree_with_every_flip() -> None:
+    chance = random.Random(5)
+    for _ in range(20):
+        differences = [chance.gauss(0.4, 1) for _ in range(EXACT_PAIRS)]
+        exact = sign_flips(differences)
+        drawn = sign_flips([*differences, 1e-9], draws=4000)
+        assert drawn == pytest.approx(exact, abs=4 * (0.25 / 4000) ** 0.5)
+
+
+def test_the_corrected_interval_is_scipys_for_the_same_resamples() -> None:
+    chance = random.Random(6)
+    for at in range(DATA_SETS):
+        steps = chance.choice([2, 8, 1024])  # eighths and the like add up without rounding, so that ties are ties
+        differences = [chance.randint(-steps, 3 * steps) ** 3 / steps for _ in range(chance.randint(8, 20))]
+        theirs = scipy_stats.bootstrap((differences,), numpy.mean, n_resamples=199, method="BCa", rng=at)
+        ours = corrected(list(theirs.bootstrap_distribution), differences, mean, 0.95)
+        assert ours is not None
+        assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), rel=1e-9)
+
+
+def test_the_bootstrap_of_a_ratio_is_near_scipys_with_resamples_of_its_own() -> None:
+    chance = random.Random(8)
+    for _ in range(10):
+        pairs = [(chance.expovariate(1) + 0.1, chance.expovariate(1) + 0.1) for _ in range(30)]
+        theirs = scipy_stats.bootstrap(
+            ([a for a, _ in pairs], [b for _, b in pairs]),
+            lambda x, y, axis: numpy.sum(x, axis=axis) / numpy.sum(y, axis=axis),
+            paired=True,
+            vectorized=True,
+            n_resamples=4000,
+            rng=7,
+        )
+        ours = bootstrap(pairs, ratio_of_totals, resamples=4000)
+        assert ours is not None
+        bounds = pytest.approx(tuple(theirs.confidence_interval), abs=0.4 * float(theirs.standard_error))
+        assert (ours.low, ours.high) == bounds
+
+
+@pytest.mark.parametrize("sample", [[], [0.4], [0.0] * 30])
+def test_a_sample_without_spread_has_no_interval(sample: list[float]) -> None:
+    assert bootstrap(sample, mean, resamples=50) is None
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = [float(each % 7) for each in range(20)]
+    assert bootstrap(values, mean, resamples=200, seed=3) == bootstrap(values, mean, resamples=200, seed=3)
+
+
+def test_holms_p_values_are_those_of_every_set_of_comparisons_that_holds_them() -> None:
+    """His method is the closed test: a comparison counts when every set it belongs to would, by Bonferroni."""
+    chance = random.Random(9)
+    for _ in range(DATA_SETS):
+        p_values = [chance.choice([chance.random(), chance.random() / 50]) for _ in range(chance.randint(1, 5))]
+        adjusted = holm(p_values)
+        for at in range(len(p_values)):
+            sets = [s for size in range(1, 6) for s in combinations(range(len(p_values)), size) if at in s]
+            closed = max(min(1.0, len(s) * min(p_values[each] for each in s)) for s in sets)
+            assert adjusted[at] == pytest.approx(closed)
+
+
+def test_the_pairs_for_a_mean_are_those_that_the_t_test_needs() -> None:
+    chance = random.Random(10)
+    for _ in range(100):
+        effect, power = chance.uniform(0.2, 1.0), chance.choice([0.8, 0.9])
+        pairs = pairs_for_mean(effect, 1.0, power=power)
+        assert pairs is not None
+        assert _power_of_the_t_test(effect, pairs) > power - 0.01
+        assert _power_of_the_t_test(effect, pairs - 2) < power
+
+
+def _power_of_the_t_test(effect: float, pairs: int) -> float:
+    return float(scipy_stats.nct.sf(scipy_stats.t.ppf(0.975, pairs - 1), pairs - 1, effect * pairs**0.5))
+
+
+def test_the_pairs_for_shares_are_the_published_ones() -> None:
+    # Connor 1987's formula, worked by hand: (1.959964 * sqrt(0.3) + 0.841621 * sqrt(0.29))^2 / 0.1^2 = 233.03
+    assert pairs_for_shares(0.2, 0.1) == 234
+    assert pairs_for_shares(0.1, 0.1) is None
+    assert pairs_for_mean(0.0, 1.0) is None
+
+
+def test_too_few_pairs_never_show_anything() -> None:
+    assert fewest_discordant(0.05) == 6
+    assert mcnemar(6, 0) < 0.05 < mcnemar(5, 0)
+    assert pairs_for_shares(1.0, 0.0) == 6
