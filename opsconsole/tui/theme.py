@@ -6,9 +6,13 @@ hue at all, for eyes and terminals without: symbols and words carry every meanin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from string import Template
 from typing import Final
 
+from rich.style import Style
 from textual.content import Content
 from textual.theme import Theme
 
@@ -140,6 +144,14 @@ STYLES: Final = {
     Tone.WARNING: "$warning",
     Tone.ALARM: "bold $error",
 }
+
+
+@cache
+def tones(look: str) -> Mapping[Tone, Style]:
+    """The style of each tone in a look, on any background. Worked out once: if the style sheet had them, matching its
+    rules for every tone of every widget would be most of what opening a view costs."""
+    colours = asdict(PALETTES[look])
+    return {tone: Style.parse(Template(style).substitute(colours)) for tone, style in STYLES.items()}
 
 
 def painted(*lines: Line) -> Content:

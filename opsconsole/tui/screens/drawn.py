@@ -237,9 +237,13 @@ class DrawnScreen(Screen[None], Generic[S]):
         found = notices.notice(self.feed, self.table, self.wanted, self._empty, self.glyphs)
         small = notices.too_small(self.size.width, self.size.height)
         whole = found is not None and found.whole
-        self.set_class(small is not None, "-too-small")
-        self.set_class(whole and small is None, "-page")
-        self.set_class(found is not None and not whole, "-notice")
+        self.update_classes(
+            {
+                "-too-small": small is not None,
+                "-page": whole and small is None,
+                "-notice": found is not None and not whole,
+            }
+        )
         self.query_one(KeyBar).offer(self.shared.hints(() if whole else self._possible()))
         told = found.drawn if found else (lambda _width, _height: ())
         self.painted("page").paint(told)

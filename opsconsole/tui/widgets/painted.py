@@ -14,6 +14,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from opsconsole.tui.theme import tones
 from opsconsole.view.text import Line, Tone, cut_line
 
 Lines = Callable[[int, int], Sequence[Line]]
@@ -23,7 +24,7 @@ Lines = Callable[[int, int], Sequence[Line]]
 class Toned(Widget):
     """Knows the style of each tone on its own background."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"base", *(f"tone--{tone}" for tone in Tone)}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"base"}
 
     @property
     def base_style(self) -> Style:
@@ -31,7 +32,7 @@ class Toned(Widget):
         return self.get_component_rich_style("base")
 
     def tone_style(self, tone: Tone) -> Style:
-        return self.get_component_rich_style(f"tone--{tone}", partial=True)
+        return tones(self.app.theme)[tone]
 
     def drawn(self, line: Line, width: int) -> Strip:
         """A line as a strip of exactly `width` cells."""
