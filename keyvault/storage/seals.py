@@ -20,6 +20,7 @@ from keyvault.storage.schema import (
     adjustments,
     balances,
     budgets,
+    captures,
     credentials,
     customers,
     gateway,
@@ -31,6 +32,7 @@ from keyvault.storage.schema import (
     repricings,
     revisions,
     statements,
+    uncaptured,
     unsealed,
     upstreams,
 )
@@ -103,6 +105,13 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
         adjustments,
         ("customer_id", "project", "model", "amount_pico", "reason", "corrects_ms", "statement", "created_ms"),
     ),
+    "captures": Vouched(
+        captures,
+        ("scope_kind", "scope_id", "sample_ppm", "plan", "record_id", "created_ms", "until_ms", "ended"),
+        switch="ended",
+        steps=(0, 1),
+    ),
+    "uncaptured": Vouched(uncaptured, ("customer_id",)),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
 }
 """By table name. Last-used times, notes and epochs are left out: they change by themselves and decide nothing."""

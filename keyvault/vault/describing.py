@@ -28,6 +28,10 @@ def described(row: SealedRow) -> str:
         return f"{str(fields['kind']).replace('_', ' ')} {fields['number']}"
     if row.name in _BY_NUMBER:
         return f"{_BY_NUMBER[row.name]} number {row.id}"
+    if row.name == "captures":
+        return f"capture {row.id}"
+    if row.name == "uncaptured":
+        return f"the mark by which nothing is captured of customer number {fields['customer_id']}"
     if row.name == "prices":
         return f"the price of {fields['model']} (number {row.id})"
     return f"revision {row.id} of the routes"

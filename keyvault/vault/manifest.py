@@ -32,7 +32,9 @@ from keyvault.vault.stopped import turned_back
 
 RESEAL: Final = "gwctl doctor, then gwctl vault reseal"
 _FACT: Final = "manifest"
-_LATER: Final = frozenset({"budgets", "limits", "balances", "statements", "repricings", "adjustments"})
+_LATER: Final = frozenset(
+    {"adjustments", "balances", "budgets", "captures", "limits", "repricings", "statements", "uncaptured"}
+)
 """Tables that older manifests do not know: they count from their first row on."""
 _RECORDS: Final = "sealed_records"
 

@@ -19,10 +19,16 @@ from keyvault.storage.vault import SealedRecord
 from keyvault.vault.generations import Access, DataKeys, open_data_keys
 from keyvault.vault.sealing import open_sealed, pae, seal
 
-__all__ = ["COMPARTMENT_OF", "PEPPER", "UPSTREAM_SECRET", "OpenVault"]
+__all__ = ["CAPTURE_KEY", "COMPARTMENT_OF", "PEPPER", "UPSTREAM_SECRET", "OpenVault"]
 
 UPSTREAM_SECRET: Final = "upstream-secret"
-COMPARTMENT_OF: Final[Mapping[str, Compartment]] = {UPSTREAM_SECRET: Compartment.UPSTREAM, PEPPER: Compartment.KEYS}
+CAPTURE_KEY: Final = "capture-key"
+"""Opens what was captured: whoever opens only the `keys` compartment reads nobody's prompts."""
+COMPARTMENT_OF: Final[Mapping[str, Compartment]] = {
+    UPSTREAM_SECRET: Compartment.UPSTREAM,
+    CAPTURE_KEY: Compartment.UPSTREAM,
+    PEPPER: Compartment.KEYS,
+}
 """Purpose of a record → which data keys seal it."""
 
 

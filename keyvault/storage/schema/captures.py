@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, SmallInteger, Table, Text
 
-from keyvault.storage.schema.columns import Id, Ms, metadata, row_id, vouched
+from keyvault.storage.schema.columns import Id, Ms, count, metadata, row_id, vouched
 
 captures = Table(
     "captures",
     metadata,
     row_id(),
     Column("scope_kind", Text, nullable=False),
-    Column("scope_id", Id),
+    Column("scope_id", Id, nullable=False),
     Column("sample_ppm", BigInteger, nullable=False),
-    Column("most", BigInteger, nullable=False),
     Column("plan", Text, nullable=False),
-    Column("record_id", Text),
+    Column("record_id", Text, nullable=False, unique=True),
     Column("created_ms", Ms, nullable=False),
     Column("until_ms", Ms, nullable=False),
-    Column("keep_until_ms", Ms, nullable=False),
+    Column("ended", SmallInteger, nullable=False, server_default="0"),
     Column("ended_ms", Ms),
-    Column("taken", BigInteger, nullable=False, server_default="0"),
-    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("reason", Text),
+    count("taken"),
+    count("dropped"),
+    count("bytes"),
     *vouched(),
-    Index("ix_captures_ended_ms", "ended_ms"),
     sqlite_autoincrement=True,
 )
-"""`plan`: redactions and bounds, as JSON. `record_id`: the sealed record of the key that opens what was captured; NULL
-once it was destroyed, and everything captured with it. `taken`, `bytes`: how much there is so far."""
+"""`scope_kind`: as of a budget, or `all`, whose id is 0. `plan`: bounds, redactions and how long it is kept, as JSON.
+`record_id`: the sealed record of the key that opens what was captured; both go when a capture is deleted. `reason`: why
+it ended. `taken`, `dropped`, `bytes`: how much there is so far, and how much there was no room or time for."""
 
 uncaptured = Table(
     "uncaptured",
