@@ -1,0 +1,7 @@
+"""Sending requests of the past again, and telling what came out otherwise."""
+
+from opsconsole.staging.replaying.judging import Finding, judge
+from opsconsole.staging.replaying.replay import Options, Replay
+from opsconsole.staging.replaying.report import Report, report_of
+
+__all__ = ["Finding", "Options", "Replay", "Report", "judge", "report_of"]

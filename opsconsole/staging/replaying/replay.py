@@ -1,0 +1,192 @@
+"""Sending the requests: so many at once, so many a second, no dearer than allowed, and again from where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keyvault.domain.ledger import Usage
+from keyvault.domain.routes import Target
+from keyvault.errors import UsageError
+from opsconsole.staging.asking import Answer, Asker, Place, said
+from opsconsole.staging.costing import Costing
+from opsconsole.staging.exchanges import Exchange
+from opsconsole.staging.replaying.judging import judge
+from opsconsole.staging.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a replay is made."""
+
+    model: str | None = None
+    """Asked for in place of the recorded model."""
+    pin: Target | None = None
+    """Who has to serve, at a gateway of ours."""
+    concurrency: int = 4
+    per_second: float | None = None
+    max_cost_pico: int | None = None
+    """No request is begun with which the replay may cost more, by what each is expected to cost."""
+
+
+class Replay:
+    """One replay of some requests against one place."""
+
+    def __init__(
+        self,
+        exchanges: Sequence[Exchange],
+        options: Options,
+        costing: Costing,
+        *,
+        own: bool,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        """`own`: the place is the gateway of this home, so its ledger tells costs. Raises `UsageError` where a ceiling
+        cannot be kept because a price is missing."""
+        self._exchanges = exchanges
+        self._options = options
+        self._costing = costing
+        self._own = own
+        self._sleep = sleep
+        self._spent = 0
+        self._reserved = 0
+        self.stopped = False
+        """Whether the ceiling ended it."""
+        if options.max_cost_pico is not None:
+            self._check_priced()
+
+    def body_of(self, exchange: Exchange) -> bytes:
+        """What is sent for a request of the past: its own bytes, but for the model where another is asked for."""
+        return exchange.body if self._options.model is None else exchange.with_fields(model=self._options.model)
+
+    def target_of(self, exchange: Exchange) -> Target | None:
+        """Who is expected to serve it."""
+        found = self._costing.targets(exchange.path, self._options.model or exchange.model, self._options.pin)
+        return found[0] if found else None
+
+    def expected_pico(self, exchange: Exchange) -> int | None:
+        """About what it will cost; None where no price is known."""
+        target = self.target_of(exchange)
+        if target is None:
+            return None
+        before = exchange.recorded.usage if exchange.recorded else None
+        return self._costing.about(exchange.path, self.body_of(exchange), target, before.output if before else None)
+
+    async def run(self, place: Place, run: Run, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+        """Send what the run has not done yet, and note each answer in it as it comes."""
+        done = run.done()
+        self._spent = sum(record["cost_pico"] or 0 for record in done.values())
+        left = [exchange for exchange in self._exchanges if exchange.id not in done]
+        finished = len(self._exchanges) - len(left)
+        progress(finished, len(self._exchanges))
+        waiting = iter(left)
+        pace = _Pace(self._options.per_second, self._sleep)
+
+        async def work(asker: Asker) -> None:
+            nonlocal finished
+            for exchange in waiting:
+                reserve = self._reserve(exchange)
+                if reserve is None:
+                    return
+                await pace.turn()
+                record = await self._send(asker, exchange)
+                self._reserved -= reserve
+                self._spent += record["cost_pico"] or 0
+                run.add(exchange.id, record)
+                finished += 1
+                progress(finished, len(self._exchanges))
+
+        async with Asker(place) as asker, asyncio.TaskGroup() as group:
+            for _ in range(min(self._options.concurrency, len(left)) or 1):
+                group.create_task(work(asker))
+
+    def _reserve(self, exchange: Exchange) -> int | None:
+        """What is put by for a request; None where the ceiling does not allow it, and nothing more is begun."""
+        ceiling = self._options.max_cost_pico
+        if self.stopped:
+            return None
+        if ceiling is None:
+            return 0
+        expected = self.expected_pico(exchange) or 0
+        if self._spent + self._reserved + expected > ceiling:
+            self.stopped = True
+            return None
+        self._reserved += expected
+        return expected
+
+    async def _send(self, asker: Asker, exchange: Exchange) -> dict[str, Any]:
+        headers = {} if self._options.pin is None else {"x-gateway-pin": str(self._options.pin)}
+        answer = await asker.ask(exchange.path, self.body_of(exchange), headers=headers)
+        return self._record(exchange, answer)
+
+    def _record(self, exchange: Exchange, answer: Answer) -> dict[str, Any]:
+        heard = said(exchange.path, answer)
+        target = self.target_of(exchange)
+        if self._own:
+            cost = self._costing.of_answer(answer)
+        else:
+            cost = None if target is None else self._costing.of_usage(target, heard.usage)
+        before = exchange.recorded
+        return {
+            "line": exchange.line,
+            "path": exchange.path,
+            "model": self._options.model or exchange.model,
+            "task": exchange.task,
+            "stream": exchange.stream,
+            "target": answer.header("x-gateway-target") or (str(self._options.pin) if self._options.pin else None),
+            "request_id": answer.header("x-request-id"),
+            "status": answer.status,
+            "finish": heard.finish,
+            "first_content_ms": answer.first_content_ms,
+            "total_ms": answer.total_ms,
+            "usage": _counts(heard.usage),
+            "cost_pico": cost,
+            "findings": [
+                {"kind": found.kind, "text": found.text, "breaks": found.breaks} for found in judge(exchange, answer)
+            ],
+            "recorded": {
+                "status": before.status if before else None,
+                "first_content_ms": before.first_content_ms if before else None,
+                "total_ms": before.total_ms if before else None,
+                "cost_pico": before.cost_pico if before else None,
+            },
+        }
+
+    def _check_priced(self) -> None:
+        for exchange in self._exchanges:
+            if self.expected_pico(exchange) is None:
+                model = self._options.model or exchange.model or "no model"
+                raise UsageError(
+                    f"--max-cost cannot be kept: no price is known for {model[:70]!a}",
+                    hint="gwctl prices set UPSTREAM/MODEL --input USD --output USD",
+                )
+
+
+class _Pace:
+    """Lets so many begin each second, evenly."""
+
+    def __init__(self, per_second: float | None, sleep: Callable[[float], Any]) -> None:
+        self._gap = 0.0 if per_second is None else 1 / per_second
+        self._sleep = sleep
+        self._next = time.monotonic()
+
+    async def turn(self) -> None:
+        if not self._gap:
+            return
+        now = time.monotonic()
+        begins = max(self._next, now)
+        self._next = begins + self._gap
+        if begins > now:
+            await self._sleep(begins - now)
+
+
+def _counts(usage: Usage | None) -> Mapping[str, int | None] | None:
+    return None if usage is None else {"input": usage.input, "output": usage.output}
+
+
+def usable(read: Iterable[Any]) -> list[Exchange]:
+    """The requests among what a file holds."""
+    return [each for each in read if isinstance(each, Exchange)]
