@@ -8,7 +8,7 @@ An attempt that settles more than a quarter of an hour after it began shows at t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from operator import add, sub
 from typing import Any, Final, NamedTuple
@@ -117,13 +117,14 @@ class _Known:
         now = from_ms(now_ms)
         self._day = spans.midnight_ms(now, zone)
         self._month = spans.midnight_ms(now.astimezone(zone).replace(day=1), zone)
-        self._pairs = {start: _merged({}, self._paired(self._since(tx, start))) for start in (self._day, self._month)}
         self._shapes = _shaped({}, self._hours(tx, self._quarter, self._tail))
         self._budgets = {budget.id: budget for budget in rules.every(tx)}
         self._by_start = {start: _by_scope(group) for start, group in _by_start(self._budgets.values(), now_ms).items()}
+        since = {start: self._since(tx, start) for start in {self._day, self._month, *self._by_start}}
+        self._pairs = {start: _merged({}, self._paired(since[start])) for start in (self._day, self._month)}
         self._spent = dict.fromkeys(self._budgets, 0)
         for start, by_scope in self._by_start.items():
-            self._count(self._spent, by_scope, self._since(tx, start))
+            self._count(self._spent, by_scope, since[start])
         self._standings: dict[int, Standing] = {}
         self._counted: dict[tuple[int | None, Ids], list[int]] = {}
         """What the newest quarters said at the last look."""
@@ -151,13 +152,15 @@ class _Known:
             known = self._counted.get(place)
             if known != each.values:
                 self._counted[place] = each.values
-                yield each if known is None else replace(each, values=list(map(sub, each.values, known)))
+                yield each if known is None else each._replace(values=list(map(sub, each.values, known)))
 
-    def _since(self, tx: Transaction, start_ms: int) -> Iterator[tuple[Ids, list[int]]]:
+    def _since(self, tx: Transaction, start_ms: int) -> list[tuple[Ids, list[int]]]:
         """Sums from a moment up to the tail."""
-        for span in spans.spans(start_ms, max(start_ms, self._tail * QUARTER_MS)):
-            for each in rows.sums(tx, span.level, span.first, span.last, _IDS, counts=_COUNTS):
-                yield each.ids, each.values
+        return [
+            (each.ids, each.values)
+            for span in spans.spans(start_ms, max(start_ms, self._tail * QUARTER_MS))
+            for each in rows.sums(tx, span.level, span.first, span.last, _IDS, counts=_COUNTS)
+        ]
 
     def _payer(self, ids: Ids) -> int:
         owner = self._owners.get(ids[0])

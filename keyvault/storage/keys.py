@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from keyvault.storage.seals import added, touch
 
 _FREED: Final = " "
 """What no name begins with begins the folded name of a key whose name is free."""
+_NO_TAGS: Final = "{}"
 
 _KEYS = (
     sa.select(
@@ -248,8 +250,9 @@ def dump_policy(policy: Policy) -> str:
     return json.dumps(stored, sort_keys=True)
 
 
+@lru_cache(maxsize=1024)
 def load_policy(text: str) -> Policy:
-    """What a policy was stored without, being older than the field, is as in `Policy()`."""
+    """What a policy was stored without, being older than the field, is as in `Policy()`. Most keys have one of few."""
     stored, usual = json.loads(text), Policy()
     return Policy(
         models=tuple(stored.get("models", usual.models)),
@@ -279,7 +282,7 @@ def _generations(tx: Transaction, wanted: sa.ColumnElement[bool]) -> Mapping[int
         sa.select(key_generations).where(key_generations.c.key_id.in_(ids)).order_by(key_generations.c.number.desc())
     )
     found: dict[int, list[Generation]] = defaultdict(list)
-    for row in tx.execute(query):
+    for row in tx.execute(query).all():
         found[row.key_id].append(_generation(row))
     return found
 
@@ -297,7 +300,7 @@ def _key(row: sa.Row[Any], generations: tuple[Generation, ...]) -> Key:
         env=row.env,
         state=KeyState(row.state) if row.deleted_ms is None else KeyState.DELETED,
         policy=load_policy(row.policy),
-        tags=json.loads(row.tags),
+        tags=json.loads(row.tags) if row.tags != _NO_TAGS else {},
         created_at=from_ms(row.created_ms),
         expires_at=_moment(row.expires_ms),
         generations=generations,

@@ -61,8 +61,7 @@ Where = Mapping[str, Collection[int]]
 """Only these ids, by column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """One group. `slice` is None where time was not cut; `ids` and `values` are as asked, histograms last."""
 
     slice: int | None
@@ -90,7 +89,7 @@ def sums(
     asked = _Asked(level, tuple(ids), slices.buckets if slices else None, (*plain, *money), histograms)
     values = {"first": first, "last": last, "offset": slices.offset if slices else 0}
     shape = (int(slices is not None), len(ids) + int(slices is not None), len(plain), len(money))
-    return [_sum(row, *shape) for row in _execute(tx, asked, values, where or {}) if row[-1] is not None]
+    return [_sum(row, *shape) for row in _execute(tx, asked, values, where or {}).all() if row[-1] is not None]
 
 
 class _Asked(NamedTuple):
@@ -139,7 +138,7 @@ def _select(asked: _Asked) -> sa.Select[Any]:
 
 
 def _sum(row: Any, cut: int, groups: int, plain: int, money: int) -> Sum:
-    values = [int(value) for value in row[groups:]]
+    values = list(map(int, row[groups:]))
     end = plain + 2 * money
     whole = [values[at] * _PART + values[at + 1] for at in range(plain, end, 2)]
     return Sum(int(row[0]) if cut else None, tuple(row[cut:groups]), [*values[:plain], *whole, *values[end:]])
