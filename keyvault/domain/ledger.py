@@ -57,6 +57,10 @@ class Usage(Struct, frozen=True, gc=False):
 NO_USAGE = Usage()
 
 
+Drawn = tuple[int, str, int, int]
+"""A rollout, a request, the arm that it was drawn for, and with which others, -1 for none."""
+
+
 class OpenAttempt(Struct):
     """An attempt as it is recorded before it leaves. Ids are the ledger's interned numbers."""
 
@@ -82,6 +86,8 @@ class OpenAttempt(Struct):
     """The request's own tags, as JSON."""
     hard: bool = False
     """It draws on what must not be overspent. Not on record."""
+    drawn: tuple[Drawn, ...] = ()
+    """Of the first attempt of a request that belongs to a rollout: to which. On record beside it."""
 
     @property
     def bound_charge_pico(self) -> int | None:

@@ -228,6 +228,7 @@ class Writer:
         """One transaction. Raises `_Known` where one of several attempts is settled already, `NotTheSpender` where one
         draws on what another worker spends from."""
         opened: list[Any] = []
+        drawn: list[Any] = []
         settled: list[Any] = []
         gone: list[Any] = [*self._withdrawn]
         sums, hard = Sums(), False
@@ -243,6 +244,7 @@ class Writer:
             if settlement is None:
                 opened.append(open_row(attempt, self._worker))
                 hard = hard or attempt.hard
+                drawn += attempt.drawn
                 if follows is not None:
                     gone.append(follows)
                 continue
@@ -256,6 +258,7 @@ class Writer:
             if hard and not self._database.is_sqlite and not tx.has_purse(self._worker):
                 raise NotTheSpender("another worker spends from hard budgets and balances now")
             tx.open(opened)
+            tx.draw(drawn)
             fresh = tx.settle(settled) == len(settled)
             if not fresh and len(entries) > 1:
                 raise _Known

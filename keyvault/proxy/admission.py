@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
 from keyvault.domain.endpoints import Dialect, Endpoint
+from keyvault.domain.ledger import Drawn
 from keyvault.domain.routes import Target, parse_target
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal, UsageError
@@ -49,6 +50,7 @@ class Call:
         "cost_pico",
         "credential_id",
         "dialect",
+        "drawn",
         "endpoint",
         "exchange",
         "isolated",
@@ -91,6 +93,7 @@ class Call:
         self.permit: Permit = UNLIMITED  # what it has of the rate limits that hold for it
         self.allowance: Allowance
         self.pin: Target | None = None
+        self.drawn: tuple[Drawn, ...] = ()  # the arm of a rollout that it belongs to
 
     @property
     def headers(self) -> Headers:

@@ -25,7 +25,7 @@ from keyvault.proxy.ending import Ending
 from keyvault.proxy.tables import Tables
 from keyvault.routing import affinity
 from keyvault.routing.affinity import CARRYING, Carried
-from keyvault.routing.planner import UNROUTED, Planned
+from keyvault.routing.planner import UNROUTED, Planned, Planner
 from keyvault.storage import affinities
 from keyvault.storage.engine import Database
 
@@ -61,7 +61,7 @@ class Affinity:
 
     async def place(self, call: Call, plan: tuple[Planned, ...]) -> tuple[Planned, ...]:
         """The plan as it must be for what a request carries; for a dialect that can carry state. Raises `Refusal`."""
-        asked = _carried(call, plan)
+        asked = _carried(call, plan, self._tables.planner)
         if not asked:
             return plan
         maker = affinity.maker_of(asked, await self._makers(asked))
@@ -120,11 +120,12 @@ class Forgetting:
             self._done_ms = now_ms
 
 
-def _carried(call: Call, plan: tuple[Planned, ...]) -> Carried:
+def _carried(call: Call, plan: tuple[Planned, ...], planner: Planner) -> Carried:
     """What a request carries that may bind it, where there is a choice. A pin is stronger; what isolated keys have
     stored is on a record of its own."""
     route, body = plan[0].route, call.body
-    if not route.affinity or len(route.targets) < 2 or call.pin is not None or not isinstance(body, JsonBody):
+    choice = len(route.targets) > 1 or route.alias in planner.rollouts
+    if not route.affinity or not choice or call.pin is not None or not isinstance(body, JsonBody):
         return affinity.NOTHING
     talk = body.fields.get(_TALK[call.dialect], _NONE)
     previous = body.fields.get("previous_response_id", _NONE) if call.claim is None else _NONE

@@ -70,6 +70,7 @@ class Dispatch:
             hold_pico=allowance.pico,
             tags=call.tags,
             hard=allowance.hard,
+            drawn=call.drawn if before is None else (),
         )
         serving = step.serving or self._choose(call, upstream.name)
         self._tables.health.begin(target)

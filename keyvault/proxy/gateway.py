@@ -21,6 +21,7 @@ from keyvault.proxy.allowance import Allowances
 from keyvault.proxy.attempt import Attempt
 from keyvault.proxy.dispatch import Dispatch
 from keyvault.proxy.door import Door
+from keyvault.proxy.drawing import draw
 from keyvault.proxy.ending import Ending
 from keyvault.proxy.failover import Course, Failover
 from keyvault.proxy.forwarded import client_address
@@ -134,9 +135,12 @@ class Gateway:
             return
         if call.isolated and await self._isolation.answers_itself(call):
             return
-        plan = self._plan(call)  # 4. Where
+        plan = bound = self._plan(call)  # 4. Where
         if call.dialect in CARRIES_STATE:
-            plan = await self._affinity.place(call, plan)
+            bound = await self._affinity.place(call, plan)
+        if self._tables.planner.rollouts and bound is plan:
+            bound = draw(call, self._tables.planner, plan)
+        plan = bound
         call.allowance = self._allowances.allow(call, plan)  # 5. May it: what it may cost is held
         try:
             await self._attempt(call, self._failover.course(call, plan))

@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from keyvault.domain.rollouts import Rollout
 from keyvault.domain.routes import Revision
 from keyvault.domain.vault import Compartment, Upstream
 from keyvault.errors import Tampered
@@ -31,7 +32,7 @@ from keyvault.proxy.rules import NAMES, Rules
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.health import Health
 from keyvault.routing.planner import Planner
-from keyvault.storage import credentials, epochs, objects, routes, switch
+from keyvault.storage import credentials, epochs, objects, rollouts, routes, switch
 from keyvault.storage.epochs import Epochs
 from keyvault.vault.manifest import RESEAL
 
@@ -76,6 +77,7 @@ class Tables:
         self.time = Timekeeper(home.clock, timekeeper.seen(home), self.directory.endings, accept=accept_clock)
         self._renew_upstreams()
         self._revision = self._read_routes()
+        self._rollouts = self._read_rollouts()
         self._renew_planner()
         self.prices = self._read_prices()
         self.noticed = Noticed()
@@ -140,7 +142,9 @@ class Tables:
         with contextlib.suppress(Tampered):  # what held before goes on, and an alert says so
             if revisions != self._seen[2] or "revisions" in again:
                 self._revision = self._read_routes(self._revision.number)
-        if (upstreams, revisions) != self._seen[1:3] or again & {*_UPSTREAMS, "revisions"}:
+        if revisions != self._seen[2] or "rollouts" in again:
+            self._rollouts = self._read_rollouts()
+        if (upstreams, revisions) != self._seen[1:3] or again & {*_UPSTREAMS, "revisions", "rollouts"}:
             self._renew_planner()
         with contextlib.suppress(Tampered):
             if prices != self._seen[3] or "prices" in again:
@@ -202,7 +206,11 @@ class Tables:
 
     def _renew_planner(self) -> None:
         self.planner = Planner(
-            self._revision.routes, self._known, self._home.settings.default_upstream, health=self.health
+            self._revision.routes,
+            self._known,
+            self._home.settings.default_upstream,
+            rollouts=self._rollouts,
+            health=self.health,
         )
 
     def _read_routes(self, at_least: int = 0) -> Revision:
@@ -212,6 +220,11 @@ class Tables:
             if self.guard.doubted(tx, "revisions", [number]) or number < at_least:  # before it is made sense of
                 raise _unvouched(f"revision {number} of the routes")
             return routes.current(tx)
+
+    def _read_rollouts(self) -> list[Rollout]:
+        """Those that live, but for what nobody vouches for: without one all goes as the routes say."""
+        with self._home.database.snapshot() as tx:
+            return rollouts.live(tx, but=self.guard.doubted(tx, "rollouts"))
 
     def _read_prices(self) -> PriceBook:
         """All prices. Raises `Tampered` where nobody vouches for one of them."""

@@ -9,6 +9,9 @@ that is not well stands behind all that are, but is not dropped: where nothing e
 serve is left out: a weight of 0 but for what is bound or pinned to it, another dialect, an upstream that is gone or
 switched off.
 
+The target of a rollout is no part of its route: it stands first in the plans of the requests that are drawn for it,
+with the route's own targets behind it, and serves what is bound to it.
+
 A planner never changes; a change of routes or upstreams makes a new one. Health is the worker's, and outlives it.
 """
 
@@ -24,6 +27,7 @@ from typing import Final, Protocol
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.keys import Policy
 from keyvault.domain.names import fold
+from keyvault.domain.rollouts import Rollout
 from keyvault.domain.routes import AS_NAMED, Choice, Route, Target, is_pattern, precision
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Refusal
@@ -82,10 +86,14 @@ class Planner:
         upstreams: Sequence[Upstream],
         default_upstream: str = "",
         *,
+        rollouts: Iterable[Rollout] = (),
         health: Knows | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`default_upstream`: a name, or empty. `draw`: the next number from 0 to 1, for the weights."""
+        """`default_upstream`: a name, or empty. `rollouts`: those that live. `draw`: the next number from 0 to 1, for
+        the weights."""
+        self.rollouts = {rollout.alias: rollout for rollout in rollouts}
+        """By the alias of the route, which may be a pattern."""
         self._upstreams = {fold(upstream.name): upstream for upstream in upstreams}
         self._default_name = default_upstream
         self._default = self._choose_default(upstreams)
@@ -142,11 +150,31 @@ class Planner:
         if route is None:
             return None
         of_name = Target(target.upstream, AS_NAMED) if target.model == model else target
-        for choice in (*route.primary, *route.fallbacks):
+        for choice in (*route.choices, *self._new_choices(route)):
             planned = self._planned(route, choice) if choice.target in (target, of_name) else None
             if planned is not None and _reason(planned, dialect) is None:
                 return replace(planned, target=target)
         return None
+
+    def with_new(
+        self, rollout: Rollout, plan: tuple[Planned, ...], model: str, dialect: Dialect
+    ) -> tuple[Planned, ...] | None:
+        """A plan with a rollout's target in front, behind the others while it is not well; None where it cannot serve
+        the request."""
+        route = plan[0].route
+        new = next((self._planned(route, choice) for choice in self._new_choices(route)), None)
+        if new is None or _reason(new, dialect) is not None or rollout.alias != route.alias:
+            return None
+        new = _named(new, model)
+        chain = (new, *(planned for planned in plan if planned.target != new.target))
+        return _well_first(chain, self._health) if self._health else chain
+
+    def new_at(self, model: str, dialect: Dialect, upstream: str) -> tuple[Planned, ...]:
+        """The target of a rollout of the model's route, if it is of this upstream: it may keep what is referred to."""
+        route = self.route_of(model)
+        chosen = [] if route is None else [c for c in self._new_choices(route) if c.target.upstream == upstream]
+        found = [] if route is None else self._existing(route, chosen)
+        return tuple(_named(planned, model) for planned in found if _reason(planned, dialect) is None)
 
     def left_out(self, model: str, dialect: Dialect) -> list[LeftOut]:
         """The targets of a model's route that a plan does not have, and why: for people."""
@@ -195,6 +223,13 @@ class Planner:
         if self._default_name:
             return self._upstreams.get(fold(self._default_name))
         return upstreams[0] if len(upstreams) == 1 else None
+
+    def _new_choices(self, route: Route) -> tuple[Choice, ...]:
+        """The target of the route's rollout, if there is one, with what the route says of it, if it says anything."""
+        rollout = self.rollouts.get(route.alias) if self.rollouts else None
+        if rollout is None:
+            return ()
+        return (next((c for c in route.choices if c.target == rollout.target), Choice(rollout.target)),)
 
     def _planned(self, route: Route, choice: Choice) -> Planned | None:
         upstream = self._upstreams.get(fold(choice.target.upstream))

@@ -34,6 +34,7 @@ from keyvault.storage.schema import (
     open_attempts,
     paid_work,
     purse,
+    rollout_requests,
     targets,
     totals_day,
     totals_minute,
@@ -84,6 +85,10 @@ class Transaction:
     def open(self, rows: Sequence[Row]) -> None:
         """Rows in the order of `open_attempts`' columns, with `NO_NUMBER` for NULL."""
         self._statements.insert_open.run(self._cursor, rows)
+
+    def draw(self, rows: Sequence[Row]) -> None:
+        """(rollout id, request id, arm, unit or `NO_NUMBER`); those that exist are left alone."""
+        self._statements.insert_drawn.run(self._cursor, rows)
 
     def has_purse(self, worker: str) -> bool:
         """Whether a worker may spend from hard accounts; if so, nobody else may before the transaction ends."""
@@ -242,6 +247,8 @@ class _Statements:
         newer = {name: made.excluded[name] for name in ("target_id", "at_ms")}
         self.upsert_affinity = Statement(made.on_conflict_do_update(index_elements=["digest"], set_=newer), dialect)
         self.insert_open = Statement(insert(open_attempts).values(_values(open_attempts)), dialect)
+        drawn = insert(rollout_requests).values(_values(rollout_requests)).on_conflict_do_nothing()
+        self.insert_drawn = Statement(drawn, dialect)
         settled = insert(attempts).values(_values(attempts)).on_conflict_do_nothing()
         self.insert_attempt = Statement(settled, dialect)
         self.delete_open = Statement(_DELETE_OPEN, dialect)

@@ -31,6 +31,7 @@ from keyvault.storage.schema import (
     projects,
     repricings,
     revisions,
+    rollouts,
     statements,
     uncaptured,
     unsealed,
@@ -112,6 +113,12 @@ VOUCHED: Final[Mapping[str, Vouched]] = {
         steps=(0, 1),
     ),
     "uncaptured": Vouched(uncaptured, ("customer_id",)),
+    "rollouts": Vouched(
+        rollouts,
+        ("alias", "upstream", "model", "plan", "salt", "created_ms", "state"),
+        switch="state",
+        steps=("running", "paused", "finished", "rolled_back"),
+    ),
     "prices": Vouched(prices, ("upstream", "catalogue", "model", "match", "rates", "from_ms", "source", "recorded_ms")),
 }
 """By table name. Last-used times, notes and epochs are left out: they change by themselves and decide nothing."""

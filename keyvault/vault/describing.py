@@ -32,6 +32,8 @@ def described(row: SealedRow) -> str:
         return f"capture {row.id}"
     if row.name == "uncaptured":
         return f"the mark by which nothing is captured of customer number {fields['customer_id']}"
+    if row.name == "rollouts":
+        return f"the rollout of {fields['alias']} (number {row.id})"
     if row.name == "prices":
         return f"the price of {fields['model']} (number {row.id})"
     return f"revision {row.id} of the routes"

@@ -33,7 +33,7 @@ from keyvault.vault.stopped import turned_back
 RESEAL: Final = "gwctl doctor, then gwctl vault reseal"
 _FACT: Final = "manifest"
 _LATER: Final = frozenset(
-    {"adjustments", "balances", "budgets", "captures", "limits", "repricings", "statements", "uncaptured"}
+    {"adjustments", "balances", "budgets", "captures", "limits", "repricings", "rollouts", "statements", "uncaptured"}
 )
 """Tables that older manifests do not know: they count from their first row on."""
 _RECORDS: Final = "sealed_records"

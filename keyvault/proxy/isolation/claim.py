@@ -159,6 +159,8 @@ class Claims:
         else:
             chain = planner.plan(call.model, call.dialect, None)
         there = tuple(planned for planned in chain if planned.upstream.name == at)
+        if not there and call.model is not None:
+            there = planner.new_at(call.model, call.dialect, at)
         if not there:
             text = "what this request names is stored where its model is not served"
             raise Refusal(400, "stored_elsewhere", text)

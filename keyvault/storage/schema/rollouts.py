@@ -14,7 +14,6 @@ rollouts = Table(
     Column("upstream", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("share_ppm", BigInteger, nullable=False),
     Column("plan", Text, nullable=False),
     Column("salt", Text, nullable=False),
     Column("step", Integer, nullable=False, server_default="0"),
@@ -39,7 +38,7 @@ rollout_looks = Table(
     Column("figures", Text, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What each look of the guards saw and decided. `figures`: JSON."""
+"""What each look of the guards saw and decided. `number`: step and look within it; `figures`: JSON."""
 
 rollout_requests = Table(
     "rollout_requests",
@@ -47,7 +46,8 @@ rollout_requests = Table(
     Column("rollout_id", Id, primary_key=True),
     Column("request_id", Text, primary_key=True),
     Column("arm", SmallInteger, nullable=False),
+    Column("unit", BigInteger),
     sqlite_with_rowid=False,
 )
-"""Which arm each request of a rollout was drawn for: 0 the baseline, 1 the new target. The ledger's rows stay as they
-are; most requests belong to no rollout."""
+"""Which arm each request of a rollout was drawn for: 0 the baseline, 1 the new target; `unit`: with which others, where
+not single requests are drawn. The ledger's rows stay as they are; most requests belong to no rollout."""

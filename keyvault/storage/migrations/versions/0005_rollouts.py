@@ -22,7 +22,6 @@ def upgrade() -> None:
         sa.Column("upstream", sa.Text(), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("share_ppm", sa.BigInteger(), nullable=False),
         sa.Column("plan", sa.Text(), nullable=False),
         sa.Column("salt", sa.Text(), nullable=False),
         sa.Column("step", sa.Integer(), server_default="0", nullable=False),
@@ -51,6 +50,7 @@ def upgrade() -> None:
         sa.Column("rollout_id", ID, nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("arm", sa.SmallInteger(), nullable=False),
+        sa.Column("unit", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("rollout_id", "request_id", name="pk_rollout_requests"),
         sqlite_with_rowid=False,
     )
