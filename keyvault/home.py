@@ -21,6 +21,7 @@ from keyvault.settings import Paths, Settings
 
 if TYPE_CHECKING:
     from keyvault.alerts import Alerts
+    from keyvault.captures.captures import Captures
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
     from keyvault.keys.lifecycle import Keys
@@ -286,6 +287,12 @@ class Home:
         from keyvault.routing.routes import Routes
 
         return Routes(self.database, self.clock)
+
+    @cached_property
+    def captures(self) -> Captures:
+        from keyvault.captures.captures import Captures
+
+        return Captures(self.database, self.clock, self.vault, self.paths.captures)
 
     @cached_property
     def prices(self) -> Prices:

@@ -62,6 +62,11 @@ class Paths:
         return self.data / "gateway.db"
 
     @property
+    def captures(self) -> Path:
+        """The directory of what this machine has captured."""
+        return self.data / "captures"
+
+    @property
     def key_file(self) -> Path:
         return self.config / "unlock.key"
 

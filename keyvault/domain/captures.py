@@ -48,7 +48,7 @@ class Plan:
     """What never changes about a capture."""
 
     most: int
-    """So many exchanges."""
+    """So many exchanges are drawn, those included for which there is no room or no time then."""
     max_bytes: int
     """So much on disk."""
     keep_seconds: int
@@ -106,7 +106,7 @@ class Capture:
             return None
         if now >= self.until:
             return Ended.TIME
-        if self.taken >= self.plan.most:
+        if self.taken + self.dropped >= self.plan.most:
             return Ended.COUNT
         return Ended.BYTES if self.bytes >= self.plan.max_bytes else None
 

@@ -61,6 +61,8 @@ class Customer:
     multiplier_ppm: int = 1_000_000
     """Charge = cost × multiplier, in millionths: 1_150_000 is 1.15."""
     tags: dict[str, str] = field(default_factory=dict)
+    never_capture: bool = False
+    """Nothing it pays for, and nothing its keys send, is ever captured."""
 
 
 @dataclass(frozen=True, slots=True)

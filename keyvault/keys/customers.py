@@ -15,8 +15,8 @@ from keyvault.clock import Clock
 from keyvault.domain.keys import DEFAULT_PROJECT, PPM, Customer, Project, multiplier_ppm
 from keyvault.domain.names import check_name, check_tags, not_found, split_project
 from keyvault.errors import Conflict
+from keyvault.storage import captures, epochs
 from keyvault.storage import customers as rows
-from keyvault.storage import epochs
 from keyvault.storage.engine import Database, Transaction
 
 NO_TAGS: Mapping[str, str] = {}
@@ -29,14 +29,25 @@ class Customers:
         self._database = database
         self._clock = clock
 
-    def create(self, name: str, *, multiplier: Decimal = Decimal(1), tags: Mapping[str, str] = NO_TAGS) -> Customer:
+    def create(
+        self,
+        name: str,
+        *,
+        multiplier: Decimal = Decimal(1),
+        tags: Mapping[str, str] = NO_TAGS,
+        never_capture: bool = False,
+    ) -> Customer:
         """Raises `Conflict` for a name in use, without regard to case."""
         check_name("customer", name)
         ppm, tags = multiplier_ppm(multiplier), check_tags(tags)
         with self._database.change() as tx:
             if existing := rows.find_customer(tx, name):
                 raise Conflict(f"customer {existing.name} exists already", hint=f"gwctl customers show {existing.name}")
-            return make_customer(tx, self._clock, name, ppm, tags)
+            customer = make_customer(tx, self._clock, name, ppm, tags)
+            if not never_capture:
+                return customer
+            mark_customer(tx, self._clock, customer, never=True)
+            return existing_customer(tx, name)
 
     def list(self) -> Sequence[Customer]:
         """All customers by name."""
@@ -55,13 +66,19 @@ class Customers:
         multiplier: Decimal | None = None,
         tags: Mapping[str, str] | None = None,
         suspended: bool | None = None,
+        never_capture: bool | None = None,
     ) -> Customer:
-        """Set what is given; `tags` replace all tags. Running proxies follow at the next request of each key."""
+        """Set what is given; `tags` replace all tags. Running proxies follow at the next request of each key.
+
+        `never_capture`: from now on; what was captured of it before stays.
+        """
         ppm = None if multiplier is None else multiplier_ppm(multiplier)
         tags = None if tags is None else check_tags(tags)
-        with self._changing(denies=suspended is True and ppm is None) as tx:
+        with self._changing(denies=suspended is True and ppm is None and never_capture is None) as tx:
             customer = existing_customer(tx, name)
             change_customer(tx, self._clock, customer, multiplier_ppm=ppm, tags=tags, suspended=suspended)
+            if never_capture is not None and never_capture != customer.never_capture:
+                mark_customer(tx, self._clock, customer, never=never_capture)
             return existing_customer(tx, name)
 
     def create_project(self, path: str, *, tags: Mapping[str, str] = NO_TAGS) -> Project:
@@ -143,6 +160,17 @@ def change_customer(
         rows.update_customer(tx, customer.id, multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended)
         rows.stamp_keys_of_customer(tx, customer.id, epochs.bump(tx, "keys"))
         audit.record(tx, clock, "customers.update", f"customer:{customer.name}", **changes)
+
+
+def mark_customer(tx: Transaction, clock: Clock, customer: Customer, *, never: bool) -> None:
+    """Say that nothing of a customer is ever captured, or that it may be again."""
+    if never:
+        captures.mark(tx, customer.id, clock.now_ms())
+    else:
+        captures.unmark(tx, customer.id)
+    epochs.bump(tx, "routes")
+    action = "customers.never_capture" if never else "customers.may_capture"
+    audit.record(tx, clock, action, f"customer:{customer.name}")
 
 
 def change_project(

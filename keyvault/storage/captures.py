@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.captures import EVERYTHING, Capture, Ended, Plan
-from keyvault.domain.scopes import ScopeRef
+from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Tampered
 from keyvault.storage import scopes
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import captures, uncaptured
+from keyvault.storage.schema import captures, customers, keys, projects, uncaptured
 from keyvault.storage.seals import added, touch
 
 _EVERY: Final = sa.select(captures).order_by(captures.c.id)
@@ -67,6 +67,17 @@ def delete(tx: Transaction, capture_id: int) -> None:
 def marked(tx: Transaction) -> Mapping[int, int]:
     """The customers of whom nothing is captured: id of the mark → id of the customer."""
     return {row.id: row.customer_id for row in tx.execute(sa.select(uncaptured.c.id, uncaptured.c.customer_id))}
+
+
+def marked_customer(tx: Transaction, scope: ScopeRef) -> str | None:
+    """The name of the customer that a scope belongs to, where nothing is captured of it."""
+    below = sa.select(customers.c.name).join(uncaptured, uncaptured.c.customer_id == customers.c.id)
+    table = {ScopeKind.CUSTOMER: customers, ScopeKind.PROJECT: projects, ScopeKind.KEY: keys}[scope.kind]
+    if table is not customers:
+        below = below.join(projects, projects.c.customer_id == customers.c.id)
+    if table is keys:
+        below = below.join(keys, keys.c.project_id == projects.c.id)
+    return tx.execute(below.where(table.c.id == scope.id)).scalar_one_or_none()
 
 
 def mark(tx: Transaction, customer_id: int, now_ms: int) -> None:

@@ -15,9 +15,10 @@ from keyvault.clock import from_ms
 from keyvault.domain.keys import Customer, Project
 from keyvault.domain.names import fold
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import customers, keys, projects
+from keyvault.storage.schema import customers, keys, projects, uncaptured
 from keyvault.storage.seals import added, touch
 
+_CUSTOMERS = sa.select(customers, sa.exists().where(uncaptured.c.customer_id == customers.c.id).label("never_capture"))
 _PROJECTS = sa.select(projects, customers.c.name.label("customer")).join(customers)
 
 
@@ -50,7 +51,7 @@ def insert_project(tx: Transaction, customer_id: int, name: str, *, tags: Mappin
 
 
 def find_customer(tx: Transaction, name: str) -> Customer | None:
-    row = tx.execute(sa.select(customers).where(customers.c.folded == fold(name))).first()
+    row = tx.execute(_CUSTOMERS.where(customers.c.folded == fold(name))).first()
     return _customer(row) if row else None
 
 
@@ -62,7 +63,7 @@ def find_project(tx: Transaction, customer: str, name: str) -> Project | None:
 
 def list_customers(tx: Transaction) -> list[Customer]:
     """All customers by name."""
-    return [_customer(row) for row in tx.execute(sa.select(customers).order_by(customers.c.folded))]
+    return [_customer(row) for row in tx.execute(_CUSTOMERS.order_by(customers.c.folded))]
 
 
 def list_projects(tx: Transaction, customer_id: int | None = None) -> list[Project]:
@@ -125,6 +126,7 @@ def _customer(row: sa.Row[Any]) -> Customer:
         suspended=bool(row.suspended),
         multiplier_ppm=row.multiplier_ppm,
         tags=json.loads(row.tags),
+        never_capture=bool(row.never_capture),
     )
 
 

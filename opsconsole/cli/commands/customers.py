@@ -8,6 +8,7 @@ import typer
 
 from keyvault.domain.keys import PPM, Customer
 from keyvault.domain.typed import number
+from keyvault.errors import UsageError
 from keyvault.money import format_usd
 from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, something, suspended, tags
 from opsconsole.cli.output import Column, Details, Listing, Row
@@ -22,11 +23,21 @@ Multiplier = Annotated[
 ]
 
 
-@customers.verb("create", changes=True, examples="gwctl customers create acme --multiplier 1.15")
-def create(session: Session, name: NewName, multiplier: Multiplier = None, tag: Tags = None) -> None:
+Never = Annotated[bool, typer.Option("--never-capture", help="Keep its requests out of every capture.")]
+May = Annotated[bool, typer.Option("--may-capture", help="Captures may take its requests again.")]
+
+
+@customers.verb(
+    "create",
+    changes=True,
+    examples="gwctl customers create acme --multiplier 1.15\ngwctl customers create hospital --never-capture",
+)
+def create(
+    session: Session, name: NewName, multiplier: Multiplier = None, tag: Tags = None, never_capture: Never = False
+) -> None:
     """Create a customer."""
     factor = number(multiplier or "1")
-    customer = session.home.customers.create(name, multiplier=factor, tags=tags(tag))
+    customer = session.home.customers.create(name, multiplier=factor, tags=tags(tag), never_capture=never_capture)
     session.changed(f"created customer {customer.name}")
     _warn_of_nothing(session, customer)
     session.show(Details(_row(customer)))
@@ -59,6 +70,7 @@ def show(session: Session, name: CustomerName) -> None:
     examples="""
     gwctl customers update acme --multiplier 1.2
     gwctl customers update acme --suspend
+    gwctl customers update acme --never-capture
     """,
 )
 def update(
@@ -68,14 +80,19 @@ def update(
     tag: Tags = None,
     suspend: Suspend = False,
     resume: Resume = False,
+    never_capture: Never = False,
+    may_capture: May = False,
 ) -> None:
     """Change a customer; what is not given stays. Tags given replace all tags."""
-    something(multiplier, tag, suspend, resume)
+    something(multiplier, tag, suspend, resume, never_capture, may_capture)
+    if never_capture and may_capture:
+        raise UsageError("--never-capture and --may-capture ask for opposite things", hint="give one of them")
     customer = session.home.customers.update(
         name,
         multiplier=None if multiplier is None else number(multiplier),
         tags=None if tag is None else tags(tag),
         suspended=suspended(suspend, resume),
+        never_capture=never_capture if never_capture or may_capture else None,
     )
     session.changed(f"updated customer {customer.name}")
     if multiplier is not None:
@@ -93,6 +110,7 @@ def _row(customer: Customer) -> Row:
         "name": customer.name,
         "suspended": customer.suspended,
         "multiplier": format_usd(customer.multiplier_ppm * PPM),
+        "never_capture": customer.never_capture,
         "tags": customer.tags,
         "created_at": customer.created_at,
     }
