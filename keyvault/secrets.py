@@ -68,7 +68,8 @@ _CREDENTIAL_OR_LIKE: Final = re.compile(" | ".join((*_SHAPES, *_LIKELY)), re.IGN
 
 _NOT_PLAIN: Final = rf"(?!{_PREFIX}[-_] | AIza | A[KS]IA)"
 _PLAIN: Final = re.compile(
-    rf"{_NOT_PLAIN}[a-z]{{2,12}}[-_]{_NOT_PLAIN}[a-z0-9]+ | [0-9a-f]{{8}}(?:-[0-9a-f]{{4,12}}){{4}}",
+    rf"(?:chatcmpl|resp|msg)[-_]{_NOT_PLAIN}[a-z0-9]+"  # nearly always, and found in half the time
+    rf" | {_NOT_PLAIN}[a-z]{{2,12}}[-_]{_NOT_PLAIN}[a-z0-9]+ | [0-9a-f]{{8}}(?:-[0-9a-f]{{4,12}}){{4}}",
     re.IGNORECASE | re.VERBOSE,
 )
 

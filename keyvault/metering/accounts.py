@@ -122,7 +122,7 @@ class Accounts:
         self._applying.clear()
 
     def applying(self, payer: Payer, key_id: int, env: str, model: str, now_ms: int) -> tuple[Account, ...]:
-        """The accounts that a request draws on: every budget of its key, project and customer, and the balance of the
+        """The accounts that a request draws on: every budget of its key, project and customer, then the balance of the
         project or else of the customer."""
         if not self._rules:
             return ()

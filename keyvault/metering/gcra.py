@@ -17,6 +17,7 @@ from typing import Final
 
 PERIOD_US: Final = 60_000_000
 """Rates are by the minute. A unit is so many parts, of which `rate` run off in a microsecond: no rounding anywhere."""
+NO_ROOM: Final = -1
 
 
 class Gcra:
@@ -31,14 +32,25 @@ class Gcra:
         self._gone = 0  # of these, the parts that have run off or were given back
         self._now_us = now_us
 
+    def admit(self, weight: int, now_us: int) -> int:
+        """Let so many units in, at most `rate`, if they may come now. What it returns is for `settle`; `NO_ROOM` where
+        they may not."""
+        if now_us > self._now_us:  # as `_run_off`, without a call
+            gone = self._gone + (now_us - self._now_us) * self.rate
+            self._gone = gone if gone < self._entered else self._entered
+            self._now_us = now_us
+        entered = self._entered + weight * PERIOD_US
+        if entered - self._gone > self.rate * PERIOD_US:
+            return NO_ROOM
+        self._entered = entered
+        return entered
+
     def wait_us(self, weight: int, now_us: int) -> int:
         """0 where so many units may come now, else the microseconds until they may if nobody else comes. More units
         than the bucket ever holds may come when it is empty."""
+        if now_us > self._now_us:
+            self._run_off(now_us)
         rate = self.rate
-        if now_us > self._now_us:  # as `_run_off`, without a call
-            gone = self._gone + (now_us - self._now_us) * rate
-            self._gone = gone if gone < self._entered else self._entered
-            self._now_us = now_us
         room = (rate - weight) * PERIOD_US if weight < rate else 0
         over = self._entered - self._gone - room
         return 0 if over <= 0 else -(-over // rate)

@@ -56,13 +56,15 @@ class Ledger:
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
         named, pairs = known_names(database)
-        self._aliases = Interned(named, OTHER, self._writer.name, clean=clean)
-        self._targets = Interned(
+        self.alias_id = Interned(named, OTHER, self._writer.name, clean=clean).id_of
+        """The ledger's number for the name of an alias."""
+        self.target_id = Interned(
             pairs,
             (OTHER, OTHER),
             lambda pair, number: self._writer.name(Target(*pair), number),
             clean=lambda pair: (pair[0], clean(pair[1])),
-        )
+        ).id_of
+        """The ledger's number for a target."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -86,12 +88,6 @@ class Ledger:
         self._writer.start()
         self._checkpoints.start()
         self._watch()
-
-    def alias_id(self, name: str) -> int:
-        return self._aliases.id_of(name)
-
-    def target_id(self, target: Target) -> int:
-        return self._targets.id_of((target.upstream, target.model))
 
     def note(self, digest: bytes, target: Target) -> None:
         """Put on record who made some conversation state: with the settlement that follows, so as durable as that."""
@@ -136,16 +132,14 @@ class Ledger:
         assert self._loop is not None, "the ledger was not started"
         future = self._loop.create_future()
         self._writer.put(Entry(future, attempt, settlement, follows))
-        self._wake()
+        if not self._rung:
+            self._wake()
         return future
 
     def _wake(self) -> None:
         assert self._loop is not None, "the ledger was not started"
-        if self._writer.ended:
-            self._writer.refuse()
-        elif not self._rung:
-            self._rung = True
-            self._loop.call_soon(self._ring)
+        self._rung = True
+        self._loop.call_soon(self._ring)
 
     def _refused(self) -> asyncio.Future[None]:
         assert self._loop is not None, "the ledger was not started"
@@ -163,7 +157,10 @@ class Ledger:
     def _ring(self) -> None:
         """Wake the writer, once for all that this turn of the loop has put: waking it costs more than an entry."""
         self._rung = False
-        self._writer.ring()
+        if self._writer.ended:
+            self._writer.refuse()
+        else:
+            self._writer.ring()
 
     def _answer(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
         """In the writer's thread: hand the outcome over to the loop's."""
@@ -175,8 +172,9 @@ class Ledger:
 
     def _resolve(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
         """On the loop's thread."""
-        for future, attempt, settlement, _, concludes in entries:
-            if error is not None and attempt is not None and settlement is None and not concludes:
+        for entry in entries:
+            future, attempt = entry.future, entry.attempt
+            if error is not None and attempt is not None and entry.settlement is None and not entry.concludes:
                 self._open.pop((attempt.request_id, attempt.number), None)
             if future is not None and not future.done():
                 future.set_result(None) if error is None else future.set_exception(error)

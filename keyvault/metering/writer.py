@@ -16,8 +16,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from keyvault.clock import Clock
@@ -50,7 +51,7 @@ AttemptKey = tuple[str, int]
 """Request id and number."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True):
     """What waits for the writer: an attempt to open, to settle, or (neither) a place in the queue to reach."""
 
     future: asyncio.Future[None] | None
@@ -92,6 +93,8 @@ class Writer:
         self._store = store
         self._spending = spending
         self._entries: deque[Entry] = deque()
+        self.put = self._entries.append
+        """Lets an entry wait; it is written after the next `ring`, or before."""
         self._beside: deque[tuple[str | Target, int] | Made] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._asleep = False
@@ -114,10 +117,6 @@ class Writer:
 
     def start(self) -> None:
         self._thread.start()
-
-    def put(self, entry: Entry) -> None:
-        """Let an entry wait; it is written after the next `ring`, or before."""
-        self._entries.append(entry)
 
     def name(self, name: str | Target, number: int) -> None:
         """Store a new name with the next transaction."""
@@ -234,10 +233,11 @@ class Writer:
         sums, hard = Sums(), False
         taken: Sequence[Taken] = ()
         concluded: list[OpenAttempt] = []
-        for _, attempt, settlement, follows, concludes in entries:
+        for entry in entries:
+            attempt, settlement, follows = entry.attempt, entry.settlement, entry.follows
             if attempt is None:
                 continue
-            if concludes:
+            if entry.concludes:
                 concluded.append(attempt)
                 gone.append((attempt.request_id, attempt.number))
                 continue
@@ -282,7 +282,7 @@ class Writer:
         if self.healthy:
             log.error("%s", error.message)
         self.healthy = False
-        self._owed += [e._replace(settlement=_undelivered(e.settlement)) for e in batch if e.settlement is not None]
+        self._owed += [replace(e, settlement=_undelivered(e.settlement)) for e in batch if e.settlement is not None]
         self._owed += [e for e in batch if e.concludes]
         opening = [e.attempt for e in batch if e.attempt and not e.settlement and not e.concludes]
         self._withdrawn += [(attempt.request_id, attempt.number) for attempt in opening]

@@ -72,7 +72,7 @@ class Call:
         self.exchange = exchange
         self.request_id = request_id
         self.started = request.started
-        self.asked = found = asked(request)
+        self.asked = found = request.lasting.get("asked") or asked(request)
         self.path = found.path
         self.endpoint: Endpoint | None = found.endpoint
         self.dialect = found.dialect
@@ -210,7 +210,7 @@ def what(call: Call) -> None:
     request, head = call.exchange.request, call.asked
     if head.encoding is not None and head.encoding.lower() != b"identity":
         raise Refusal(415, "unsupported_encoding", "send the body without a content-encoding")
-    call.body = read_body(call.endpoint, request.header(b"content-type") or b"", request.body)
+    call.body = read_body(call.endpoint, head.content_type, request.body)
     call.model = call.body.model
     if head.pin is not None:
         call.pin = _pin(call, head.pin)

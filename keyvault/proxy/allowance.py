@@ -43,6 +43,8 @@ _PROVIDER: Final = Basis.PROVIDER
 class Allowance:
     """What one request has of its accounts. `close` it when the request has ended."""
 
+    __slots__ = ("balance_id", "cap", "hard", "hold", "terms")
+
     def __init__(self, accounts: Sequence[Account]) -> None:
         self.hold = Hold(accounts)
         self.terms: dict[Target, Terms] = {}
@@ -52,9 +54,11 @@ class Allowance:
         """Whether something must not be overspent."""
         self.balance_id: int | None = None
         for account in accounts:
-            self.hard = self.hard or account.hard
-            if isinstance(account.of, Balance):
-                self.balance_id = account.of.id
+            if account.hard:
+                self.hard = True
+                break
+        if accounts and isinstance(balance := accounts[-1].of, Balance):  # which comes last
+            self.balance_id = balance.id
 
     @property
     def pico(self) -> int | None:
@@ -106,7 +110,9 @@ class Allowances:
             return NONE
         plain = shape_of(call.dialect, call.body, call.exchange.request.body)
         for each in plan:
-            allowance.terms[each.target] = self._terms(call, each, now_ms, _shape(call, each, plain))
+            body = effective(call.body, each.choice)  # a route may make another of it
+            shape = plain if body is call.body else shape_of(call.dialect, body, body.rewritten(None))
+            allowance.terms[each.target] = self._terms(call, each, now_ms, shape)
         self._hold(call, allowance)
         return allowance
 
@@ -130,7 +136,7 @@ class Allowances:
         """The price of an attempt, and the most that it can cost by it; None where there is no bound."""
         allowance = call.allowance
         if allowance.hold.accounts:
-            found = self._found(call, planned)  # by the price that was held for
+            found = allowance.terms.get(planned.target) or self._found(call, planned)  # by the price that was held for
             return found.price, found.cost_at(allowance.cap)
         price = self._price(planned, now_ms)
         if price is None:
@@ -140,9 +146,9 @@ class Allowances:
         return price, worst_case(price.rates, size, body.output_cap, body.choices)
 
     def ceiling(self, call: Call, planned: Planned) -> Ceiling | None:
-        """What a stream may come to where money must hold; None where nothing says."""
+        """What the stream of a call may come to where money must hold; None where nothing says."""
         allowance = call.allowance
-        if not call.body.stream or not allowance.hard:
+        if not allowance.hard:
             return None
         found = self._found(call, planned)
         tokens = found.tokens_for(allowance.cap)
@@ -156,23 +162,24 @@ class Allowances:
         if not call.allowance.hold.accounts:
             return
         call.allowance.settled(booked)
-        self._learn(call, planned, booked)
+        if booked.usage.output and booked.basis is _PROVIDER:
+            self._learn(call, planned, booked.usage.output)
         cost = None if booked.cost_pico is None else charge(booked.cost_pico, row.multiplier_ppm)
         if cost is not None and row.hold_pico is not None and cost > row.hold_pico and call.allowance.hard:
             beyond = f"{format_usd(cost - row.hold_pico)} {CURRENCY}"
             text = f"{planned.target} took {beyond} more than was held for request {call.request_id}"
             self._tables.noticed.note("cost_beyond_hold", f"key:{call.caller.key_name}", text)
 
-    def _learn(self, call: Call, planned: Planned, booked: Settlement) -> None:
+    def _learn(self, call: Call, planned: Planned, output: int) -> None:
         """Hold more for a target from now on, at most its cap once more, if it says itself that it did not keep it; and
         half as much after each answer that kept it."""
         found = call.allowance.terms.get(planned.target)
-        if found is None or not found.shape.settable or not booked.usage.output or booked.basis is not _PROVIDER:
+        if found is None or not found.shape.settable:
             return
         cap = found.cap(call.allowance.cap)
         if cap is None:
             return
-        target, beyond = planned.target, -(-booked.usage.output // found.shape.choices) - cap
+        target, beyond = planned.target, -(-output // found.shape.choices) - cap
         known = self._excess.get(target, 0)
         if beyond > HEEDED and (known or len(self._excess) < _MOST_TARGETS):
             self._excess[target] = max(known, min(beyond, cap))
@@ -226,13 +233,15 @@ class Allowances:
     def _found(self, call: Call, planned: Planned) -> Terms:
         found = call.allowance.terms.get(planned.target)
         if found is None:
-            plain = shape_of(call.dialect, call.body, call.exchange.request.body)
-            found = self._terms(call, planned, self._clock.now_ms(), _shape(call, planned, plain))
+            body = effective(call.body, planned.choice)
+            raw = call.exchange.request.body if body is call.body else body.rewritten(None)
+            found = self._terms(call, planned, self._clock.now_ms(), shape_of(call.dialect, body, raw))
         return found
 
     def _terms(self, call: Call, planned: Planned, now_ms: int, shape: Shape) -> Terms:
         """`shape`: of the body as this target gets it."""
-        target, price = planned.target, self._price(planned, now_ms)
+        target, upstream = planned.target, planned.upstream
+        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
         of = self._tariffs.of(planned, call.dialect, price)
         return terms(of, shape, call.payer.multiplier_ppm, self._excess.get(target, 0), call.caller.policy.bound_pico)
 
@@ -246,12 +255,6 @@ def _most(every: Iterable[Terms], cap: int | None) -> int | None:
     found = [each.charge_at(cap) for each in every]
     known = [pico for pico in found if pico is not None]
     return max(known) if len(known) == len(found) else None
-
-
-def _shape(call: Call, planned: Planned, plain: Shape) -> Shape:
-    """The shape of the body for a target. `plain`: of what the client sent; a route may make another of it."""
-    body = effective(call.body, planned.choice)
-    return plain if body is call.body else shape_of(call.dialect, body, body.rewritten(None))
 
 
 def _least(allowance: Allowance) -> int:

@@ -22,6 +22,7 @@ class Asked:
 
     __slots__ = (
         "client",
+        "content_type",
         "dialect",
         "encoding",
         "endpoint",
@@ -44,6 +45,7 @@ class Asked:
         self.family = family_of(request)
         self.client = (request.header(b"user-agent") or b"")[:_LONGEST_CLIENT].decode("ascii", "replace")
         """What the caller calls itself, such as `OpenAI/Python 3.3.0`."""
+        self.content_type = request.header(b"content-type") or b""
         self.encoding = request.header(b"content-encoding")
         self.pin = request.header(b"x-gateway-pin")
         self.models = request.method == "GET" and (self.path == "/models" or self.path.startswith("/models/"))

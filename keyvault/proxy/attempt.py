@@ -39,7 +39,7 @@ def message(call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
         effectively = effectively.with_parameters({}, written)
     body = effectively.rewritten(
         None if names_none else attempt.planned.target.model or None,
-        add_usage=call.wants_usage_added(attempt.planned.upstream),
+        add_usage=call.body.stream and call.wants_usage_added(attempt.planned.upstream),
     )
     opening = _opening(call, upstream)
     return opening + closing(request.method, f"{attempt.row.request_id}-{attempt.row.number}", len(body)), body

@@ -73,7 +73,8 @@ class Dispatch:
             drawn=call.drawn if before is None else (),
         )
         serving = step.serving or self._choose(call, upstream.name)
-        self._tables.health.begin(target)
+        if self._tables.health.known:
+            self._tables.health.begin(target)
         follows = None if before is None else before.row
         return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows)
 
@@ -109,7 +110,8 @@ class Dispatch:
 
     def _relay(self, call: Call, attempt: Attempt, course: Course, connection: UpstreamConnection) -> Relay:
         planned, health = attempt.planned, self._tables.health
-        new_meter = partial(stream_meter, call.dialect, drop_usage=call.wants_usage_added(planned.upstream))
+        added = call.body.stream and call.wants_usage_added(planned.upstream)
+        new_meter = partial(stream_meter, call.dialect, drop_usage=added)
         relay = Relay(
             call.exchange,
             connection,
@@ -122,7 +124,7 @@ class Dispatch:
             max_collected=self._max_collected,
             expects_stream=expects_stream(call),
             whole=call.claim is not None and call.claim.whole,
-            ceiling=self._allowances.ceiling(call, planned),
+            ceiling=self._allowances.ceiling(call, planned) if call.body.stream else None,
             on_content=partial(health.answering, planned.target, attempt.began) if health.known else None,
         )
         self.relays.add(relay)

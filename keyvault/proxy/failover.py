@@ -100,7 +100,9 @@ class Failover:
 
     def course(self, call: Call, plan: tuple[Planned, ...]) -> Course:
         route = plan[0].route
-        found = self._patience(route)
+        timeouts, found = self._patient
+        if timeouts is not route.timeouts:
+            found = self._patience(route)
         return Course([*plan], found, route.retries, call.started + found.total)
 
     def first(self, course: Course) -> Step:
@@ -145,8 +147,7 @@ class Failover:
         return None if step.fresh or step.second else self._elsewhere(course)
 
     def _patience(self, route: Route) -> Patience:
-        if self._patient[0] is not route.timeouts:
-            self._patient = route.timeouts, patience(route.timeouts, self._settings)
+        self._patient = route.timeouts, patience(route.timeouts, self._settings)
         return self._patient[1]
 
     def _other_credential(self, call: Call, attempt: Attempt) -> ServingUpstream | None:

@@ -131,7 +131,7 @@ class Gateway:
         admission.may(call)  # 5. May it; asked before where, so that a refusal does not tell what exists
         attribution.attribute(call, self._tables.payers)
         call.permit = self._tables.limiter.admit(call)
-        if models.answer(call, self._tables.planner):
+        if call.asks_for_models and models.answer(call, self._tables.planner):
             return
         if call.isolated and await self._isolation.answers_itself(call):
             return
@@ -163,7 +163,9 @@ class Gateway:
             settled.add_done_callback(_seen)  # durable with the next attempt's row, at the latest
             attempt = following
         await settled  # 9. Settled, before the answer ends
-        of, ending = course.best(attempt, ending)
+        of = attempt
+        if course.answer is not None:
+            of, ending = course.best(attempt, ending)
         if call.claim is not None:
             ending = await self._isolation.answered(call, of.planned, of.upstream, ending)
         answers.deliver(call, of.planned.target, attempt.row.number, ending, of.upstream.secrets)
@@ -208,18 +210,7 @@ class Gateway:
     def _book(self, call: Call, attempt: Attempt, ending: Ending, *, left: bool = False) -> Settlement:
         """What an attempt came to, taken from what was held."""
         self._failover.learn(attempt, ending)
-        booked = settlement(
-            call,
-            attempt.row,
-            ending,
-            attempt.price,
-            model=attempt.planned.target.model,
-            began=attempt.began,
-            now=self._time(),
-            left=left,
-            choice=attempt.planned.choice,
-            secrets=attempt.upstream.secrets,
-        )
+        booked = settlement(call, attempt, ending, self._time(), left=left)
         call.cost_pico = booked.cost_pico
         self._allowances.settled(call, attempt.planned, attempt.row, booked)
         call.permit.settled(booked)

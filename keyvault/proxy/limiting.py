@@ -117,10 +117,11 @@ class Limiter:
             return UNLIMITED
         tokens = reckoned(call) if counts.tokens else 0
         permit = call.permit = Permit(counts, tokens, self._clock)
-        if (obstacle := permit.obstacle(now_us)) is not None:
+        if not permit.take(now_us):
+            obstacle = permit.obstacle(now_us)
+            assert obstacle is not None
             self.refused[obstacle[1]] += 1
             raise _refusal(*obstacle)
-        permit.take(now_us)
         return permit
 
     def about(self, call: Call) -> list[Limit]:

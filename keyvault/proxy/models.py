@@ -19,9 +19,7 @@ _CREATED = 1_700_000_000
 
 
 def answer(call: Call, planner: Planner) -> bool:
-    """Answer a question for models from the routes; False where it is not one, or where the upstream must answer."""
-    if not call.asks_for_models:
-        return False
+    """Answer a question for models from the routes; False where the upstream must answer."""
     policy = call.caller.policy
     aliases = planner.aliases(policy)
     name = call.path.removeprefix("/models").lstrip("/")

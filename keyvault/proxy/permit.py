@@ -13,7 +13,7 @@ from keyvault.clock import Clock, from_ms, rfc3339
 from keyvault.domain.endpoints import Family
 from keyvault.domain.ledger import Settlement
 from keyvault.domain.limits import Limit
-from keyvault.metering.gcra import Gcra
+from keyvault.metering.gcra import NO_ROOM, Gcra
 
 if TYPE_CHECKING:
     from keyvault.proxy.headers import Headers
@@ -83,18 +83,6 @@ class Counts:
     def obstacle(self, reckoned: int, now_us: int) -> tuple[Count, Kind, int] | None:
         """The limit without room for a request of so many tokens that has the longest wait, and that wait in
         microseconds."""
-        for count in self.every:
-            if count.parallel is not None and count.under_way >= count.parallel:
-                return self._worst(reckoned, now_us)
-        for bucket in self.requests:
-            if bucket.wait_us(1, now_us):
-                return self._worst(reckoned, now_us)
-        for bucket in self.tokens:
-            if bucket.wait_us(reckoned, now_us):
-                return self._worst(reckoned, now_us)
-        return None
-
-    def _worst(self, reckoned: int, now_us: int) -> tuple[Count, Kind, int] | None:
         worst: tuple[Count, Kind, int] | None = None
         longest = 0
         for count in self.every:
@@ -109,13 +97,14 @@ class Counts:
 
 
 class Permit:
-    """One request's. `take` it unless there is an `obstacle`; `close` it when the request has ended."""
+    """One request's. `take` it; `close` it when the request has ended."""
 
     __slots__ = (
         "_asked",
         "_attempted",
         "_clock",
         "_counts",
+        "_monotonic",
         "_open",
         "_reached",
         "_reckoned",
@@ -128,6 +117,7 @@ class Permit:
         """`reckoned`: how many tokens it is expected to take."""
         self._counts = counts
         self._clock = clock
+        self._monotonic = clock.monotonic
         self._reckoned = reckoned
         self._asked: list[tuple[Gcra, int]] = []
         self._reserved: list[tuple[Gcra, int, int]] = []
@@ -135,20 +125,29 @@ class Permit:
         self._used = 0
         self._attempted = self._reached = self._unknown = False
 
+    def take(self, now_us: int) -> bool:
+        """Count the request in, if every limit has room for it; else nothing is taken of any."""
+        counts, reckoned = self._counts, self._reckoned
+        for count in counts.every:
+            if (parallel := count.parallel) is not None and count.under_way >= parallel:
+                return False
+        for bucket in counts.requests:
+            if (taken := bucket.admit(1, now_us)) == NO_ROOM:
+                return self._put_back(now_us)
+            self._asked.append((bucket, taken))
+        for bucket in counts.tokens:  # what it is beyond the rate is charged when it is known
+            weight = reckoned if reckoned < bucket.rate else bucket.rate
+            if (taken := bucket.admit(weight, now_us)) == NO_ROOM:
+                return self._put_back(now_us)
+            self._reserved.append((bucket, taken, weight))
+        for count in counts.every:
+            count.under_way += 1
+        self._open = True
+        return True
+
     def obstacle(self, now_us: int) -> tuple[Count, Kind, int] | None:
         """The limit without room for it that has the longest wait, and that wait in microseconds."""
         return self._counts.obstacle(self._reckoned, now_us)
-
-    def take(self, now_us: int) -> None:
-        """Count the request in."""
-        self._open = True
-        for count in self._counts.every:
-            count.under_way += 1
-        for bucket in self._counts.requests:
-            self._asked.append((bucket, bucket.take(1, now_us)))
-        for bucket in self._counts.tokens:  # what it is beyond the rate is charged when it is known
-            weight = self._reckoned if self._reckoned < bucket.rate else bucket.rate
-            self._reserved.append((bucket, bucket.take(weight, now_us), weight))
 
     def settled(self, booked: Settlement) -> None:
         """An attempt has ended: its tokens count, whoever it served."""
@@ -170,7 +169,7 @@ class Permit:
             count.under_way -= 1
         never_left = self._attempted and not self._reached
         if self._reserved or never_left:
-            now_us = now_in_us(self._clock)
+            now_us = int(self._monotonic() * 1_000_000)
             for bucket, taken, weight in self._reserved:
                 bucket.settle(taken, weight, max(self._used, weight) if self._unknown else self._used, now_us)
             for bucket, taken in self._asked if never_left else ():
@@ -178,14 +177,23 @@ class Permit:
 
     def headers(self, family: Family) -> Headers:
         """How much of the nearest limit on requests, and of that on tokens, is left, as the API of `family` says it."""
-        now_us = now_in_us(self._clock)
+        now_us = int(self._monotonic() * 1_000_000)
         requests, tokens = _NAMES[family]
-        found = self._told(requests, self._counts.requests, now_us, family)
-        return found + self._told(tokens, self._counts.tokens, now_us, family)
+        found: Headers = []
+        if self._counts.requests:
+            found += self._told(requests, self._counts.requests, now_us, family)
+        if self._counts.tokens:
+            found += self._told(tokens, self._counts.tokens, now_us, family)
+        return found
+
+    def _put_back(self, now_us: int) -> Literal[False]:
+        for bucket, taken in self._asked:
+            bucket.settle(taken, 1, 0, now_us)
+        for bucket, taken, weight in self._reserved:
+            bucket.settle(taken, weight, 0, now_us)
+        return False
 
     def _told(self, names: _Names, buckets: Sequence[Gcra], now_us: int, family: Family) -> Headers:
-        if not buckets:
-            return []
         nearest = buckets[0]
         least, empty_in_us = nearest.remaining(now_us)
         for bucket in buckets[1:]:

@@ -13,11 +13,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from keyvault.domain.ledger import Basis, OpenAttempt, Outcome, Settlement, Usage
-from keyvault.domain.prices import Price, charge, cost
-from keyvault.domain.routes import Choice
+from keyvault.domain.ledger import Basis, Outcome, Settlement, Usage
+from keyvault.domain.prices import charge, cost
 from keyvault.metering.usage import count_text, estimate_input
 from keyvault.proxy.admission import Call
+from keyvault.proxy.attempt import Attempt
 from keyvault.proxy.dialects.effective import effective
 from keyvault.proxy.dialects.errors import scrub as masked
 from keyvault.proxy.dialects.fields import JsonBody
@@ -34,66 +34,69 @@ TOLD: Final = Basis.PROVIDER
 """Members by name: looking one up in its enum takes 0.1 µs."""
 
 
-def settlement(
-    call: Call,
-    attempt: OpenAttempt,
-    ending: Ending,
-    price: Price | None,
-    *,
-    model: str,
-    now: float,
-    began: float,
-    left: bool = False,
-    choice: Choice | None = None,
-    secrets: tuple[str, ...] = (),
-) -> Settlement:
-    """What to book.
-
-    `model`: the target's, whose tokenizer counts. `choice`: what the route sets for it. `left`: the client has gone.
-    `now`, `began`: loop times in seconds.
-    """
+def settlement(call: Call, attempt: Attempt, ending: Ending, now: float, *, left: bool = False) -> Settlement:
+    """What to book. `now`: loop time in seconds. `left`: the client has gone."""
+    row, price, secrets = attempt.row, attempt.price, attempt.upstream.secrets
     metered = ending.metered or ending.read
     error = ending.failure or (metered and metered.error)
     failed = error is not None or ending.refused
     outcome = ABORTED if left or ending.cut else FAILED if failed else SERVED
-    usage, basis = _counts(call, model, ending, metered, failed)
+    usage, basis = _counts(call, attempt.planned.target.model, ending, metered, failed)
     cost_pico = 0 if usage is NOTHING else cost(price.rates, usage) if price else None
-    at_customer = None if cost_pico is None else charge(cost_pico, attempt.multiplier_ppm)
+    at_customer = None if cost_pico is None else charge(cost_pico, row.multiplier_ppm)
     free = outcome is FAILED or (left and call.caller.policy.free_aborts)
     charged = 0 if free else at_customer
-    if charged and attempt.hold_pico is not None and charged > attempt.hold_pico:
-        charged = attempt.hold_pico  # what goes beyond what was held for the attempt is not the customer's
+    if charged and row.hold_pico is not None and charged > row.hold_pico:
+        charged = row.hold_pico  # what goes beyond what was held for the attempt is not the customer's
     first = ending.first_content_at
     code, text = error or (None, None)
     if code == "":
         code, text = f"http_{ending.status}", text or f"the provider answered with status {ending.status}"
+    if at_customer is not None and basis is TOLD:
+        in_doubt: int | None = at_customer - (charged or 0)
+    else:
+        in_doubt = _in_doubt(call, attempt, metered, usage, basis, at_customer, charged)
     return Settlement(
-        request_id=attempt.request_id,
-        number=attempt.number,
+        request_id=row.request_id,
+        number=row.number,
         outcome=outcome,
         final=True,
         status=ending.status,
         usage=usage,
         basis=basis,
-        total_ms=max(0, round((now - began) * 1000)),
-        first_content_ms=None if first is None else max(0, round((first - began) * 1000)),
+        total_ms=max(0, round((now - attempt.began) * 1000)),
+        first_content_ms=None if first is None else max(0, round((first - attempt.began) * 1000)),
         price_id=price.id if price and cost_pico is not None else None,
         cost_pico=cost_pico,
         charge_pico=charged,
-        doubt_pico=doubt(
-            attempt,
-            at_customer,
-            charged,
-            usage=usage,
-            basis=basis,
-            price=price,
-            told_input=metered is not None and metered.usage.input is not None,
-            body_bytes=len(call.exchange.request.body),
-            unseen=0 if metered is None or metered.complete else UNSEEN * effective(call.body, choice).choices,
-        ),
+        doubt_pico=in_doubt,
         error_code="client_left" if left and code is None else "hold_reached" if ending.held else code,
         error_text=scrub(text, secrets) if text else text,
         provider_request_id=_harmless(metered.provider_request_id, secrets) if metered else None,
+    )
+
+
+def _in_doubt(
+    call: Call,
+    attempt: Attempt,
+    metered: Metered | None,
+    usage: Usage,
+    basis: Basis,
+    at_customer: int | None,
+    charged: int | None,
+) -> int | None:
+    """What the provider may have taken beyond what is charged, where it did not tell."""
+    ended = metered is None or metered.complete
+    return doubt(
+        attempt.row,
+        at_customer,
+        charged,
+        usage=usage,
+        basis=basis,
+        price=attempt.price,
+        told_input=metered is not None and metered.usage.input is not None,
+        body_bytes=len(call.exchange.request.body),
+        unseen=0 if ended else UNSEEN * effective(call.body, attempt.planned.choice).choices,
     )
 
 

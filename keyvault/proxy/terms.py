@@ -67,7 +67,7 @@ class Terms(Struct):
     def charge_at(self, cap: int | None) -> int | None:
         """The most it comes to at the customer's price; None where there is no bound."""
         cost = self.cost_at(cap)
-        return None if cost is None else -(-cost * self.multiplier_ppm // PPM)
+        return cost if cost is None or self.multiplier_ppm == PPM else -(-cost * self.multiplier_ppm // PPM)
 
     def cost_at(self, cap: int | None) -> int | None:
         """The most it comes to at the provider's price, where a cap of the gateway's own may lower the caller's. The
@@ -152,7 +152,8 @@ def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_
     """The terms of a target for a request of this shape. `bound_pico`: what the key says that requests without a bound
     cost its customer; one who pays nothing has it at the provider's price."""
     bounding = of.marked if shape.marked else of.unmarked
-    line = None if bounding is None else bounding.worst(shape.input_tokens(of.model), shape.choices)
+    tokens = shape.input_tokens(of.model) if shape.images else shape.tokens
+    line = None if bounding is None else bounding.worst(tokens, shape.choices)
     found = Terms(shape, of.price, line, multiplier_ppm, of.usual_cap, of.field, excess)
     if bound_pico is not None and found.unbounded is not None:
         found.own_bound = bound_pico * PPM // multiplier_ppm if multiplier_ppm else bound_pico

@@ -75,6 +75,8 @@ class _Way:
     fallbacks: tuple[Planned, ...]
     as_named: bool
     """Some target takes the client's own name of the model."""
+    sole: bool
+    """Just one target may serve, under its own name: there is nothing to order."""
 
 
 class Planner:
@@ -131,6 +133,9 @@ class Planner:
         """
         if pin is not None:
             return _eligible((self._pinned(pin, model),), model, dialect)
+        way = None if model is None else self._ways.get((model, dialect))  # a name that is an alias, asked for before
+        if way is not None and way.sole:
+            return way.primary
         if model is None:
             return _eligible((self._as_is(""),), model, dialect)
         if dialect is Dialect.OTHER and model not in self._routes and model in self._serving:
@@ -195,10 +200,13 @@ class Planner:
         if way is None:
             listed = tuple(self._existing(route, (*route.primary, *route.fallbacks)))
             eligible = _eligible(tuple(p for p in listed if p.choice and p.choice.weight), model, dialect)
+            primary = tuple(p for p in eligible if p.choice in route.primary)
+            as_named = any(p.target.model == AS_NAMED for p in eligible)
             way = _Way(
-                tuple(p for p in eligible if p.choice in route.primary),
+                primary,
                 tuple(p for p in eligible if p.choice not in route.primary),
-                any(p.target.model == AS_NAMED for p in eligible),
+                as_named,
+                sole=len(eligible) == len(primary) == 1 and not as_named,
             )
             self._ways[route.alias, dialect] = way
         return way

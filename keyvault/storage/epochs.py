@@ -67,7 +67,7 @@ class _SqliteReader:
             self._connection = database.connect(BUSY_TIMEOUT_MS)
         except self._sqlite.Error as error:
             raise Unavailable(f"database: {error}") from None
-        self._execute = self._connection.execute
+        self._execute = self._connection.cursor().execute
 
     def read(self) -> Epochs:
         try:

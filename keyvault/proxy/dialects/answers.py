@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import NO_USAGE, Basis, Usage
@@ -19,7 +20,7 @@ from keyvault.proxy.dialects.metered import Metered
 from keyvault.proxy.dialects.produced import MAX_BYTES, Produced
 from keyvault.proxy.dialects.provider_errors import read_error
 from keyvault.proxy.dialects.typed import count_images
-from keyvault.proxy.dialects.usage import Fields, basis_of, count, read_usage
+from keyvault.proxy.dialects.usage import MAX_COUNT, Fields, basis_of, count, read_usage
 from keyvault.proxy.headers import provider_request_id
 
 
@@ -41,9 +42,47 @@ class _Images(_Small, total=False):
     data: list[msgspec.Raw] | None
 
 
+_Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+
+
+class _Before(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    cached_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+
+
+class _After(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    reasoning_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+    accepted_prediction_tokens: _Count | None = None
+    rejected_prediction_tokens: _Count | None = None
+
+
+class _Told(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    total_tokens: _Count
+    prompt_tokens_details: _Before | None = None
+    completion_tokens_details: _After | None = None
+
+
+class _Usual(msgspec.Struct, gc=False):
+    """An answer with its usage as most providers of OpenAI's dialect tell it; any other is read field by field."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    object: Literal["chat.completion", "text_completion"]
+    usage: _Told
+    error: None = None
+    type: None = None
+    timings: None = None
+
+
+_USUAL: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
+_NOTHING_BEFORE: Final = _Before()
+_NOTHING_AFTER: Final = _After()
 _IMAGES: Final = Dialect.IMAGES
 _PROVIDER: Final = Basis.PROVIDER
 """Members by name: looking one up in its enum takes 0.1 µs."""
+_usual = msgspec.json.Decoder(_Usual)
 _small = msgspec.json.Decoder(_Small)
 _images = msgspec.json.Decoder(_Images)
 _TEXT_FIELDS: Final = {
@@ -66,6 +105,8 @@ def read_answer(
     from_headers = provider_request_id(headers)
     if status >= 400:
         return Metered(error=read_error(body, secrets), provider_request_id=from_headers)
+    if dialect in _USUAL and (found := _usual_answer(body, from_headers)) is not None:
+        return found
     answer = _decode(body, dialect)
     if answer is None:
         told = _from_tail(dialect, body)
@@ -80,6 +121,32 @@ def read_answer(
         error=read_error(body, secrets) if _is_error(answer) else None,
         provider_request_id=from_headers or identifier(answer.get("id")),
     )
+
+
+def _usual_answer(body: bytes, from_headers: str | None) -> Metered | None:
+    """What `read_answer` finds in most answers, in a third of the time; None for any other."""
+    try:
+        answer = _usual.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    told = answer.usage
+    entered, left = told.prompt_tokens, told.completion_tokens
+    before = told.prompt_tokens_details or _NOTHING_BEFORE
+    after = told.completion_tokens_details or _NOTHING_AFTER
+    within = (before.cached_tokens or 0) <= entered >= (before.audio_tokens or 0)
+    if not within or (after.reasoning_tokens or 0) > left or (after.audio_tokens or 0) > left:
+        return None
+    if told.total_tokens > entered + left or not answer.id.isprintable():  # there is reasoning beside the output
+        return None
+    usage = Usage(
+        input=entered,
+        cached_input=before.cached_tokens,
+        output=left,
+        reasoning=after.reasoning_tokens,
+        audio_input=before.audio_tokens,
+        audio_output=after.audio_tokens,
+    )
+    return Metered(usage=usage, basis=_PROVIDER, complete=True, provider_request_id=from_headers or answer.id)
 
 
 def _decode(body: bytes, dialect: Dialect) -> Fields | None:

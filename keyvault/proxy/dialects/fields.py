@@ -7,16 +7,16 @@ the interpreter's own limit; bytes that are not UTF-8 are refused, since what th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.errors import Refusal
 from keyvault.proxy.dialects import bodies
 from keyvault.proxy.dialects.bodies import Body, OpaqueBody, check_count, wrong_type
-from keyvault.proxy.dialects.plain import looked_through
+from keyvault.proxy.dialects.plain import NESTING, TALK, Talk, looked_through
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 CAP_FIELDS: Final[Mapping[Dialect, tuple[str, ...]]] = {
@@ -27,6 +27,8 @@ CAP_FIELDS: Final[Mapping[Dialect, tuple[str, ...]]] = {
 }
 """The fields that cap an answer, by dialect; another API's are not followed."""
 _ALL_CAPS: Final = frozenset(_CAPS)
+_COMPLETIONS: Final = Dialect.COMPLETIONS
+"""A member by name: looking one up in its enum takes 0.1 µs."""
 _HEADS: Final = frozenset({"model", "stream", "n", "best_of", "stream_options", "background", *_CAPS})
 _MODEL_OPTIONAL: Final = frozenset({Dialect.IMAGES, Dialect.MODERATIONS, Dialect.OTHER})
 _SPECIAL: Final = bodies.DROPPED | bodies.REFUSED
@@ -39,6 +41,34 @@ _KINDS: Final = {
     b"n": "null",
 }
 
+
+class _Options(msgspec.Struct, gc=False):
+    include_usage: bool | None = None
+
+
+_Cap = Annotated[int, Meta(ge=0, le=bodies.MAX_TOKENS)] | None
+
+
+class _Usual(msgspec.Struct, gc=False):
+    """The head fields of most requests, and talk that is nothing but text: all checked in one pass. What does not fit
+    is looked at field by field, which says what is wrong if anything is."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=bodies.MAX_MODEL_CHARACTERS)]
+    stream: bool | None = None
+    n: Annotated[int, Meta(ge=1, le=bodies.MAX_CHOICES)] | None = None
+    stream_options: _Options | None = None
+    background: bool | None = None
+    max_tokens: _Cap = None
+    max_completion_tokens: _Cap = None
+    max_output_tokens: _Cap = None
+    messages: Talk | None = None
+    input: Talk | None = None
+    system: Talk | None = None
+    instructions: Talk | None = None
+    prompt: Talk | None = None
+
+
+_usual = msgspec.json.Decoder(_Usual)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _values = msgspec.json.Decoder(list[Raw])
 _text = msgspec.json.Decoder(str)
@@ -91,7 +121,38 @@ def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Bo
     fields = _decode(body, only_objects)
     if fields is None:
         return OpaqueBody(raw=body)
-    return _json_body(dialect, _without_dropped(fields))
+    kept = _without_dropped(fields)
+    return _usual_body(dialect, kept, body) or _json_body(dialect, kept)
+
+
+def _usual_body(dialect: Dialect, fields: dict[str, Raw], body: bytes) -> Body | None:
+    """What `_json_body` makes of most bodies, in a third of the time; None for any other."""
+    if dialect is _COMPLETIONS:  # of which a prompt may be several
+        return None
+    try:
+        heads = _usual.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not heads.model.isprintable():
+        return None
+    most: int | None = None
+    caps: tuple[str, ...] = ()
+    for name in CAP_FIELDS.get(dialect, _CAPS):
+        cap: int | None = getattr(heads, name)
+        if cap is not None:
+            most, caps = cap if most is None or cap > most else most, (*caps, name)
+    return JsonBody(
+        fields=fields,
+        dialect=dialect,
+        caps=caps,
+        looked_through=tuple([n for n, raw in fields.items() if n not in TALK and bytes(raw).startswith(NESTING)]),
+        model=heads.model,
+        stream=heads.stream or False,
+        output_cap=most,
+        choices=heads.n or 1,
+        include_usage=(heads.stream_options is not None and heads.stream_options.include_usage) or False,
+        background=heads.background or False,
+    )
 
 
 def _json_body(dialect: Dialect, fields: dict[str, Raw], added_bytes: int = 0) -> Body:

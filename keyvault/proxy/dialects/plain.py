@@ -43,7 +43,9 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     tool_call_id: str | None = None
 
 
-_decode_talk = msgspec.json.Decoder(str | list[_Message | str | int | list[int]]).decode
+Talk = str | list[_Message | str | int | list[int]]
+"""Talk that is nothing but text."""
+_decode_talk = msgspec.json.Decoder(Talk).decode
 
 
 def looked_through(fields: Mapping[str, Raw]) -> tuple[str, ...]:
