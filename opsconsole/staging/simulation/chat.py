@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from keyvault.domain.endpoints import Dialect
 from opsconsole.staging.simulation.answers import Answer, Choice
 from opsconsole.staging.simulation.events import DONE, Event, data_event
-from opsconsole.staging.simulation.questions import Invalid, Question, Tool, messages_of, positive, texts_of
+from opsconsole.staging.simulation.questions import (
+    Invalid,
+    Question,
+    Tool,
+    messages_of,
+    output_cap,
+    positive,
+    texts_of,
+)
+
+_ANY_OBJECT: Final = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
 def read_chat(body: Mapping[str, Any], stream: bool) -> Question:
@@ -22,11 +32,11 @@ def read_chat(body: Mapping[str, Any], stream: bool) -> Question:
         stream=stream,
         texts=tuple(text for message in messages for text in texts_of(message.get("content"))),
         messages=len(messages),
-        output_cap=positive(body, "max_completion_tokens", "max_tokens"),
+        output_cap=output_cap(body, "max_completion_tokens", "max_tokens"),
         choices=positive(body, "n") or 1,
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         tools=_tools(body, answered=messages[-1].get("role") == "tool"),
-        schema=shape.get("json_schema", {}).get("schema") if shape.get("type") == "json_schema" else None,
+        schema=_schema(shape),
     )
 
 
@@ -41,10 +51,17 @@ def read_completions(body: Mapping[str, Any], stream: bool) -> Question:
         stream=stream,
         texts=tuple(texts_of(prompt)),
         messages=0,
-        output_cap=positive(body, "max_tokens"),
+        output_cap=output_cap(body, "max_tokens"),
         choices=positive(body, "n") or 1,
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
     )
+
+
+def _schema(shape: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the answer's JSON must be like; in JSON mode it is an object of the model's choice."""
+    if shape.get("type") == "json_object":
+        return _ANY_OBJECT
+    return shape.get("json_schema", {}).get("schema") if shape.get("type") == "json_schema" else None
 
 
 def whole(question: Question, answer: Answer) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from keyvault.domain.endpoints import Dialect
 from opsconsole.staging.simulation.answers import Answer, Choice
 from opsconsole.staging.simulation.events import Event, named_event
-from opsconsole.staging.simulation.questions import Invalid, Question, Tool, messages_of, positive, texts_of
+from opsconsole.staging.simulation.questions import Invalid, Question, Tool, messages_of, output_cap, texts_of
 
 
 def read(body: Mapping[str, Any], stream: bool) -> Question:
@@ -36,7 +36,7 @@ def _read(body: Mapping[str, Any], stream: bool) -> Question:
         stream=stream,
         texts=(*texts_of(body.get("system")), *(text for m in messages for text in texts_of(m.get("content")))),
         messages=len(messages),
-        output_cap=positive(body, "max_tokens"),
+        output_cap=output_cap(body, "max_tokens"),
         tools=() if _answered(messages) else _tools(body),
     )
 

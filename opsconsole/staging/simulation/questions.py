@@ -13,6 +13,8 @@ from keyvault.domain.endpoints import Dialect
 
 BYTES_PER_TOKEN: Final = 4
 TOKENS_PER_MESSAGE: Final = 3
+MOST_OUTPUT: Final = 1_000_000
+"""The largest cap of an answer's length that is taken."""
 
 
 class Invalid(Exception):
@@ -84,6 +86,15 @@ def positive(body: Mapping[str, Any], *names: str) -> int | None:
             raise Invalid(f"Invalid '{name}': expected a whole number above 0.", name)
         return value
     return None
+
+
+def output_cap(body: Mapping[str, Any], *names: str) -> int | None:
+    """The first of the named caps of the output that is given; raises `Invalid`, also where no model says so much."""
+    cap = positive(body, *names)
+    if cap is not None and cap > MOST_OUTPUT:
+        name = next(name for name in names if body.get(name) is not None)
+        raise Invalid(f"{name} is too large: {cap}. This model supports at most {MOST_OUTPUT} output tokens.", name)
+    return cap
 
 
 def messages_of(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from keyvault.domain.endpoints import Dialect
 from opsconsole.staging.simulation.answers import Answer
 from opsconsole.staging.simulation.events import Event, named_event
-from opsconsole.staging.simulation.questions import Invalid, Question, Tool, positive, texts_of
+from opsconsole.staging.simulation.questions import Invalid, Question, Tool, output_cap, texts_of
 
 
 def read(body: Mapping[str, Any], stream: bool) -> Question:
@@ -25,7 +25,7 @@ def read(body: Mapping[str, Any], stream: bool) -> Question:
         stream=stream,
         texts=(*texts_of(body.get("instructions")), *texts_of(given)),
         messages=1 if isinstance(given, str) else len(given),
-        output_cap=positive(body, "max_output_tokens"),
+        output_cap=output_cap(body, "max_output_tokens"),
         tools=() if answered else _tools(body),
         schema=shape.get("schema") if shape.get("type") == "json_schema" else None,
     )
