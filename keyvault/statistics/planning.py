@@ -37,3 +37,10 @@ def fewest_discordant(significance: float = 0.05) -> int:
     while 2 / 2**pairs > significance:
         pairs += 1
     return pairs
+
+
+def smallest_shown(deviation: float, pairs: int, *, power: float = 0.8, significance: float = 0.05) -> float | None:
+    """The difference of means that so many pairs show with this power, by the deviation seen; None if there is none."""
+    if not deviation or not pairs:
+        return None
+    return (critical(1 - significance) + quantile(power)) * deviation / sqrt(pairs)

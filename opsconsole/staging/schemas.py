@@ -1,4 +1,4 @@
-"""Whether a value keeps to a JSON schema."""
+"""Whether a value keeps to a JSON schema, and whether a schema is one to judge by."""
 
 from __future__ import annotations
 
@@ -24,3 +24,36 @@ def violations(schema: Any, value: Any) -> Iterator[str]:
             yield f"{error.json_path}: {error.message[:200]}"
     except (SchemaError, Unresolvable, RecursionError, re.error):
         return
+
+
+def unusable(schema: Any) -> str | None:
+    """Why a schema cannot be judged by: it is none, or points to what is not in it. None: it can."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    try:
+        Draft202012Validator.check_schema(schema)
+        resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+        for reference in _references(schema):
+            resolver.lookup(reference)
+    except SchemaError as error:
+        return f"{error.json_path}: {error.message[:200]}"
+    except Unresolvable as error:
+        return f"its reference {error.ref[:80]!a} leads nowhere"
+    except (RecursionError, re.error):
+        return "it is nested too deeply, or holds a pattern that is none"
+    return None
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """Every `$ref`, wherever it stands."""
+    if isinstance(schema, dict):
+        if isinstance(reference := schema.get("$ref"), str):
+            yield reference
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _references(each)

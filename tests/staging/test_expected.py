@@ -63,7 +63,7 @@ NONSENSE: list[dict[str, Any]] = [
     {"regex": "("},
     {"numeric": "3"},
     {"schema": {"type": "text"}},
-    {"schema": {"patternProperties": {}}},
+    {"schema": {"pattern": "("}},
     {"schema": {"$ref": "#/$defs/none"}},
     {"schema": {"properties": {"a": {"$ref": "http://elsewhere"}}}},
     {"tool": {"arguments": {}}},

@@ -5,11 +5,11 @@ before it counts. What is there already is not asked again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from opsconsole.staging.asking import Answer, Asker, Place
+from opsconsole.staging.asking import Answer, Asker
 from opsconsole.staging.comparison.ceiling import Ceiling
 from opsconsole.staging.comparison.given import ANSWER, Given, given
 from opsconsole.staging.comparison.prompts import Question
@@ -19,7 +19,7 @@ from opsconsole.staging.runs import Run, Runs
 Ask = Callable[[Question], Awaitable[Answer]]
 Progress = Callable[[int, int], None]
 
-MOST_EARLIER_RUNS = 50
+MOST_EARLIER_RUNS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +94,31 @@ class Collector:
         self._ceiling = ceiling
         self._pace = pace
         self._next_at = 0.0
+        self.stopped = False
+        """Whether the ceiling was in the way."""
 
     async def collect(
         self, questions: Sequence[Question], earlier: Mapping[str, Given], ask: Ask, progress: Progress
-    ) -> bool:
-        """Ask what is not there yet; what failed before is asked again. False: the ceiling was in the way."""
+    ) -> None:
+        """Ask what is not there yet; what failed before is asked again."""
         whole = {each_id for each_id, record in self._run.done().items() if record.get("error") is None}
         left = [question for question in questions if question.id not in whole]
-        finished, total = len(questions) - len(left), len(questions)
-        progress(finished, total)
-        waiting, room = iter(left), True
+        waiting, finished = iter(left), len(questions) - len(left)
+        self.stopped = False
+        progress(finished, len(questions))
 
         async def worker() -> None:
-            nonlocal finished, room
-            for question in _while(waiting, lambda: room):
-                if not await self._answer(question, earlier, ask):
-                    room = False
+            nonlocal finished
+            for question in waiting:
+                if self.stopped or not await self._answer(question, earlier, ask):
+                    self.stopped = True
                     return
                 finished += 1
-                progress(finished, total)
+                progress(finished, len(questions))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self._pace.at_once):
                 group.create_task(worker())
-        return room
 
     async def _answer(self, question: Question, earlier: Mapping[str, Given], ask: Ask) -> bool:
         """One question is answered, and its answer on the disk; False: there is no money for it."""
@@ -154,12 +155,3 @@ def asking(asker: Asker) -> Ask:
         return await asker.ask(question.prompt.exchange.path, question.body, headers=question.headers)
 
     return ask
-
-
-def at(place: Place) -> Asker:
-    return Asker(place)
-
-
-def _while(waiting: Iterator[Question], goes_on: Callable[[], bool]) -> Iterator[Question]:
-    while goes_on() and (question := next(waiting, None)) is not None:
-        yield question

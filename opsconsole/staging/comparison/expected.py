@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from keyvault.errors import UsageError
 from opsconsole.staging.asking.said import ToolCall
-from opsconsole.staging.comparison.json_schema import check_schema, same, violations
+from opsconsole.staging.schemas import unusable, violations
 
 _NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 _BESIDE: Final = frozenset({"ignore_case", "tolerance", "relative"})
@@ -109,14 +109,15 @@ def _numeric(value: Any, told: Mapping[str, Any]) -> Check:
 
 
 def _schema(value: Any, _: Mapping[str, Any]) -> Check:
-    check_schema(value)
+    if (why := unusable(value)) is not None:
+        raise UsageError(f"not a JSON schema to judge by: {why}")
 
     def check(spoken: Spoken) -> str | None:
         try:
             found = json.loads(spoken.text)
         except (ValueError, RecursionError):
             return "not JSON"
-        return next(violations(found, value), None)
+        return next(violations(value, found), None)
 
     return check
 
@@ -134,7 +135,7 @@ def _tool(value: Any, _: Mapping[str, Any]) -> Check:
         if not calls:
             return f"no call of {name[:60]!a}"
         given = [_arguments(call) for call in calls]
-        right = any(all(key in each and same(each[key], told) for key, told in arguments.items()) for each in given)
+        right = any(all(key in each and _same(each[key], told) for key, told in arguments.items()) for each in given)
         return None if right else f"{name[:60]!a} called with other arguments"
 
     return check
@@ -173,3 +174,14 @@ def _number(value: Any, name: str) -> float:
 
 def _folded(text: str, told: Mapping[str, Any]) -> str:
     return text.casefold() if told.get("ignore_case") else text
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality as JSON knows it: 1 is 1.0 and never true."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +14,7 @@ from keyvault.domain.names import counted
 from keyvault.domain.routes import Target, parse_target
 from keyvault.errors import UsageError
 from opsconsole.staging.comparison.expected import Expectation, expectation
-from opsconsole.staging.exchanges import Exchange, read_file
+from opsconsole.staging.exchanges import Exchange, Unusable
 
 ASKABLE: Final = (Dialect.CHAT, Dialect.COMPLETIONS, Dialect.RESPONSES, Dialect.MESSAGES)
 """Prompts that are answered in words or tool calls."""
@@ -108,11 +107,13 @@ class Question:
         return hashlib.sha256("\0".join(asked).encode() + b"\0" + self.body).hexdigest()
 
 
-def read_prompts(path: Path, limit: int | None = None) -> tuple[list[Prompt], list[str]]:
-    """The prompts of a file, and what is said of lines that are none. Raises `NotFound`, `UsageError`."""
+def usable(
+    read: Iterable[Exchange | Unusable], source: str, limit: int | None = None
+) -> tuple[list[Prompt], list[str]]:
+    """The prompts among what was read, and what is said of lines that are none. Raises `UsageError`."""
     prompts: list[Prompt] = []
     left_out: list[str] = []
-    for found in read_file(path):
+    for found in read:
         if len(prompts) >= (limit or MOST_PROMPTS + 1):
             break
         if not isinstance(found, Exchange):
@@ -123,9 +124,9 @@ def read_prompts(path: Path, limit: int | None = None) -> tuple[list[Prompt], li
             prompts.append(Prompt.of(found))
     if not prompts:
         reason = f" ({left_out[0]})" if left_out else ""
-        raise UsageError(f"{path}: no prompts in it{reason}", hint='one a line, such as {"prompt": "Name a colour."}')
+        raise UsageError(f"{source}: no prompts in it{reason}", hint='one a line, such as {"prompt": "Name a colour."}')
     if len(prompts) > MOST_PROMPTS:
-        raise UsageError(f"{path}: more than {MOST_PROMPTS:,} prompts", hint="--limit 50")
+        raise UsageError(f"{source}: more than {MOST_PROMPTS:,} prompts", hint="--limit 50")
     return prompts, left_out
 
 
@@ -195,4 +196,3 @@ def left_out_text(left_out: Sequence[str]) -> str | None:
     if not left_out:
         return None
     return f"{counted(len(left_out), 'line')} left out: {left_out[0]}"
-
