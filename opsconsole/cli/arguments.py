@@ -70,15 +70,23 @@ def suspended(suspend: bool, resume: bool) -> bool | None:
 
 
 def given_secret(
-    io: IO, *, prompt: str, from_stdin: bool, file: Path | None, missing: str, repeat: bool = False
+    io: IO,
+    *,
+    prompt: str,
+    from_stdin: bool,
+    file: Path | None,
+    missing: str,
+    repeat: bool = False,
+    options: str = "--secret-stdin or --secret-file FILE",
 ) -> Secret:
-    """A secret from stdin, a file or a prompt; raises `UsageError` saying `missing` where nobody can be asked."""
+    """A secret from stdin, a file or a prompt; raises `UsageError` saying `missing` where nobody can be asked.
+    `options`: how it can be given."""
     if from_stdin and file:
-        raise UsageError("--secret-stdin and --secret-file are two sources", hint="give one of them")
+        raise UsageError("a secret is given twice", hint=f"give one of them: {options}")
     if from_stdin:
         return io.secret_from_stdin()
     if file:
         return io.secret_from_file(file)
     if not io.can_ask:
-        raise UsageError(missing, hint="--secret-stdin or --secret-file FILE")
+        raise UsageError(missing, hint=options)
     return io.ask_secret(prompt, repeat=repeat)

@@ -60,6 +60,9 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "audit": "Who changed what, and whether the log of it is whole.",
         "vault": "How the vault opens.",
     },
+    "Prove": {
+        "replay": "Real requests of the past once more: what breaks, what it costs.",
+    },
     "Keep": {
         "backup": "The whole home in one file, verified.",
         "restore": "Put a backup in place, without reviving what was denied.",

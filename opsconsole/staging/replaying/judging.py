@@ -23,6 +23,8 @@ MOST_VIOLATIONS: Final = 3
 _REFUSED: Final = frozenset({400, 404, 405, 413, 415, 422})
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _LIMITED: Final = frozenset({402, 408, 409, 429})
+_CONTENT: Final = frozenset({"tool_calls", "reasoning", "reasoning_content", "refusal"})
+"""Fields that are there when a model says so, not when a provider does."""
 _SPEAKING: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS, Dialect.RESPONSES, Dialect.MESSAGES})
 
 
@@ -187,7 +189,7 @@ def _paths(value: Any, depth: int = 3) -> Iterator[str]:
     if not isinstance(value, dict):
         return
     for name, each in value.items():
-        if each is None:
+        if each is None or name in _CONTENT:
             continue
         yield name
         if depth:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from keyvault.domain.ledger import Usage
@@ -23,7 +23,9 @@ class Options:
     """How a replay is made."""
 
     model: str | None = None
-    """Asked for in place of the recorded model."""
+    """Asked for in place of every recorded model."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Asked for in place of some."""
     pin: Target | None = None
     """Who has to serve, at a gateway of ours."""
     concurrency: int = 4
@@ -60,11 +62,17 @@ class Replay:
 
     def body_of(self, exchange: Exchange) -> bytes:
         """What is sent for a request of the past: its own bytes, but for the model where another is asked for."""
-        return exchange.body if self._options.model is None else exchange.with_fields(model=self._options.model)
+        model = self.model_of(exchange)
+        return exchange.body if model == exchange.model else exchange.with_fields(model=model)
+
+    def model_of(self, exchange: Exchange) -> str | None:
+        """The model that is asked for."""
+        recorded = exchange.model
+        return self._options.model or self._options.renamed.get(recorded or "", recorded)
 
     def target_of(self, exchange: Exchange) -> Target | None:
         """Who is expected to serve it."""
-        found = self._costing.targets(exchange.path, self._options.model or exchange.model, self._options.pin)
+        found = self._costing.targets(exchange.path, self.model_of(exchange), self._options.pin)
         return found[0] if found else None
 
     def expected_pico(self, exchange: Exchange) -> int | None:
@@ -133,7 +141,7 @@ class Replay:
         return {
             "line": exchange.line,
             "path": exchange.path,
-            "model": self._options.model or exchange.model,
+            "model": self.model_of(exchange),
             "task": exchange.task,
             "stream": exchange.stream,
             "target": answer.header("x-gateway-target") or (str(self._options.pin) if self._options.pin else None),
@@ -158,7 +166,7 @@ class Replay:
     def _check_priced(self) -> None:
         for exchange in self._exchanges:
             if self.expected_pico(exchange) is None:
-                model = self._options.model or exchange.model or "no model"
+                model = self.model_of(exchange) or "no model"
                 raise UsageError(
                     f"--max-cost cannot be kept: no price is known for {model[:70]!a}",
                     hint="gwctl prices set UPSTREAM/MODEL --input USD --output USD",
@@ -185,8 +193,3 @@ class _Pace:
 
 def _counts(usage: Usage | None) -> Mapping[str, int | None] | None:
     return None if usage is None else {"input": usage.input, "output": usage.output}
-
-
-def usable(read: Iterable[Any]) -> list[Exchange]:
-    """The requests among what a file holds."""
-    return [each for each in read if isinstance(each, Exchange)]

@@ -1,0 +1,326 @@
+"""`gwctl replay FILE`: real requests of the past once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keyvault.domain.names import counted
+from keyvault.errors import CheckFailed, UsageError
+from opsconsole.cli.grammar import with_usual_verb
+from opsconsole.cli.output import Column, Details, Format, Listing, Row
+from opsconsole.cli.places import Concurrency, KeyFile, KeyStdin, MaxCost, Url, asked_place, most_cost, runs
+from opsconsole.cli.session import Session
+from opsconsole.cli.text import Amount
+from opsconsole.cli.verbs import Noun
+
+if TYPE_CHECKING:
+    from opsconsole.staging.costing import Costing
+    from opsconsole.staging.exchanges import Exchange, Unusable
+    from opsconsole.staging.replaying import Options, Report
+    from opsconsole.staging.runs import Run
+
+replay = Noun(
+    "replay",
+    "Real requests of the past once more: what breaks, how fast, what it costs.",
+    examples="""
+    gwctl replay requests.jsonl --dry-run
+    gwctl replay requests.jsonl --max-cost 2usd
+    gwctl replay capture:3 --pin anthropic/claude-sonnet-5
+    gwctl replay requests.jsonl --url https://api.openai.com/v1 --key-file openai.key
+    """,
+    group=with_usual_verb("run"),
+)
+app = replay.app
+
+RunId = Annotated[str, typer.Argument(metavar="ID", help="A replay, or the end of its id.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Every request with a finding, too.")]
+_COLUMNS = (Column("kind"), Column("breaks"), Column("requests"), Column("examples"))
+_LATENCIES = (Column("figure"), Column("now_ms"), Column("recorded_ms"), Column("ratio"))
+_REQUESTS = (Column("line"), Column("model"), Column("target"), Column("status"), Column("total_ms"), Column("finding"))
+
+
+@replay.verb(
+    "run",
+    changes=True,
+    examples="""
+    gwctl replay requests.jsonl --dry-run
+    gwctl replay requests.jsonl --model smart --concurrency 8 --rate 5
+    gwctl replay batch.jsonl --pin groq/llama-3.3-70b --limit 50 --max-cost 0.50usd
+    gwctl replay requests.jsonl --url https://api.openai.com/v1 --key-file openai.key --rename fast=gpt-5-mini
+    gwctl replay --resume 7k3f9q
+    """,
+)
+def run(
+    session: Session,
+    source: Annotated[
+        str | None, typer.Argument(metavar="FILE|capture:ID", help="Logged requests; - for stdin.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="Ask for this model in place of the recorded ones.")
+    ] = None,
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rename", metavar="OLD=NEW", help="Ask for NEW where OLD is recorded. May be given more than once."
+        ),
+    ] = None,
+    pin: Annotated[
+        str | None, typer.Option("--pin", metavar="UPSTREAM/MODEL", help="Have this target serve, whatever the routes.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="COUNT", min=1, help="The first so many.")] = None,
+    concurrency: Concurrency = 4,
+    rate: Annotated[float | None, typer.Option("--rate", metavar="COUNT", min=0.001, help="Begun each second.")] = None,
+    max_cost: MaxCost = None,
+    tolerate: Annotated[
+        int, typer.Option("--tolerate", metavar="COUNT", min=0, help="How many broken requests still pass.")
+    ] = 0,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="ID", help="Go on with a replay that was interrupted.")
+    ] = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key_stdin: KeyStdin = False,
+    verbose: Verbose = False,
+) -> None:
+    """Send logged requests again and tell which an application would stumble over, and how fast and dear they were.
+
+    Reads `gwctl captures export`, input of OpenAI batches, plain lines of request bodies, LiteLLM's request logs and
+    JSON access logs with bodies. Without --url they go through the gateway that runs here, with a temporary key of
+    environment `test`; they are real requests and cost real money. Exits with 7 where more break than --tolerate.
+    """
+    from opsconsole.staging.costing import Costing
+    from opsconsole.staging.replaying import Options, Replay
+
+    began = _begun(session, source, resume)
+    source = began.plan["source"] if began else source
+    assert source is not None
+    exchanges, unusable = _read(session, source, limit if began is None else began.plan["limit"])
+    costing = Costing(session.home)
+    if began is not None:
+        if model or pin or renamed:
+            raise UsageError("a replay goes on with the models it began with", hint=f"gwctl replay --resume {resume}")
+        model, pin, names, url = (began.plan[name] for name in ("model", "pin", "renamed", "url"))
+    else:
+        names = dict(_pair(each) for each in renamed or ())
+    chosen = Options(model, names, _target(costing, pin), concurrency, rate, most_cost(max_cost))
+    if session.dry_run:
+        _estimate(session, exchanges, unusable, Replay(exchanges, chosen, costing, own=url is None))
+        return
+    _tell_unusable(session, unusable)
+    work = began or runs(session).begin("replay", source, _plan(source, chosen, limit, url))
+    with asked_place(session, "replay", url, key_file, key_stdin) as (place, own):
+        player = Replay(exchanges, chosen, costing, own=own)
+        try:
+            asyncio.run(player.run(place, work, session.io.progress("replaying")))
+        except KeyboardInterrupt:
+            work.release()
+            session.io.note(f"interrupted; go on with: gwctl replay --resume {work.id[-8:]}")
+            raise
+    report = _finished(work, len(exchanges), "the cost ceiling" if player.stopped else None, tolerate)
+    _show(session, work, report, verbose=verbose)
+    _judge(work, report, tolerate)
+
+
+@replay.verb("list", examples="gwctl replay list")
+def list_(session: Session) -> None:
+    """Replays of this home, the newest first."""
+    rows: list[Row] = [
+        {
+            "id": each.id,
+            "source": each.title,
+            "began_at": each.began_at,
+            "requests": each.items,
+            "verdict": each.verdict or "not done",
+        }
+        for each in runs(session).summaries("replay")
+    ]
+    columns = (Column("id"), Column("source"), Column("began_at"), Column("requests"), Column("verdict"))
+    session.show(Listing("replays", rows, columns, key="id"))
+
+
+@replay.verb("show", examples="gwctl replay show 7k3f9q --verbose")
+def show(session: Session, run_id: RunId, verbose: Verbose = False) -> None:
+    """What a replay found."""
+    from opsconsole.staging.replaying import report_of
+
+    work = runs(session).open("replay", run_id)
+    told = work.report or {}
+    records = work.done()
+    report = report_of(
+        records, told.get("requests", len(records)), told.get("stopped") if told else "not gone on with yet"
+    )
+    _show(session, work, report, verbose=verbose)
+
+
+@replay.verb("delete", examples="gwctl replay delete 7k3f9q --yes")
+def delete(session: Session, run_id: RunId) -> None:
+    """Remove what a replay kept. The ledger keeps its requests."""
+    work = runs(session).open("replay", run_id)
+    session.confirm(f"Delete replay {work.id} of {work.title}?")
+    work.delete()
+    session.changed(f"deleted replay {work.id}")
+
+
+def _begun(session: Session, source: str | None, resume: str | None) -> Run | None:
+    """The run that is gone on with; None for a new one."""
+    if resume is None and source is None:
+        raise UsageError("no file of requests was given", hint="gwctl replay FILE")
+    if resume is not None and source is not None:
+        raise UsageError("a replay goes on with its own file", hint=f"gwctl replay --resume {resume}")
+    return None if resume is None else runs(session).open("replay", resume)
+
+
+def _read(session: Session, source: str, limit: int | None) -> tuple[list[Exchange], list[Unusable]]:
+    from itertools import islice
+
+    from opsconsole.staging.exchanges import Exchange, Unusable
+    from opsconsole.staging.sources import read_source
+
+    found = list(islice(read_source(session.home, source), limit))
+    exchanges = [each for each in found if isinstance(each, Exchange)]
+    unusable = [each for each in found if isinstance(each, Unusable)]
+    if not exchanges:
+        why = f": {unusable[0].reason} (line {unusable[0].line})" if unusable else ""
+        raise UsageError(f"{source}: no request in it can be sent again{why}", hint="gwctl replay run --help")
+    return exchanges, unusable
+
+
+def _target(costing: Costing, pin: str | None) -> Any:
+    if pin is None:
+        return None
+    target = costing.target(pin)
+    if target is None:
+        raise UsageError(f"not a target: {pin[:70]!a}", hint="write it as UPSTREAM/MODEL; gwctl upstreams list")
+    return target
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """`OLD=NEW`. Raises `UsageError`."""
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise UsageError(f"not a pair of names: {text[:40]!a}", hint="write it as --rename fast=gpt-5-mini")
+    return old, new
+
+
+def _plan(source: str, options: Options, limit: int | None, url: str | None) -> dict[str, Any]:
+    return {
+        "source": str(Path(source).absolute()) if not source.startswith("capture:") else source,
+        "model": options.model,
+        "renamed": dict(options.renamed),
+        "pin": None if options.pin is None else str(options.pin),
+        "limit": limit,
+        "url": url,
+    }
+
+
+def _tell_unusable(session: Session, unusable: list[Unusable]) -> None:
+    if unusable:
+        reasons = Counter(each.reason for each in unusable).most_common(3)
+        told = "; ".join(f"{reason} ({many})" for reason, many in reasons)
+        session.io.note(f"{counted(len(unusable), 'line')} left out, the first is line {unusable[0].line}: {told}")
+
+
+def _estimate(session: Session, exchanges: list[Exchange], unusable: list[Unusable], player: Any) -> None:
+    """What would be sent, and about what it would cost."""
+    _tell_unusable(session, unusable)
+    costs = [player.expected_pico(exchange) for exchange in exchanges]
+    before = [each.recorded.cost_pico for each in exchanges if each.recorded and each.recorded.cost_pico is not None]
+    targets = Counter(str(player.target_of(exchange) or "nobody") for exchange in exchanges)
+    row = {
+        "requests": len(exchanges),
+        "unusable_lines": len(unusable),
+        "expected_cost": Amount(sum(cost for cost in costs if cost is not None), at_least=None in costs),
+        "unpriced_requests": costs.count(None),
+        "recorded_cost": Amount(sum(before)) if before else None,
+        "currency": "USD",
+    }
+    rows: list[Row] = [{"target": target, "requests": many} for target, many in targets.most_common()]
+    inner = Listing("targets", rows, (Column("target"), Column("requests")), key="target")
+    session.show(Details(row, key="requests", omit=frozenset({"currency"}), inner=[inner]))
+
+
+def _finished(work: Run, requests: int, stopped: str | None, tolerate: int) -> Report:
+    from opsconsole.staging.replaying import report_of
+
+    report = report_of(work.done(), requests, stopped)
+    passed = report.stopped is None and report.sent > 0 and report.broken <= tolerate
+    work.finish(report.to_json(), "passed" if passed else "failed")
+    return report
+
+
+def _show(session: Session, work: Run, report: Report, *, verbose: bool) -> None:
+    row = {
+        "id": work.id,
+        "source": work.title,
+        "requests": report.requests,
+        "sent": report.sent,
+        "served": report.served,
+        "broken": report.broken,
+        "cost": Amount(report.spent_pico, at_least=bool(report.unknown_costs)),
+        "recorded_cost": None if report.cost_pico.before is None else Amount(int(report.cost_pico.before)),
+        "currency": "USD",
+        "stopped": report.stopped,
+    }
+    kinds: list[Row] = [
+        {"kind": each.kind, "breaks": each.breaks, "requests": each.requests, "examples": "; ".join(each.examples)}
+        for each in report.kinds
+    ]
+    inner = [
+        Listing("latencies", _latencies(report), _LATENCIES, key="figure"),
+        Listing("findings", kinds, _COLUMNS, key="kind"),
+    ]
+    if verbose or session.options.format is Format.JSON:
+        inner.append(Listing("found", _found(work), _REQUESTS, key="line"))
+    omit = {"currency"} | {name for name in ("stopped", "recorded_cost") if row[name] is None}
+    session.show(Details(row, key="id", omit=frozenset(omit), inner=inner))
+
+
+def _found(work: Run) -> list[Row]:
+    """Every request with a finding."""
+    return [
+        {
+            "line": record["line"],
+            "id": item,
+            "model": record["model"],
+            "target": record["target"],
+            "request_id": record["request_id"],
+            "status": record["status"],
+            "total_ms": round(record["total_ms"]),
+            "finding": "; ".join(each["text"] for each in record["findings"]),
+            "breaks": any(each["breaks"] for each in record["findings"]),
+        }
+        for item, record in work.done().items()
+        if record["findings"]
+    ]
+
+
+def _judge(work: Run, report: Report, tolerate: int) -> None:
+    """Raises `CheckFailed` where the replay did not pass."""
+    if report.stopped is not None:
+        raise CheckFailed(
+            f"{report.requests - report.sent} of {report.requests} requests were not sent: {report.stopped}"
+        )
+    if report.broken > tolerate:
+        hint = f"gwctl replay show {work.id[-8:]} --verbose"
+        raise CheckFailed(f"{report.broken} of {report.sent} requests break", hint=hint)
+
+
+def _latencies(report: Report) -> list[Row]:
+    """Milliseconds now and as recorded, over the requests of which both are known."""
+    figures = [("first content", report.first_content_ms), ("total", report.total_ms)]
+    return [
+        {
+            "figure": f"{name} {quantile}",
+            "now_ms": None if each.now is None else round(each.now),
+            "recorded_ms": None if each.before is None else round(each.before),
+            "ratio": None if each.ratio is None else round(each.ratio, 2),
+            "pairs": each.pairs,
+        }
+        for name, by_quantile in figures
+        for quantile, each in by_quantile.items()
+    ]
