@@ -102,6 +102,11 @@ class Statements:
         self._clock = clock
         self._keys = keys
 
+    def check(self, scope: Scope, month: str, tz: str | None = None) -> None:
+        """Raises what `create` would, before anybody is asked whether he is sure."""
+        with self._database.snapshot() as tx:
+            Months(tx, self._now()).close(_customer(tx, scope), month, tz)
+
     def create(self, scope: Scope, month: str, tz: str | None = None) -> Statement:
         """Close a customer's month. `tz`: as on the customer's statements before, or UTC.
 

@@ -83,7 +83,7 @@ def read(tx: Transaction, rows: Collection[Row]) -> list[Balance]:
 def doubted_since(tx: Transaction, balance_id: int, since_ms: int) -> int:
     """What attempts that drew on a balance put in doubt, of those that began then or later. Reads all of these."""
     doubt = attempts.c.doubt_pico
-    sums = (sa.func.sum(doubt / _MICRO), sa.func.sum(doubt % _MICRO))
+    sums = (sa.func.sum(doubt // _MICRO), sa.func.sum(doubt % _MICRO))
     these = (attempts.c.request_id >= ulid_at(since_ms)) & (attempts.c.balance_id == balance_id)
     whole, rest = tx.execute(sa.select(*sums).where(these)).one()
     return int(whole or 0) * _MICRO + int(rest or 0)

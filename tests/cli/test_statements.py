@@ -137,6 +137,27 @@ def test_nothing_is_frozen_unasked_and_a_rehearsal_is_no_document(acme: Gwctl) -
     assert ", UTC" in next(line for line in create(acme).out.splitlines() if line.startswith("issued"))
 
 
+def test_what_cannot_be_is_refused_before_anybody_is_asked(acme: Gwctl) -> None:
+    for words in (
+        ("create", "customer:nobody", "--month", "2026-09"),
+        ("credit", "2026-0009", "1.00", "--reason", "x"),
+        ("adjust", "customer:nobody", "1.00", "--reason", "x"),
+    ):
+        assert acme("statements", *words).code == Exit.NOT_FOUND, words
+    assert acme("statements", "create", "customer:acme", "--month", "2026-10").code == Exit.CONFLICT
+
+
+def test_the_audit_log_lists_a_statement_by_its_digest_and_shows_it_whole(acme: Gwctl) -> None:
+    create(acme)
+    entry = acme("audit", "list", "--json").json["entries"][-1]
+    listed = acme("audit", "list").out.splitlines()[-1]
+    assert entry["scope"] == "statement:2026-0001"
+    assert entry["detail"]["digest"] in listed
+    assert "total_cents" in str(entry["detail"]["content"])
+    assert "content" not in listed
+    assert "content" in acme("audit", "show", str(entry["seq"])).out
+
+
 def test_a_list_marks_what_was_forged(acme: Gwctl) -> None:
     create(acme)
     assert "CHANGED" not in acme("statements", "list").out

@@ -295,3 +295,19 @@ def test_the_memory_outside_the_database_survives_and_ignores_what_it_cannot_rea
     for nonsense in ("", "[]", '{"a": 1}', '{"a": {"version": "x"}}'):
         remembered.path.write_text(nonsense)
         assert remembered.read() == {}
+
+
+async def test_sums_over_attempts_are_exact_where_each_is_a_part_of_a_millionth_more(
+    service: Balances, database: Database, clock: FrozenClock
+) -> None:
+    """One and a half millionths, three times over: rounding each part, or adding it twice, shows."""
+    balance = service.top_up(ACME, DOLLAR, "card").standing.balance.id
+    ledger = Ledger(database, clock, "w1", spending=Spending(KEY))
+    ledger.start(asyncio.get_running_loop())
+    for at in range(3):
+        began = attempt(clock.now_ms() - at, entropy=at, balance_id=balance)
+        await book(ledger, began, outcome=Outcome.FAILED, charge_pico=1_500_000, doubt_pico=2_700_001)
+    ledger.stop()
+    with database.read() as tx:
+        assert rows.attempted(tx) == {balance: (3 * 1_500_000, 3 * 2_700_001)}
+        assert rows.doubted_since(tx, balance, clock.now_ms() - 1_000) == 3 * 2_700_001

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,9 +48,12 @@ def list_(
     actor: Actor = None,
     limit: Limit = 50,
 ) -> None:
-    """List changes, the newest last."""
+    """List changes, the newest last. What a statement says in full: gwctl audit show."""
     found = list(_chosen(session, since, scope, action, actor))[-limit:]
-    session.show(Listing("entries", [_row(entry) for entry in found], _COLUMNS, key="seq"))
+    rows = [_row(entry) for entry in found]
+    if session.options.format is Format.TABLE:
+        rows = [{**row, "detail": _in_short(row["detail"])} for row in rows]
+    session.show(Listing("entries", rows, _COLUMNS, key="seq"))
 
 
 @audit.verb("show", examples="gwctl audit show 42")
@@ -163,6 +166,11 @@ _FIELDS = ("seq", "at", "actor", "command", "action", "scope", "detail", "sealed
 
 def _row(entry: Entry) -> Row:
     return {name: getattr(entry, name) for name in _FIELDS}
+
+
+def _in_short(detail: Any) -> Any:
+    """Without what a document says in full, which its number and its digest name."""
+    return {name: value for name, value in detail.items() if not isinstance(value, Mapping)}
 
 
 def _anchor(text: str | None) -> Anchor | None:

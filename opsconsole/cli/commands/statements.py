@@ -11,7 +11,7 @@ import typer
 
 from keyvault.clock import from_ms
 from keyvault.domain.names import counted
-from keyvault.domain.scopes import parse_scope
+from keyvault.domain.scopes import ScopeKind, parse_scope
 from keyvault.domain.statements import CREDIT_NOTE, CreditNote, Document, decimal, parse_cents
 from keyvault.errors import CheckFailed, GatewayError, UsageError
 from keyvault.money import CURRENCY, parse_signed_usd
@@ -79,9 +79,11 @@ def create(
         hint = "gwctl statements create customer:NAME --month 2026-10, or --all; --draft is of one customer"
         raise UsageError("name one customer, or --all", hint=hint)
     wanted = None if scope is None else parse_scope(scope)
+    service = session.home.statements
+    if wanted is not None and not draft:
+        service.check(wanted, month, tz)
     if not draft:
         session.confirm(f"close {month} of {wanted or 'every customer'}? what is frozen is never edited")
-    service = session.home.statements
     if wanted is None:
         from keyvault.metering.statements import Listed
 
@@ -113,6 +115,7 @@ def credit(
 ) -> None:
     """Give back some of what a statement charged, by a numbered credit note. The statement stays as it is."""
     cents = parse_cents(usd)
+    session.home.statements.show(number)
     where = " on its balance" if to_balance else ""
     session.confirm(f"credit {decimal(cents)} {CURRENCY} of {number}{where}?")
     note = session.home.statements.credit(number, cents, reason, to_balance=to_balance)
@@ -136,6 +139,8 @@ def adjust(
 ) -> None:
     """Charge a customer more, or less, on its next statement. One that pays in advance: gwctl balances adjust."""
     wanted, pico = parse_scope(scope), parse_signed_usd(usd)
+    if wanted.kind is ScopeKind.CUSTOMER:
+        session.home.customers.get(wanted.name)
     session.confirm(f"put {Amount(pico)} {CURRENCY} on the next statement of {wanted}?")
     session.home.statements.adjust(wanted, pico, reason)
     session.changed(f"{Amount(pico)} {CURRENCY} will stand on the next statement of {wanted}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from keyvault.domain.alerts import Alert
@@ -17,7 +18,9 @@ LABEL_WIDTH: Final = 9
 
 
 def _detail(change: Change) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in change.detail.items())
+    """Without what a document says in full, which its number and its digest name."""
+    told = ((name, value) for name, value in change.detail.items() if not isinstance(value, Mapping))
+    return ", ".join(f"{name} {_short(value)}" for name, value in told)
 
 
 def _short(value: Any) -> str:
