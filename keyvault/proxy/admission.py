@@ -25,6 +25,7 @@ from keyvault.proxy.relay import Relay
 if TYPE_CHECKING:
     from keyvault.domain.scopes import Payer
     from keyvault.proxy.allowance import Allowance
+    from keyvault.proxy.capturing.sample import Sample
     from keyvault.proxy.isolation.claim import Claim
 
 USAGE_ON_REQUEST: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
@@ -61,6 +62,7 @@ class Call:
         "pin",
         "relay",
         "request_id",
+        "sample",
         "started",
         "tags",
         "withdrawn",
@@ -93,6 +95,7 @@ class Call:
         self.permit: Permit = UNLIMITED  # what it has of the rate limits that hold for it
         self.allowance: Allowance
         self.pin: Target | None = None
+        self.sample: Sample | None = None  # what is captured of it, where it was drawn
         self.drawn: tuple[Drawn, ...] = ()  # the arm of a rollout that it belongs to
 
     @property

@@ -104,10 +104,12 @@ class Gateway:
         try:
             await self._serve(call)
         except Refusal as refusal:
-            self.refuse(exchange, refusal)
+            self.refuse(call.exchange, refusal)
         except Unavailable as error:
-            self.refuse(exchange, answers.unavailable(error))
+            self.refuse(call.exchange, answers.unavailable(error))
         finally:
+            if call.sample is not None:
+                call.sample.close(call)
             call.permit.close()
             call.relay = None  # it holds the call in its turn
             self.underway.discard(call)
@@ -135,6 +137,8 @@ class Gateway:
             return
         if call.isolated and await self._isolation.answers_itself(call):
             return
+        if self._tables.captures.active:
+            self._tables.captures.sample(call)
         plan = bound = self._plan(call)  # 4. Where
         if call.dialect in CARRIES_STATE:
             bound = await self._affinity.place(call, plan)
@@ -219,6 +223,8 @@ class Gateway:
     def _settle(self, call: Call, attempt: Attempt, booked: Settlement, *, final: bool) -> asyncio.Future[None]:
         """Write it down; durable when the future is done."""
         booked.final = final
+        if call.sample is not None:
+            call.sample.settled(attempt, booked)
         self._metrics.settled(attempt.planned.target, booked)
         self._tables.directory.used(call.caller, attempt.row.started_ms, call.asked.client, call.address)
         return self._ledger.settle(booked)

@@ -26,6 +26,7 @@ from keyvault.keys.directory import Directory
 from keyvault.keys.payers import Payers
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
+from keyvault.proxy.capturing.capturing import Capturing
 from keyvault.proxy.choosing import Chooser, ServingUpstream
 from keyvault.proxy.noticed import Noticed
 from keyvault.proxy.rules import NAMES, Rules
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 
 _CALLERS: Final = frozenset(["keys", "projects", "customers", "gateway"])
 _UPSTREAMS: Final = frozenset(["upstreams", "credentials"])
+_CAPTURES: Final = frozenset(["captures", "uncaptured"])
 _RULES: Final = frozenset(NAMES)
 _UNREAD: Final = -1
 """In the place of an epoch whose change could not be read."""
@@ -85,6 +87,8 @@ class Tables:
         """Which time this worker has taken the purse; None: another has it. Set in the thread that looks after it."""
         self._counted = 0
         """The taking since which what was spent has been read anew."""
+        self.captures = Capturing(home, self.guard, self.time.now_ms)
+        self.captures.read()
         self.rules = Rules(home, self.guard, self._seen[4])
         self.accounts, self.limiter = self.rules.accounts, self.rules.limiter
 
@@ -146,6 +150,8 @@ class Tables:
             self._rollouts = self._read_rollouts()
         if (upstreams, revisions) != self._seen[1:3] or again & {*_UPSTREAMS, "revisions", "rollouts"}:
             self._renew_planner()
+        if revisions != self._seen[2] or again & _CAPTURES:
+            self.captures.read()
         with contextlib.suppress(Tampered):
             if prices != self._seen[3] or "prices" in again:
                 self.prices = self._read_prices()
