@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from opsconsole.view.statement.forms import as_html, as_markdown
-from opsconsole.view.statement.paper import Paper, Table
+from opsconsole.view.paper import Paper, Table, as_html, as_markdown
 
 NAME = "https://evil.example/a"
 CHARGES = Table("Charges", ("project", "model", "USD"), (("web", NAME, "1.00"),), 2, ("total", "", "1.00"))

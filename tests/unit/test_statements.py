@@ -30,6 +30,7 @@ from keyvault.domain.statements import (
 )
 from keyvault.errors import Tampered, UsageError
 from keyvault.money import divide_half_even
+from opsconsole.view.paper import as_html, as_markdown, as_text
 from opsconsole.view.statement import forms
 from opsconsole.view.statement.paper import paper
 
@@ -153,12 +154,12 @@ def test_a_program_gets_exact_amounts_and_nothing_unknown_as_zero() -> None:
     assert told["balances"][0]["closing"] == "0.095"
 
 
-@pytest.mark.parametrize("form", [forms.as_text, forms.as_markdown, forms.as_html])
+@pytest.mark.parametrize("form", [as_text, as_markdown, as_html])
 def test_a_page_says_all_that_has_to_be_said(form: object) -> None:
     assert callable(form)
     note = CreditNote("2026-0002", "2026-0001", "acme", "UTC", ISSUED, 5, "<b>sorry</b>")
     page = form(paper(replace(STATEMENT, number="2026-0001"), [note], "sealed"))
     for text in ("2026-0001", "Europe/Berlin", "0.095", "cost what nobody knows", "in doubt", "2 pieces", "0.05"):
         assert text in page
-    assert "<b>" not in page or form is forms.as_text
+    assert "<b>" not in page or form is as_text
     assert "| b|c |" not in page

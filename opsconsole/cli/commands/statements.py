@@ -254,8 +254,9 @@ def _in_form(
     *,
     rehearsed: bool = False,
 ) -> str:
+    from opsconsole.view import paper
     from opsconsole.view.statement import forms
-    from opsconsole.view.statement.paper import paper
+    from opsconsole.view.statement.paper import paper as paper_of
 
     if form is Format.NAME:
         return f"{document.number or 'draft'}\n"
@@ -264,8 +265,8 @@ def _in_form(
     if form in (Format.JSON, Format.JSONL):
         told = forms.document(document, credit_notes, vouched)
         return forms.as_json({**told, **({"dry_run": True} if rehearsed else {})})
-    page = paper(document, credit_notes, vouched)
-    return {Format.MD: forms.as_markdown, Format.HTML: forms.as_html}.get(form, forms.as_text)(page)
+    page = paper_of(document, credit_notes, vouched)
+    return {Format.MD: paper.as_markdown, Format.HTML: paper.as_html}.get(form, paper.as_text)(page)
 
 
 def _listing(rows: list[Row]) -> Listing:

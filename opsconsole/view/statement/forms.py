@@ -1,19 +1,16 @@
-"""The forms of a statement: a page for a terminal, Markdown or a browser, and files for programs and spreadsheets."""
+"""The forms of a statement for programs and spreadsheets; for people it is a paper."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import Any, Final
 
 from keyvault.clock import from_ms, rfc3339
 from keyvault.domain.statements import CreditNote, Document, Statement, decimal
 from keyvault.money import CURRENCY, format_usd
 from opsconsole.view import sheet
-from opsconsole.view.report.frame import framed
-from opsconsole.view.report.markdown import escaped
-from opsconsole.view.statement.paper import Paper, Table, due_after
+from opsconsole.view.statement.paper import due_after
 from opsconsole.view.text import printable
 
 _CELLS: Final = (
@@ -34,43 +31,6 @@ _CELLS: Final = (
     "currency",
 )
 """The columns of a CSV file."""
-
-_WORD: Final = ' class="word"'
-
-
-def as_text(page: Paper) -> str:
-    """For a terminal or a pipe: nothing is cut."""
-    width = max(len(name) for name, _ in page.facts)
-    parts = [page.title, "", *(f"{name.ljust(width)}  {text}" for name, text in page.facts)]
-    for table in page.tables:
-        parts += ["", table.title, *_aligned(table)]
-    if page.remarks:
-        parts += ["", *(f"- {remark}" for remark in page.remarks)]
-    return "\n".join(parts) + "\n"
-
-
-def as_markdown(page: Paper) -> str:
-    parts = [f"# {escaped(page.title)}", "", *(f"- {name}: {escaped(text)}" for name, text in page.facts)]
-    for table in page.tables:
-        marks = ["---" if at < table.words else "---:" for at in range(len(table.headings))]
-        rows = [_marked(table.headings), _marked(marks, raw=True), *map(_marked, table.rows)]
-        rows += [_marked([cell and f"**{cell}**" for cell in table.total], raw=True)] if table.total else []
-        parts += ["", f"## {escaped(table.title)}", "", *rows]
-    if page.remarks:
-        parts += ["", *(f"- {escaped(remark)}" for remark in page.remarks)]
-    return "\n".join(parts) + "\n"
-
-
-def as_html(page: Paper) -> str:
-    """One file: nothing is loaded from anywhere, and no script could run."""
-    facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>\n" for name, text in page.facts)
-    remarks = "".join(f"<li>{escape(remark)}</li>\n" for remark in page.remarks)
-    parts = [
-        f'<dl class="sums">\n{facts}</dl>',
-        *map(_html_table, page.tables),
-        f'<ul class="remarks">\n{remarks}</ul>' if remarks else "",
-    ]
-    return framed(page.title, parts)
 
 
 def document(shown: Document, credit_notes: Sequence[CreditNote] = (), vouched: str = "") -> dict[str, Any]:
@@ -194,38 +154,3 @@ def _credit_note(note: CreditNote) -> dict[str, Any]:
         "reason": note.reason,
         "balance": note.balance,
     }
-
-
-def _aligned(table: Table) -> list[str]:
-    rows = [table.headings, *table.rows, *([table.total] if table.total else [])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if at < table.words else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _marked(cells: Sequence[str], *, raw: bool = False) -> str:
-    return f"| {' | '.join(cells if raw else map(escaped, cells))} |"
-
-
-def _html_table(table: Table) -> str:
-    heads = "".join(
-        f'<th scope="col"{_WORD if at < table.words else ""}>{escape(heading)}</th>'
-        for at, heading in enumerate(table.headings)
-    )
-    body = "\n".join(_html_row(row, table.words) for row in table.rows)
-    foot = f"\n<tfoot>{_html_row(table.total, table.words)}</tfoot>" if table.total else ""
-    return (
-        f'<h2>{escape(table.title)}</h2>\n<div class="scroll">\n<table>\n<thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>{foot}\n</table>\n</div>"
-    )
-
-
-def _html_row(row: Sequence[str], words: int) -> str:
-    """`words`: how many of the first cells are words, and stand to the left."""
-    cells = "".join(f"<td{_WORD if at < words else ''}>{escape(cell)}</td>" for at, cell in enumerate(row[1:], 1))
-    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'

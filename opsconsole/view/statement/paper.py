@@ -6,7 +6,6 @@ Charged amounts are in cents and add up; a balance's are exact, as it is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,26 +13,8 @@ from keyvault.clock import from_ms
 from keyvault.domain.names import counted
 from keyvault.domain.statements import CreditNote, Document, Statement
 from keyvault.money import CURRENCY, format_usd
+from opsconsole.view.paper import Paper, Table
 from opsconsole.view.text import printable
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """`words`: how many of the first columns are words; the others are figures."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int
-    total: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    title: str
-    facts: tuple[tuple[str, str], ...]
-    tables: tuple[Table, ...]
-    remarks: tuple[str, ...]
 
 
 def dollars(cents: int) -> str:
