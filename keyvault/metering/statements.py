@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -40,14 +41,16 @@ from keyvault.money import CURRENCY, format_usd
 from keyvault.storage import balances, customers
 from keyvault.storage import closing as rows
 from keyvault.storage.closing import Frozen, NewAdjustment
-from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.engine import TURN_MS, Database, Transaction
 
 if TYPE_CHECKING:
     from keyvault.domain.keys import Customer
     from keyvault.vault.manifest import SealKeys
 
-AT_ONCE: Final = 20
+AT_ONCE: Final = 8
 """Statements that one transaction freezes: who else writes waits for no more."""
+TURN_SECONDS: Final = 2 * TURN_MS / 1000
+"""Between two such transactions: whoever waits asks in it whether it is his turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,19 @@ class Shown:
 class Statements:
     """The service behind `gwctl statements`."""
 
-    def __init__(self, database: Database, clock: Clock, keys: Callable[[], SealKeys | None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        keys: Callable[[], SealKeys | None],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """`keys`: those of seals, None while the vault is locked."""
         self._database = database
         self._clock = clock
         self._keys = keys
+        self._sleep = sleep
 
     def check(self, scope: Scope, month: str, tz: str | None = None) -> None:
         """Raises what `create` would, before anybody is asked whether he is sure."""
@@ -138,6 +149,8 @@ class Statements:
                     found.append((customer, read))
         made: builtins.list[Statement] = []
         for at in range(0, len(found), AT_ONCE):
+            if at:
+                self._sleep(TURN_SECONDS)
             with self._database.change() as tx:
                 numbers.read(tx)
                 made += [self._freeze(tx, numbers, *each) for each in found[at : at + AT_ONCE]]
