@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from keyvault.metering.repricing import Repricings
     from keyvault.metering.spending import Spending
     from keyvault.metering.statements import Statements
+    from keyvault.routing.drills import Drills
+    from keyvault.routing.rollouts import Rollouts
     from keyvault.routing.routes import Routes
     from keyvault.secrets import Secret
     from keyvault.storage.engine import Database
@@ -293,6 +295,18 @@ class Home:
         from keyvault.captures.captures import Captures
 
         return Captures(self.database, self.clock, self.vault, self.paths.captures)
+
+    @cached_property
+    def drills(self) -> Drills:
+        from keyvault.routing.drills import Drills
+
+        return Drills(self.database, self.clock)
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        from keyvault.routing.rollouts import Rollouts
+
+        return Rollouts(self.database, self.clock, self.routes)
 
     @cached_property
     def prices(self) -> Prices:

@@ -33,6 +33,7 @@ from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
 from keyvault.proxy.vouching import Vouching, refusals_told
 from keyvault.proxy.watch import Chore, Watch
+from keyvault.routing.watching import Watching
 from keyvault.webhook import Webhook
 
 log = structlog.get_logger()
@@ -99,6 +100,7 @@ class Worker:
         """Write what waits, and sign off."""
         self._ledger.stop()
         try:
+            self._tables.captures.stop()
             self._prepaid.look()
             self._tables.directory.flush()
             remember(self._home, self._tables.time)
@@ -115,7 +117,9 @@ class Worker:
             "affinity": Forgetting(home.database, home.clock),
             "vouching": Vouching(home, tables.guard, tables.distrust),
             "balances": self._prepaid,
+            "rollouts": Watching(home.database, home.clock, lambda: tables.planner.rollouts.values()),
             "purse": self._purse,
+            "captures": tables.captures.keep,
         }
         commands = {"cut": self.gateway.underway.cut}
         return Watch(

@@ -2,7 +2,7 @@
 
 The snapshot, its audit entry and the epoch that running proxies watch are one transaction. Revisions are never
 changed or removed, so an older one can always be looked at, and rolling back makes a new one with its content. A
-change that would leave all routes as they are makes no revision.
+change that would leave all routes as they are makes no revision. A rollout of a route that is changed ends with it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from keyvault.domain.names import fold, not_found, shown
 from keyvault.domain.routes import Choice, Revision, Route, Target, check_alias, clashing, parse_target
 from keyvault.errors import NotFound, UsageError
 from keyvault.routing import described, document
+from keyvault.routing.ending import superseded
 from keyvault.storage import epochs, upstreams
 from keyvault.storage import routes as rows
 from keyvault.storage.engine import Database, Transaction
@@ -105,12 +106,12 @@ class Routes:
         plain = Route.of(alias, targets) if targets else Route(alias, ())
         with self._database.change() as tx:
             was = next((route for route in rows.current(tx).routes if route.alias == alias), plain)
-            return self._put(tx, replace(was, primary=plain.primary, fallbacks=plain.fallbacks))
+            return self.put_in(tx, replace(was, primary=plain.primary, fallbacks=plain.fallbacks))
 
     def put(self, route: Route) -> Revision:
         """Have a whole route in the place of whatever serves its alias. Raises `NotFound` for an unknown upstream."""
         with self._database.change() as tx:
-            return self._put(tx, route)
+            return self.put_in(tx, route)
 
     def delete(self, alias: str) -> Revision:
         """Serve `alias` no more. Raises `NotFound`, with the nearest alias as a hint."""
@@ -121,7 +122,8 @@ class Routes:
                 raise not_found("route", alias, [r.alias for r in others], otherwise="gwctl routes list")
             return self._change(tx, current, others, "routes.delete", f"route:{alias}").revision
 
-    def _put(self, tx: Transaction, route: Route) -> Revision:
+    def put_in(self, tx: Transaction, route: Route) -> Revision:
+        """The same in a transaction of a change that the caller has begun."""
         check_alias(route.alias)
         if not route.primary:
             raise UsageError(
@@ -152,6 +154,7 @@ class Routes:
         if scope == ALL:
             detail["changes"] = _told(changes)
         audit.record(tx, self._clock, action, scope, revision=revision.number, **detail)
+        superseded(tx, self._clock, {change.scope for change in changes}, revision.number)
         epochs.bump(tx, "routes")
         return Outcome(revision, changes)
 

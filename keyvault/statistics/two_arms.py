@@ -3,10 +3,10 @@
 Each test is one-sided. It takes for granted that the arm is no worse than the bound and gives the chance, at most, of
 data that speak so much against it: a p-value.
 
-- `share_beyond`: exact and unconditional, whatever the counts. The statistic is the arm's share less `ratio` times the
-  other's; its tail is summed over both binomials at `bound = ratio * share + plus`, the worst value is taken over an
-  interval of the unknown share, and what the interval may miss is added (Berger and Boos, JASA 89, 1994). Where the
-  counts are so large that the sum is long, an Edgeworth expansion to the skewness takes its place.
+- `share_beyond`: exact and unconditional, whatever the counts. Outcomes are ordered by the score of Farrington and
+  Manning (Statistics in Medicine 9, 1990) for a difference or a ratio; the tail is summed over both binomials, the
+  worst value is taken over an interval of the unknown share, and what that may miss is added (Berger and Boos, JASA 89,
+  1994). Where counts are so large that the sum is long, Edgeworth's expansion to the skewness takes its place.
 - `quantile_beyond`: Mathisen's test (Annals of Mathematical Statistics 14, 1943) for any quantile, of no particular
   distribution: how many of the arm lie beyond the other's quantile, moved by the bound. Their number is beta-binomial.
   Exact where the arm, moved back, is like the other; equal values make it more careful.
@@ -16,7 +16,7 @@ data that speak so much against it: a p-value.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import asin, ceil, exp, floor, isinf, pi, sin, sqrt
+from math import acos, asin, ceil, copysign, cos, exp, floor, inf, pi, sin, sqrt
 
 from keyvault.statistics import normal
 from keyvault.statistics.tails import (
@@ -58,17 +58,22 @@ class Mean:
 
 
 def share_beyond(arm: Share, other: Share, *, ratio: float, plus: float, level: float) -> float:
-    """The p-value against `arm <= ratio * other + plus`, exact below `level`; above it, it may be larger still."""
+    """The p-value against `arm <= ratio * other + plus`, exact below `level`; above it, it may be larger still.
+
+    One of both says how the bound is meant: `ratio` is 1 or `plus` is 0.
+    """
     if not arm.of or not other.of:
         return 1.0
-    if arm.count / arm.of <= ratio * other.count / other.of + plus:
+    null = Null(arm.of, other.of, ratio, plus)
+    seen = null.score(arm.count, other.count)
+    if seen <= 0.0:
         return 1.0
-    if not ratio:
-        return at_least(arm.count, arm.of, plus)
+    if null.spread(arm.count, other.count) > MOST_SPREAD:
+        return null.expanded(arm.count, other.count)
     missed = level * _MISSED
     worst = 0.0
     for share in _shares(other, missed):
-        worst = max(worst, _tail(arm, other, share, ratio, plus))
+        worst = max(worst, null.tail(seen, share))
         if worst + missed > level:
             break
     return min(1.0, worst + missed)
@@ -83,32 +88,84 @@ def _shares(other: Share, missed: float) -> Iterator[float]:
         yield sin(low + (high - low) * at / (POINTS - 1)) ** 2
 
 
-def _tail(arm: Share, other: Share, share: float, ratio: float, plus: float) -> float:
-    """The chance of a difference as large as the one seen, at one value of the unknown share."""
-    bound = min(1.0, ratio * share + plus)
-    mean, spread = arm.of * bound, sqrt(arm.of * bound * (1 - bound))
-    if spread > MOST_SPREAD:
-        return _expanded(arm, other, share, bound, ratio)
-    first = max(0, floor(mean - _REACH * spread - _REACH))
-    last = min(arm.of, ceil(mean + _REACH * spread + _REACH))
-    total = 0.0
-    per = other.of / (ratio * arm.of)
-    for count in range(last, first - 1, -1):
-        most = floor(other.count + (count - arm.count) * per + _SLACK)
-        if most < 0:
-            break
-        total += probability(count, arm.of, bound) * at_most(most, other.of, share)
-    return total + at_least(last + 1, arm.of, bound)
+class Null:
+    """Two arms of which the first is just at the bound."""
 
+    def __init__(self, arm: int, other: int, ratio: float, plus: float) -> None:
+        """The sizes of both, and the bound."""
+        self._arm, self._other = arm, other
+        self._ratio, self._plus = ratio, plus
+        self._most: dict[tuple[float, int], int] = {}
 
-def _expanded(arm: Share, other: Share, share: float, bound: float, ratio: float) -> float:
-    first, second = bound * (1 - bound) / arm.of, ratio * ratio * share * (1 - share) / other.of
-    spread = sqrt(first + second)
-    seen = arm.count / arm.of - ratio * other.count / other.of
-    z = (seen - (bound - ratio * share)) / spread
-    skew = first * (1 - 2 * bound) / arm.of - ratio * second * (1 - 2 * share) / other.of
-    skew /= spread**3
-    return max(0.0, normal.upper(z) + exp(-z * z / 2) / sqrt(2 * pi) * skew * (z * z - 1) / 6)
+    def score(self, count: int, other: int) -> float:
+        """How many standard errors two counts lie beyond the bound, the error being the one at the bound."""
+        distance = count / self._arm - self._ratio * other / self._other - self._plus
+        if distance <= 0.0:
+            return 0.0
+        first, second = self._fitted(count / self._arm, other / self._other)
+        error = first * (1 - first) / self._arm + self._ratio**2 * second * (1 - second) / self._other
+        return distance / sqrt(error) if error > 0.0 else inf
+
+    def spread(self, count: int, other: int) -> float:
+        """The standard deviation of the arm's count, at the bound."""
+        first, _ = self._fitted(count / self._arm, other / self._other)
+        return sqrt(self._arm * first * (1 - first))
+
+    def tail(self, seen: float, share: float) -> float:
+        """The chance of a score as high as the one seen, at one value of the unknown share."""
+        bound = min(1.0, self._ratio * share + self._plus)
+        mean, spread = self._arm * bound, sqrt(self._arm * bound * (1 - bound))
+        first = max(0, floor(mean - _REACH * spread - _REACH))
+        last = min(self._arm, ceil(mean + _REACH * spread + _REACH))
+        total = 0.0
+        for count in range(last, first - 1, -1):
+            most = self._most_of_other(seen, count)
+            if most < 0:
+                break
+            total += probability(count, self._arm, bound) * at_most(most, self._other, share)
+        return total + at_least(last + 1, self._arm, bound)
+
+    def expanded(self, count: int, other: int) -> float:
+        """The same for large counts, where it hardly depends on the share: Edgeworth's expansion to the skewness."""
+        z = self.score(count, other)
+        first, second = self._fitted(count / self._arm, other / self._other)
+        one, two = first * (1 - first) / self._arm, self._ratio**2 * second * (1 - second) / self._other
+        skew = one * (1 - 2 * first) / self._arm - self._ratio * two * (1 - 2 * second) / self._other
+        skew /= (one + two) ** 1.5
+        return max(0.0, normal.upper(z) + exp(-z * z / 2) / sqrt(2 * pi) * skew * (z * z - 1) / 6)
+
+    def _most_of_other(self, seen: float, count: int) -> int:
+        """With so many of the arm, how many of the other still leave a score as high; -1 for none."""
+        found = self._most.get((seen, count))
+        if found is None:
+            low, high = -1, self._other
+            while low < high:
+                middle = (low + high + 1) // 2
+                low, high = (middle, high) if self.score(count, middle) >= seen - _SLACK else (low, middle - 1)
+            found = self._most[seen, count] = low
+        return found
+
+    def _fitted(self, first: float, second: float) -> tuple[float, float]:
+        """The likeliest shares of both at the bound, given those that were seen (Farrington and Manning's appendix)."""
+        theta = self._other / self._arm
+        if not self._plus:
+            return self._fitted_ratio(first, second, theta)
+        plus, a = self._plus, 1 + theta
+        b = -(1 + theta + first + theta * second + plus * (theta + 2))
+        c = plus * plus + plus * (2 * first + theta + 1) + first + theta * second
+        d = -first * plus * (1 + plus)
+        v = (b / (3 * a)) ** 3 - b * c / (6 * a * a) + d / (2 * a)
+        u = copysign(sqrt(max(0.0, (b / (3 * a)) ** 2 - c / (3 * a))), v)
+        w = (pi + acos(min(1.0, max(-1.0, v / u**3)))) / 3 if u else 0.0
+        fitted = min(1.0, max(plus, 2 * u * cos(w) - b / (3 * a)))
+        return fitted, fitted - plus
+
+    def _fitted_ratio(self, first: float, second: float, theta: float) -> tuple[float, float]:
+        ratio, a = self._ratio, 1 + theta
+        b = -(ratio * (1 + theta * second) + theta + first)
+        c = ratio * (first + theta * second)
+        fitted = min(1.0, max(0.0, (-b - sqrt(max(0.0, b * b - 4 * a * c))) / (2 * a)))
+        return fitted, fitted / ratio
 
 
 def rank(quantile: float, values: int) -> int | None:
@@ -135,7 +192,7 @@ def mean_beyond(arm: Mean, other: Mean | None, *, ratio: float, plus: float = 0.
         return 0.0 if distance > 0 else 1.0
     freedom = error * error / sum(part * part / max(values - 1, 1) for part, values in parts if part)
     t = distance / sqrt(error)
-    return 0.0 if isinf(t) else student_upper(t, freedom)
+    return student_upper(t, freedom)
 
 
 def design_effect(sizes: list[int], correlation: float) -> float:

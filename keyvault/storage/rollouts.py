@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,7 +19,15 @@ from keyvault.domain.ledger import Outcome
 from keyvault.domain.rollouts import Judgement, Look, Plan, Rollout, State, Verdict, read, written
 from keyvault.domain.routes import AS_NAMED, Target
 from keyvault.storage.engine import Transaction
-from keyvault.storage.schema import aliases, attempts, rollout_looks, rollout_requests, rollouts, targets
+from keyvault.storage.schema import (
+    aliases,
+    attempts,
+    rollout_looks,
+    rollout_requests,
+    rollouts,
+    targets,
+    totals_quarter,
+)
 from keyvault.storage.seals import added as row_added
 from keyvault.storage.seals import touch
 
@@ -27,6 +35,7 @@ _LIVE: Final = (State.RUNNING.value, State.PAUSED.value)
 _STEP: Final = 1_000_000
 """Looks of one step; its number times this is where theirs begin."""
 _DOLLAR_PICO: Final = 1e12
+_QUARTER_MS: Final = 900_000
 
 
 def insert(tx: Transaction, alias: str, target: Target, plan: Plan, salt: str, at_ms: int) -> int:
@@ -157,7 +166,7 @@ def _arm(sums: Mapping[tuple[int, int | None], _Sum], arm: int, elsewhere: int =
 
 
 def _times(rollout: Rollout, ms: sa.Column[Any], since_ms: int, until_ms: int) -> sa.Select[Any]:
-    """First attempts by arm, unit, whether they went to the target, outcome and a time; lost ones are nobody's fault."""
+    """First attempts by arm, unit, whether at the target, outcome and a time; lost ones are nobody's fault."""
     there = targets.c.upstream == rollout.target.upstream
     if rollout.target.model != AS_NAMED:
         there &= targets.c.model == rollout.target.model
@@ -206,14 +215,31 @@ def forget_requests(tx: Transaction, ended_before_ms: int, at_most: int) -> int:
     return tx.execute(sa.delete(rollout_requests).where(both.in_(some))).rowcount
 
 
-def sample(tx: Transaction, names: Iterable[str], since_ms: int, most: int) -> list[sa.Row[Any]]:
-    """The newest first attempts that were sent for these names since a moment: outcome, total_ms, first_content_ms,
-    cost_pico."""
+class Sampled(NamedTuple):
+    """One first attempt."""
+
+    outcome: int
+    total_ms: int | None
+    first_content_ms: int | None
+    cost_pico: int | None
+
+
+def sample(tx: Transaction, names: Iterable[str], since_ms: int, most: int) -> list[Sampled]:
+    """The newest first attempts that were sent for these names since a moment."""
     ids = sa.select(aliases.c.id).where(aliases.c.name.in_(sorted(names)))
     columns = (attempts.c.outcome, attempts.c.total_ms, attempts.c.first_content_ms, attempts.c.cost_pico)
     query = sa.select(*columns).where(attempts.c.request_id >= ulid_at(since_ms), attempts.c.number == 1)
     query = query.where(attempts.c.alias_id.in_(ids), attempts.c.outcome != int(Outcome.LOST))
-    return list(tx.execute(query.order_by(attempts.c.request_id.desc()).limit(most)))
+    return [Sampled(*row) for row in tx.execute(query.order_by(attempts.c.request_id.desc()).limit(most))]
+
+
+def asked(tx: Transaction, names: Iterable[str], since_ms: int) -> int:
+    """How many requests named these since a moment, to the quarter of an hour."""
+    ids = sa.select(aliases.c.id).where(aliases.c.name.in_(sorted(names)))
+    since = (totals_quarter.c.bucket > since_ms // _QUARTER_MS) & totals_quarter.c.alias_id.in_(ids)
+    return int(
+        tx.execute(sa.select(sa.func.coalesce(sa.func.sum(totals_quarter.c.requests), 0)).where(since)).scalar_one()
+    )
 
 
 def alias_names(tx: Transaction) -> list[str]:
