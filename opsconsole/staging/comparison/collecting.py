@@ -1,5 +1,5 @@
 """Asking all questions of a run: a few at once, no faster than is allowed, within a ceiling, each answer on the disk
-before it counts. What is there already is not asked again.
+before it counts. What is there already, in this run or an earlier one, is not asked again; what failed is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from keyvault.money import parse_usd
 from opsconsole.staging.asking import Answer, Asker
 from opsconsole.staging.comparison.ceiling import Ceiling
 from opsconsole.staging.comparison.given import ANSWER, Given, given
@@ -32,124 +33,139 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a question costs, as far as is known. `costing` is None where no home knows prices."""
+    """What a question costs, as far as is known. `own`: this home's ledger knows what its answer cost."""
 
-    costing: Costing | None
-    by_ledger: bool
-    """The answers are this home's own, so that its ledger knows what they cost."""
+    costing: Costing
+    own: bool
 
     def at_most(self, question: Question) -> int | None:
-        exchange = question.prompt.exchange
-        if self.costing is None:
-            return None
-        targets = self.costing.targets(exchange.path, question.model.asked, question.model.target)
-        return self.costing.at_most(exchange.path, question.body, targets)
+        targets = self._targets(question)
+        return self.costing.at_most(question.prompt.exchange.path, question.body, targets)
 
     def about(self, question: Question) -> int | None:
-        """About what it will cost, with the first of its targets."""
-        exchange = question.prompt.exchange
-        if self.costing is None:
-            return None
-        targets = self.costing.targets(exchange.path, question.model.asked, question.model.target)
-        return self.costing.about(exchange.path, question.body, targets[0]) if targets else None
+        """With the first of its targets."""
+        targets = self._targets(question)
+        return self.costing.about(question.prompt.exchange.path, question.body, targets[0]) if targets else None
 
     def cost(self, question: Question, answer: Answer, found: Given) -> int | None:
-        if self.costing is None:
-            return None
-        if self.by_ledger:
+        """By the ledger, by what the gateway says, or by the price of its usage."""
+        if self.own:
             return self.costing.of_answer(answer)
-        targets = self.costing.targets(question.prompt.exchange.path, question.model.asked, question.model.target)
+        if (told := answer.header("x-gateway-cost")) is not None:
+            return parse_usd(told)
+        targets = self._targets(question)
         return self.costing.of_usage(targets[0], found.usage) if targets and found.usage.output is not None else None
 
+    def _targets(self, question: Question) -> Sequence[Any]:
+        return self.costing.targets(question.prompt.exchange.path, question.model.asked, question.model.target)
 
-def earlier_answers(runs: Runs, run: Run | None = None) -> dict[str, Given]:
+
+def earlier_answers(runs: Runs, run: Run) -> dict[str, Given]:
     """The answers of earlier comparisons that were whole, by their keys; the newest counts."""
     found: dict[str, Given] = {}
     for summary in reversed(runs.summaries("compare")[:MOST_EARLIER_RUNS]):
-        if run is None or summary.id != run.id:
-            kept = {each.key: each for each in answers_of(runs.open("compare", summary.id).done())}
-            found |= {key: each for key, each in kept.items() if each.error is None}
+        if summary.id != run.id:
+            records = runs.open("compare", summary.id).done().values()
+            kept = (Given.of(record) for record in records if "key" in record)
+            found |= {each.key: each for each in kept if each.error is None}
     return found
 
 
-def answers_of(done: Mapping[str, Mapping[str, Any]]) -> list[Given]:
+def answers_of(done: Mapping[str, Mapping[str, Any]], kind: str = ANSWER) -> list[Given]:
     """The answers among the finished parts of a run."""
-    return [Given.of(dict(record)) for record in done.values() if record.get("kind") == ANSWER]
+    return [Given.of(record) for record in done.values() if record.get("kind") == kind]
 
 
-def spent_on(answers: Sequence[Given]) -> int:
+def spent_on(done: Mapping[str, Mapping[str, Any]]) -> int:
     """What a run's own answers took; where a cost is not known, what it was at most."""
-    own = [each for each in answers if not each.reused]
-    return sum(each.bound_pico or 0 if each.cost_pico is None else each.cost_pico for each in own)
+    own = [record for record in done.values() if "key" in record and not record["reused"]]
+    return sum(record["bound_pico"] or 0 if record["cost_pico"] is None else record["cost_pico"] for record in own)
 
 
 class Collector:
     """Brings the answers of a run."""
 
-    def __init__(self, run: Run, place: str, bill: Bill, ceiling: Ceiling, pace: Pace) -> None:
-        """`place`: what tells the place from others in the keys of answers."""
+    def __init__(self, run: Run, place: str, earlier: Mapping[str, Given]) -> None:
+        """`place`: what tells the place from others in the keys of answers. `earlier`: answers by key."""
         self._run = run
         self._place = place
-        self._bill = bill
-        self._ceiling = ceiling
-        self._pace = pace
-        self._next_at = 0.0
-        self.stopped = False
-        """Whether the ceiling was in the way."""
+        self._earlier = earlier
+
+    def left(self, questions: Sequence[Question], kind: str) -> list[Question]:
+        """What has to be asked of some questions, after what there is of earlier runs is taken over."""
+        whole = {each_id for each_id, record in self._run.done().items() if record.get("error") is None}
+        left = []
+        for question in questions:
+            if question.id in whole:
+                continue
+            before = self._earlier.get(question.key(self._place))
+            if before is None:
+                left.append(question)
+            else:
+                again = replace(before, prompt=question.prompt.id, model=question.model.name, reused=True)
+                self._run.add(question.id, again.told(kind))
+        return left
 
     async def collect(
-        self, questions: Sequence[Question], earlier: Mapping[str, Given], ask: Ask, progress: Progress
-    ) -> None:
-        """Ask what is not there yet; what failed before is asked again."""
-        whole = {each_id for each_id, record in self._run.done().items() if record.get("error") is None}
-        left = [question for question in questions if question.id not in whole]
-        waiting, finished = iter(left), len(questions) - len(left)
-        self.stopped = False
-        progress(finished, len(questions))
+        self, left: Sequence[Question], kind: str, asking: Asking, progress: Progress = lambda *_: None
+    ) -> bool:
+        """Ask these; False: the ceiling was in the way of some of them."""
+        waiting, finished, room = iter(left), 0, True
 
-        async def worker() -> None:
-            nonlocal finished
+        async def work() -> None:
+            nonlocal finished, room
             for question in waiting:
-                if self.stopped or not await self._answer(question, earlier, ask):
-                    self.stopped = True
+                found = await asking.answer(question, question.key(self._place)) if room else None
+                if found is None:
+                    room = False
                     return
+                self._run.add(question.id, found.told(kind))
                 finished += 1
-                progress(finished, len(questions))
+                progress(finished, len(left))
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._pace.at_once):
-                group.create_task(worker())
+            for _ in range(min(asking.pace.at_once, len(left))):
+                group.create_task(work())
+        return room
 
-    async def _answer(self, question: Question, earlier: Mapping[str, Given], ask: Ask) -> bool:
-        """One question is answered, and its answer on the disk; False: there is no money for it."""
-        key = question.key(self._place)
-        if (before := earlier.get(key)) is not None:
-            again = replace(before, prompt=question.prompt.id, model=question.model.name, reused=True)
-            self._run.add(question.id, again.told())
-            return True
+
+class Asking:
+    """Puts questions to a place, at a pace, within a ceiling."""
+
+    def __init__(self, ask: Ask, bill: Bill, ceiling: Ceiling, pace: Pace) -> None:
+        self.pace = pace
+        self._ask = ask
+        self._bill = bill
+        self._ceiling = ceiling
+        self._next_at = 0.0
+
+    async def answer(self, question: Question, key: str) -> Given | None:
+        """What came back; None: there is no money for it."""
         bound = self._bill.at_most(question)
         if not await self._ceiling.hold(bound):
-            return False
-        await self._in_turn()
-        answer = await ask(question)
-        found = given(question, key, answer)
-        cost = await asyncio.to_thread(self._bill.cost, question, answer, found)
-        self._run.add(question.id, replace(found, cost_pico=cost, bound_pico=bound).told())
-        await self._ceiling.settle(bound, cost)
-        return True
+            return None
+        cost: int | None = None
+        try:
+            await self._in_turn()
+            answer = await self._ask(question)
+            found = given(question, key, answer)
+            cost = await asyncio.to_thread(self._bill.cost, question, answer, found)
+        finally:
+            await self._ceiling.settle(bound, cost)
+        return replace(found, cost_pico=cost, bound_pico=bound)
 
     async def _in_turn(self) -> None:
         """Wait for this request's turn, where only so many may begin in a second."""
-        if self._pace.rate is None:
+        if self.pace.rate is None:
             return
         now = asyncio.get_running_loop().time()
-        self._next_at = max(self._next_at, now)
-        wait, self._next_at = self._next_at - now, self._next_at + 1 / self._pace.rate
-        await asyncio.sleep(wait)
+        begins = max(self._next_at, now)
+        self._next_at = begins + 1 / self.pace.rate
+        await asyncio.sleep(begins - now)
 
 
-def asking(asker: Asker) -> Ask:
-    """Questions put to a place."""
+def questions_to(asker: Asker) -> Ask:
+    """Asks a place."""
 
     async def ask(question: Question) -> Answer:
         return await asker.ask(question.prompt.exchange.path, question.body, headers=question.headers)

@@ -96,9 +96,9 @@ def _by_task(
     pairs: Mapping[tuple[str, str], Mapping[str, _Pair]], tasks: Mapping[str, str | None]
 ) -> list[list[_Comparable]]:
     """The families of comparisons that are corrected together: over all prompts, and all those within tasks."""
-    whole = [(*models, None, list(told.values())) for models, told in pairs.items() if told]
+    whole: list[_Comparable] = [(*models, None, list(told.values())) for models, told in pairs.items() if told]
     named = sorted({task for task in tasks.values() if task is not None})
-    within = [
+    within: list[_Comparable] = [
         (*models, task, values)
         for task in named
         for models, told in pairs.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,11 +53,12 @@ class Given:
         calls = "".join(f"\n[calls {call.name}({call.arguments})]" for call in self.tool_calls)
         return (self.text + calls).strip()
 
-    def told(self) -> dict[str, Any]:
-        return {"kind": ANSWER, **msgspec.to_builtins(self)}
+    def told(self, kind: str = ANSWER) -> dict[str, Any]:
+        """As a run keeps it."""
+        return {"kind": kind, **msgspec.to_builtins(self)}
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> Given:
+    def of(cls, record: Mapping[str, Any]) -> Given:
         return msgspec.convert({name: value for name, value in record.items() if name != "kind"}, cls)
 
 
