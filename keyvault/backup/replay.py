@@ -25,6 +25,7 @@ from keyvault.backup.outcomes import Outcome, Result
 from keyvault.backup.statements import adjusted_again, issued_again, repriced_again
 from keyvault.clock import to_ms
 from keyvault.domain.balances import EntryKind
+from keyvault.domain.captures import Capture, Ended
 from keyvault.domain.keys import Customer, GenerationState, Key, KeyState, Project
 from keyvault.domain.names import split_project
 from keyvault.domain.vault import SlotScope
@@ -33,7 +34,7 @@ from keyvault.keys import rotation
 from keyvault.metering.spending import Spending
 from keyvault.money import CURRENCY
 from keyvault.storage import audit as audit_rows
-from keyvault.storage import customers, epochs, switch, upstreams
+from keyvault.storage import captures, customers, epochs, switch, upstreams
 from keyvault.storage import keys as key_rows
 from keyvault.storage import vault as vault_rows
 from keyvault.storage.engine import Transaction
@@ -238,6 +239,42 @@ def _limited(tx: Transaction, entry: Entry) -> Outcome:
     return replace(_told(entry, Result.REPEATED, "limited after the backup, by the lower numbers"), denied=False)
 
 
+# Captures, and who is never captured
+
+
+def _marked(tx: Transaction, entry: Entry) -> Outcome:
+    customer = customers.find_customer(tx, entry.scope.partition(":")[2])
+    if customer is None:
+        return _lost(tx, entry)
+    if not customer.never_capture:
+        captures.mark(tx, customer.id, to_ms(entry.at))
+    return _told(entry, Result.REPEATED, "nothing of it is captured since the backup")
+
+
+def _capture_ended(tx: Transaction, entry: Entry) -> Outcome | None:
+    capture = _capture(tx, entry)
+    if capture is None or capture.ended:
+        return None
+    captures.end(tx, capture.id, Ended(entry.detail.get("reason", Ended.STOPPED)), to_ms(entry.at))
+    return _told(entry, Result.REPEATED, "ended after the backup")
+
+
+def _capture_destroyed(tx: Transaction, entry: Entry) -> Outcome | None:
+    """Its key must not come back: copies of what it opens may still be about."""
+    capture = _capture(tx, entry)
+    if capture is None:
+        return None
+    vault_rows.delete_record(tx, capture.record_id)
+    captures.delete(tx, capture.id)
+    return _told(entry, Result.REPEATED, "destroyed after the backup")
+
+
+def _capture(tx: Transaction, entry: Entry) -> Capture | None:
+    """By the name of its key, for after a restore numbers are given again."""
+    found = captures.every(tx)
+    return next((each for each in found if each.record_id == entry.detail.get("record")), None)
+
+
 def _budgeted(tx: Transaction, entry: Entry) -> Outcome:
     """A budget takes access away, too."""
     if not budgeted_again(tx, entry):
@@ -299,6 +336,13 @@ STEPS: Final[Mapping[str, Step]] = {
     "limits.delete": _mention("deleted after the backup; it holds again"),
     "budgets.set": _budgeted,
     "budgets.delete": _mention("deleted after the backup; it holds again"),
+    "customers.never_capture": _marked,
+    "customers.may_capture": _mention("the customer is marked again, where it was at the time of the backup"),
+    "captures.stop": _capture_ended,
+    "captures.end": _capture_ended,
+    "captures.delete": _capture_destroyed,
+    "captures.expire": _capture_destroyed,
+    "captures.export": _nothing,
     "gateway.suspend": _suspended_gateway,
     "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),

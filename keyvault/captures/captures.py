@@ -7,10 +7,10 @@ anew. Deleting a capture destroys the record and the files: what somebody has co
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from keyvault import audit
 from keyvault.captures import files
@@ -166,14 +166,19 @@ class Captures:
         rows.end(tx, capture.id, reason, self._clock.now_ms())
         epochs.bump(tx, "routes")
         action = "captures.stop" if reason is Ended.STOPPED else "captures.end"
-        audit.record(tx, self._clock, action, capture.name, of=capture.of, reason=reason.value, taken=capture.taken)
+        audit.record(tx, self._clock, action, capture.name, of=capture.of, reason=reason.value, **_told(capture))
         return _existing(tx, capture.id)
 
     def _destroy_key(self, tx: Transaction, capture: Capture, action: str) -> None:
         vault_rows.delete_record(tx, capture.record_id)
         rows.delete(tx, capture.id)
         epochs.bump(tx, "routes")
-        audit.record(tx, self._clock, action, capture.name, of=capture.of, taken=capture.taken)
+        audit.record(tx, self._clock, action, capture.name, of=capture.of, **_told(capture))
+
+
+def _told(capture: Capture) -> Mapping[str, Any]:
+    """What an audit entry says of a capture's end; a restore finds it again by its record."""
+    return {"taken": capture.taken, "record": capture.record_id}
 
 
 def _existing(tx: Transaction, capture_id: int) -> Capture:

@@ -61,6 +61,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "vault": "How the vault opens.",
     },
     "Prove": {
+        "captures": "Real requests and answers, kept whole and sealed.",
         "replay": "Real requests of the past once more: what breaks, what it costs.",
     },
     "Keep": {

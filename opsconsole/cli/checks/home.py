@@ -84,7 +84,7 @@ def vault(home: Home) -> Iterator[Finding]:
         yield Finding("records", State.SKIPPED, "the upstreams' need a slot of scope all; the keys' decrypt")
         return
     yield Finding("vault", State.OK, f"opens by {opened.source}")
-    found = home.upstreams.examine()
+    found = [*home.upstreams.examine(), *home.captures.examine()]
     for error in found:
         if error is not None:
             yield Finding("records", State.FAILED, error.message, error.hint)
