@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from keyvault.domain.drills import Fault
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.domain.prices import Price
@@ -28,6 +29,8 @@ class Attempt(Struct):
     """It goes with another credential, since the provider refused the first."""
     follows: OpenAttempt | None
     """The attempt that failed before it."""
+    fault: Fault | None = None
+    """How a drill has it fail."""
 
 
 def message(call: Call, attempt: Attempt) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.errors import GatewayError
 from keyvault.metering.ledger import Ledger
-from keyvault.proxy import answers
+from keyvault.proxy import answers, drilling
 from keyvault.proxy.admission import Call
 from keyvault.proxy.allowance import Allowances
 from keyvault.proxy.attempt import Attempt, message
@@ -76,7 +76,9 @@ class Dispatch:
         if self._tables.health.known:
             self._tables.health.begin(target)
         follows = None if before is None else before.row
-        return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows)
+        drills = self._tables.drills
+        fault = drills.of(call.caller.key_id, target, now_ms) if drills else None
+        return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows, fault)
 
     async def record(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
         """Put an attempt on record; what may leave then. Where that fails the attempt before it was the last."""
@@ -95,12 +97,19 @@ class Dispatch:
         relay: Relay | None = None
         within = min(course.patience.connect, course.deadline - self._time())
         try:
-            connection = await self._pool.acquire(attempt.upstream.origin, fresh=attempt.fresh, within=within)
+            origin, fault = attempt.upstream.origin, attempt.fault
+            if fault is None:
+                connection = await self._pool.acquire(origin, fresh=attempt.fresh, within=within)
+            else:
+                connection = await drilling.connect(fault, self._pool, origin, within=within)
             if call.withdrawn is not None:
                 connection.close()
                 return Ending(failure=WITHDRAWN, sent=False, cut=True)
             relay = call.relay = self._relay(call, attempt, course, connection)
-            connection.send(*outgoing, relay)
+            if fault is None:
+                connection.send(*outgoing, relay)
+            else:
+                drilling.send(fault, connection, outgoing, relay)
             return await relay.ending  # event by event, without waking this coroutine
         except UpstreamFailure as failure:
             return Ending(failure=(failure.code, failure.text), sent=False)

@@ -109,8 +109,11 @@ class Failover:
         return Step(course.pending.pop(0))
 
     def learn(self, attempt: Attempt, ending: Ending) -> None:
-        """Tell what an attempt's ending says of its target."""
+        """Tell what an attempt's ending says of its target: nothing, where it was made to fail."""
         health, target = self._health, attempt.planned.target
+        if attempt.fault is not None:
+            health.abandoned(target)
+            return
         kind = failure_of(ending)
         left_midway = ending.cancelled and ending.first_content_at is not None
         if left_midway or (kind is None and not ending.cut and not ending.cancelled):

@@ -28,12 +28,13 @@ from keyvault.metering.prices import PriceBook
 from keyvault.proxy import timekeeper
 from keyvault.proxy.capturing.capturing import Capturing
 from keyvault.proxy.choosing import Chooser, ServingUpstream
+from keyvault.proxy.drilling import Drilling
 from keyvault.proxy.noticed import Noticed
 from keyvault.proxy.rules import NAMES, Rules
 from keyvault.proxy.timekeeper import Timekeeper
 from keyvault.routing.health import Health
 from keyvault.routing.planner import Planner
-from keyvault.storage import credentials, epochs, objects, rollouts, routes, switch
+from keyvault.storage import credentials, drills, epochs, objects, rollouts, routes, switch
 from keyvault.storage.epochs import Epochs
 from keyvault.vault.manifest import RESEAL
 
@@ -80,6 +81,7 @@ class Tables:
         self._renew_upstreams()
         self._revision = self._read_routes()
         self._rollouts = self._read_rollouts()
+        self.drills = self._read_drills()
         self._renew_planner()
         self.prices = self._read_prices()
         self.noticed = Noticed()
@@ -148,6 +150,8 @@ class Tables:
                 self._revision = self._read_routes(self._revision.number)
         if revisions != self._seen[2] or "rollouts" in again:
             self._rollouts = self._read_rollouts()
+        if revisions != self._seen[2]:
+            self.drills = self._read_drills()
         if (upstreams, revisions) != self._seen[1:3] or again & {*_UPSTREAMS, "revisions", "rollouts"}:
             self._renew_planner()
         if revisions != self._seen[2] or again & _CAPTURES:
@@ -231,6 +235,10 @@ class Tables:
         """Those that live, but for what nobody vouches for: without one all goes as the routes say."""
         with self._home.database.snapshot() as tx:
             return rollouts.live(tx, but=self.guard.doubted(tx, "rollouts"))
+
+    def _read_drills(self) -> Drilling:
+        with self._home.database.snapshot() as tx:
+            return Drilling(drills.running(tx, self._home.clock.now_ms()))
 
     def _read_prices(self) -> PriceBook:
         """All prices. Raises `Tampered` where nobody vouches for one of them."""
