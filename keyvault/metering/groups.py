@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 from typing import Final, TypeVar
 
 from keyvault.domain.ledger import Basis
@@ -107,7 +108,7 @@ def of_target(target_id: int, names: Names) -> dict[str, Sequence[str]]:
 def collect(groups: dict[T, list[int]], group: T, values: list[int]) -> None:
     """Add values to a group's. No list is changed, so that groups may share lists with what was remembered."""
     found = groups.get(group)
-    groups[group] = values if found is None else [a + b for a, b in zip(found, values, strict=True)]
+    groups[group] = values if found is None else list(map(add, found, values))
 
 
 def summed(parts: Iterable[Sequence[int]], width: int) -> list[int]:

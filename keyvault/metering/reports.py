@@ -88,13 +88,14 @@ class Reports:
                 lines += request_lines(rows.attempts_of(tx, ids[at : at + _TAIL_AT_ONCE]), names)
         return lines
 
-    def follow(self, limit: int = 0, tags: Mapping[str, str] | None = None) -> Follow:
-        """The newest `limit` requests, then each request as it ends; `tags`: of those that came with all of these.
+    def follow(self, limit: int = 0, tags: Mapping[str, str] | None = None, env: str | None = None) -> Follow:
+        """The newest `limit` requests, then each request as it ends; `tags`: of those that came with all of these;
+        `env`: of those that came with a key of it.
 
         Raises `UsageError`.
         """
         _check_limit(limit)
-        return Follow(self._database, self._clock, limit, tags)
+        return Follow(self._database, self._clock, limit, tags, env)
 
     def pivots(self, tz: str) -> Pivots:
         """What turns usage about for a console, in the days of a time zone. Raises `UsageError`."""
@@ -140,11 +141,19 @@ class Reports:
 class Follow:
     """Requests in the order in which they end, each once."""
 
-    def __init__(self, database: Database, clock: Clock, limit: int, tags: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        limit: int,
+        tags: Mapping[str, str] | None = None,
+        env: str | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._limit = limit
         self._tags = tags
+        self._env = env
         self._seen: set[str] | None = None
         self._behind = ""
 
@@ -153,10 +162,10 @@ class Follow:
         with self._database.read() as tx:
             behind = settled_behind(tx, self._clock)
             if self._seen is None:
-                fresh = rows.last_finals(tx, self._limit, tags=self._tags)
-                ended = rows.last_finals(tx, None, behind, self._tags)
+                fresh = rows.last_finals(tx, self._limit, None, self._tags, self._env)
+                ended = rows.last_finals(tx, None, behind, self._tags, self._env)
             else:
-                ended = rows.last_finals(tx, None, self._behind, self._tags)
+                ended = rows.last_finals(tx, None, self._behind, self._tags, self._env)
                 fresh = [request_id for request_id in ended if request_id not in self._seen]
             lines = request_lines(rows.attempts_of(tx, fresh), rows.names(tx)) if fresh else []
         self._behind = max(behind, self._behind)

@@ -221,14 +221,20 @@ def _tags(*texts: str) -> Mapping[str, str]:
 
 
 def last_finals(
-    tx: Transaction, limit: int | None, after: str | None = None, tags: Mapping[str, str] | None = None
+    tx: Transaction,
+    limit: int | None,
+    after: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    env: str | None = None,
 ) -> list[str]:
     """Ids of requests that have ended, oldest first: the newest so many, or the first so many after an id. `tags`: of
-    those only that came with all of these."""
+    those only that came with all of these; `env`: of those only that came with a key of it."""
     found = sa.select(attempts.c.request_id).where(attempts.c.final == 1).limit(limit)
     place = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
     for name, value in (tags or {}).items():  # a quote within a name or value is escaped, so that this tells exactly
         found = found.where(place(attempts.c.tags, json.dumps({name: value})[1:-1]) > 0)
+    if env is not None:
+        found = found.where(attempts.c.key_id.in_(sa.select(keys.c.id).where(keys.c.env == env)))
     if after is None:
         newest = tx.execute(found.order_by(attempts.c.request_id.desc())).scalars().all()
         return list(reversed(newest))

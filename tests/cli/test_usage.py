@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -189,6 +190,29 @@ def test_the_tail_tells_who_paid_marks_tests_and_finds_tags(attributed: Gwctl) -
     shown = attributed("usage", "request", tagged["request_id"]).out
     assert "feature=search" in shown
     assert "acme/web" in shown
+
+
+def test_the_tail_is_of_one_environment_where_it_is_asked_for(attributed: Gwctl) -> None:
+    def keys(*options: str) -> set[str]:
+        return {line["key"] for line in attributed("usage", "tail", *options, "--json").lines}
+
+    assert keys("--env", "test") == {"drill"}
+    assert keys("--env", "live") == {"ci-bot"}
+    assert keys("--env", "all") == keys() == {"ci-bot", "drill"}
+    assert attributed("usage", "tail", "--env", "staging").code == Exit.USAGE
+
+
+def test_usage_of_a_tag_is_that_of_the_keys_projects_and_customers_that_have_it(attributed: Gwctl) -> None:
+    attributed("projects", "update", "acme/web", "--tag", "team=web")
+
+    def shown(*options: str) -> Any:
+        return attributed("usage", "show", *options, "--json").json
+
+    assert shown("--tag", "team=web")["total"]["requests"] == 1
+    assert shown("--tag", "team=else")["rows"] == []
+    attributed("keys", "update", "ci-bot", "--tag", "team=core")
+    assert shown("--tag", "team=core", "--by", "customer")["total"]["requests"] == 3
+    assert attributed("usage", "show", "--tag", "team").code == Exit.USAGE
 
 
 def test_usage_needs_no_unlocking_and_reads_as_a_table(used: Gwctl) -> None:

@@ -12,6 +12,7 @@ from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.reports import DIMENSIONS, Totals
 from keyvault.domain.typed import moment, parts
 from keyvault.errors import UsageError
+from opsconsole.cli.arguments import tags
 from opsconsole.cli.completion import names_in
 from opsconsole.cli.text import amount
 from opsconsole.cli.verbs import Noun
@@ -93,6 +94,14 @@ def of_env(env: str | None) -> dict[str, tuple[str, ...]]:
     if env not in (*ENVIRONMENTS, ALL):
         raise UsageError(f"no such environment: {env[:20]!a}", hint=f"{', '.join(ENVIRONMENTS)} or {ALL}")
     return {"env": ENVIRONMENTS if env == ALL else (env,)}
+
+
+def of_tag(tag: str | None) -> dict[str, tuple[str, ...]]:
+    """`--tag` as a filter of reports."""
+    if tag is None:
+        return {}
+    [(name, value)] = tags([tag]).items()
+    return {"tag": (f"{name}={value}",)}
 
 
 def sums(of: Totals) -> dict[str, object]:

@@ -11,7 +11,19 @@ from keyvault.domain.names import counted
 from keyvault.domain.reports import Totals, UsageReport
 from keyvault.errors import UsageError
 from keyvault.money import CURRENCY, format_usd
-from opsconsole.cli.commands.usage.noun import ALL, TITLES, By, Env, Zone, dimensions, of_env, stretch_of, sums, usage
+from opsconsole.cli.commands.usage.noun import (
+    ALL,
+    TITLES,
+    By,
+    Env,
+    Zone,
+    dimensions,
+    of_env,
+    of_tag,
+    stretch_of,
+    sums,
+    usage,
+)
 from opsconsole.cli.output import Column, Format, Listing, render, whole_line
 from opsconsole.cli.session import Session
 from opsconsole.cli.watching import Interval, Plain, Times, watch
@@ -33,6 +45,10 @@ def show(
     by: By = "key,model",
     tz: Zone = "UTC",
     env: Env = None,
+    tag: Annotated[
+        str | None,
+        typer.Option("--tag", metavar="NAME=VALUE", help="Only of keys, projects and customers that have it."),
+    ] = None,
     again: Annotated[bool, typer.Option("--watch", help="Again and again, until ctrl-c.")] = False,
     interval: Interval = 2.0,
     times: Times = None,
@@ -41,12 +57,14 @@ def show(
     """Show what was used, by whatever is asked: exact sums, and how the counts are known.
 
     Customer and project are those who pay. What keys for tests did is left out, unless --env or --by env asks for it.
-    Dates without a zone are of --tz. With --watch the table is redrawn in its place on a terminal; on a pipe, and with
-    --plain, each follows the one before it, and with --json each is one line.
+    Tags are those of the key, else of the project or customer that pays, as they are now; those of single requests:
+    gwctl usage tail --tag. Dates without a zone are of --tz. With --watch the table is redrawn in its place on a
+    terminal; on a pipe, and with --plain, each follows the one before it, and with --json each is one line.
     """
     from keyvault.metering.spans import zone_of
 
-    asked, zone, filters, clock = dimensions(by), zone_of(tz), of_env(env), session.unopened_home.clock
+    asked, zone, clock = dimensions(by), zone_of(tz), session.unopened_home.clock
+    filters = {**of_env(env), **of_tag(tag)}
 
     def stretch() -> tuple[datetime, datetime]:
         return stretch_of(since, until, clock.now(), zone)

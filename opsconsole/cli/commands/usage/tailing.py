@@ -8,10 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
+from keyvault.domain.keys import ENVIRONMENTS
 from keyvault.domain.reports import LIVE, AttemptLine, RequestLine
 from keyvault.money import CURRENCY
 from opsconsole.cli.arguments import Limit, tags
-from opsconsole.cli.commands.usage.noun import TITLES, usage
+from opsconsole.cli.commands.usage.noun import ALL, TITLES, of_env, usage
+from opsconsole.cli.completion import names_in
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.text import amount
@@ -37,7 +39,7 @@ _LINE: Final = (
     examples="""
     gwctl usage tail
     gwctl usage tail --follow --json
-    gwctl usage tail --tag feature=search
+    gwctl usage tail --tag feature=search --env live
     """,
 )
 def tail(
@@ -48,9 +50,16 @@ def tail(
         list[str] | None,
         typer.Option("--tag", metavar="NAME=VALUE", help="Only requests that came with it. More than once: with all."),
     ] = None,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env", metavar="live|test|all", help="Whose keys; all.", autocompletion=names_in((*ENVIRONMENTS, ALL))
+        ),
+    ] = None,
 ) -> None:
     """Show the newest requests, oldest first. With --json one object per line."""
-    newest = session.home.reports.follow(count, tags(tag))
+    envs = of_env(env).get("env", ENVIRONMENTS)
+    newest = session.home.reports.follow(count, tags(tag), envs[0] if len(envs) == 1 else None)
     _print_lines(session, newest.next(), heading=True)
     while follow:
         time.sleep(_FOLLOW_SECONDS)
