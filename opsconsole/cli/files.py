@@ -26,6 +26,7 @@ _SUFFIXES: Final[Mapping[str, Format]] = {
     ".csv": Format.CSV,
     ".json": Format.JSON,
     ".jsonl": Format.JSONL,
+    ".xml": Format.JUNIT,
 }
 
 

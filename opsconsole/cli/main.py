@@ -50,6 +50,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "apply": "Customers, projects and keys as a file says.",
         "import": "Upstreams, routes and keys of another gateway.",
         "routes": "Which targets serve which model name.",
+        "rollouts": "New targets on a small, watched share of requests.",
         "prices": "What models cost, with effective dates.",
         "balances": "Prepaid money of customers and projects.",
         "budgets": "What may be spent each hour, day, week or month.",
@@ -61,7 +62,9 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "vault": "How the vault opens.",
     },
     "Prove": {
+        "check": "Whether a gateway behaves like the API behind it.",
         "captures": "Real requests and answers, kept whole and sealed.",
+        "compare": "The same prompts to several models, and what the differences are worth.",
         "replay": "Real requests of the past once more: what breaks, what it costs.",
     },
     "Keep": {

@@ -34,6 +34,8 @@ class Format(StrEnum):
     MD = "md"
     HTML = "html"
     """Reports as documents."""
+    JUNIT = "junit"
+    """Checks, as CI servers read them."""
 
 
 COMMON: Final = (Format.TABLE, Format.JSON, Format.JSONL, Format.CSV, Format.NAME)
@@ -43,6 +45,7 @@ RARE: Final[Mapping[Format, str]] = {
     Format.TOML: "commands that write a file",
     Format.MD: "reports",
     Format.HTML: "reports",
+    Format.JUNIT: "checks",
 }
 """What the others are for."""
 

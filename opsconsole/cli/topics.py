@@ -42,6 +42,7 @@ _FORMATS: Final = """\
 -o toml    the file that says what is shown (routes show)
 -o md      a Markdown table (usage report)
 -o html    one page with charts, complete in itself (usage report)
+-o junit   JUnit XML, for CI (check)
 
 Data goes to stdout, everything else to stderr. JSON is an API: names are snake_case and stay, times are RFC 3339 in
 UTC, money is an exact decimal string beside `currency`, what is not known is null. New fields may appear.

@@ -57,8 +57,10 @@ class Noun:
         self.app.add_typer(noun.app)
 
 
-def single(name: str, *, examples: str, changes: bool = False) -> Callable[[Body], typer.Typer]:
-    """Declare a command that has no noun, such as `init`; what it decorates becomes its app."""
+def single(
+    name: str, *, examples: str, changes: bool = False, also: Sequence[Format] = ()
+) -> Callable[[Body], typer.Typer]:
+    """Declare a command that has no noun, such as `init`; what it decorates becomes its app. `also`: as of a verb."""
 
     def declare(body: Body) -> typer.Typer:
         app = typer.Typer(
@@ -67,7 +69,7 @@ def single(name: str, *, examples: str, changes: bool = False) -> Callable[[Body
             pretty_exceptions_enable=False,
             pretty_exceptions_show_locals=False,
         )
-        _add(app, name, body, examples=examples, changes=changes)
+        _add(app, name, body, examples=examples, changes=changes, also=also)
         return app
 
     return declare

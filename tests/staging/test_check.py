@@ -26,7 +26,7 @@ def simulators() -> Iterator[list[Simulator]]:
 
 
 def of(*ids: str, sdk: bool = False) -> Wanted:
-    return Wanted(named=MODELS, probes=[probe for probe in PROBES if probe.id in ids], sdk=sdk)
+    return Wanted(named=MODELS, probes=[probe for probe in PROBES if probe.id in ids], sdk=sdk, at_once=1)
 
 
 def differing(report: CheckReport) -> dict[str, Result]:
@@ -63,7 +63,7 @@ async def test_a_planted_fault_is_found(
 
 @pytest.mark.parametrize("sdk", [False, True], ids=["httpx", "sdk"])
 async def test_nothing_is_found_through_a_plain_relay(simulators: list[Simulator], sdk: bool) -> None:
-    wanted = Wanted(named=MODELS, sdk=sdk)
+    wanted = Wanted(named=MODELS, sdk=sdk, at_once=1)
     origins = [simulator.origin for simulator in simulators]
     async with relay(*origins) as provider, relay(provider) as between:
         beside = await check(place(between), place(provider), wanted)

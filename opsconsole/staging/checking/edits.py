@@ -1,6 +1,7 @@
 """What a gateway may change, and why: differences that count for nothing, each by name and with its reason.
 
-The list is this gateway's documented edits (`gwctl help headers`) and what any gateway answers in its own name.
+The list is this gateway's documented edits and what any gateway answers in its own name. What clients need of an answer
+is never on it: a difference that leaves the probe's own shape counts whatever the list says.
 """
 
 from __future__ import annotations
@@ -20,11 +21,7 @@ class Edit:
 
     aspects: tuple[str, ...]
     why: str
-    holds: Callable[[Probe, Unmet], bool] = lambda probe, miss: True
-
-
-def _answers_itself(probe: Probe, miss: Unmet) -> bool:
-    return probe.own_answer and miss.found is not None
+    holds: Callable[[Probe, Unmet], bool]
 
 
 EDITS: Final = (
@@ -34,14 +31,24 @@ EDITS: Final = (
         lambda probe, miss: miss.found == "there",
     ),
     Edit(
-        ("value error.*", "field error.*", "field request_id", "value request_id", "header cache-control"),
-        "the gateway refuses this itself, in its own words",
-        _answers_itself,
+        ("field usage in * events",),
+        "the gateway asks for the usage of every stream, and providers then send a null with each event",
+        lambda probe, miss: miss.expected is None and miss.found == "null",
     ),
     Edit(
-        ("value data*", "field data*", "value object", "field has_more", "field first_id", "field last_id"),
-        "a gateway lists the models that the key may use",
-        lambda probe, miss: probe.id == "models",
+        ("field error.*", "value error.*", "field request_id", "value request_id", "header cache-control"),
+        "the gateway refuses this itself, in its own words",
+        lambda probe, miss: probe.own_answer,
+    ),
+    Edit(
+        ("status",),
+        "a path that a key may not use is refused, whether or not it is there",
+        lambda probe, miss: probe.id in ("error-path", "error-method") and miss.found == "403",
+    ),
+    Edit(
+        ("field *", "value *", "spelling *", "SDK *"),
+        "a gateway tells of its own models",
+        lambda probe, miss: probe.id in ("models", "model"),
     ),
 )
 
@@ -52,7 +59,15 @@ def why_allowed(probe: Probe, miss: Unmet, *, same_model: bool, ignored: Sequenc
     name = str(miss.aspect)
     if any(fnmatch.fnmatchcase(name, pattern) for pattern in ignored):
         return "ignored as asked"
-    if not same_model and miss.aspect.what == "value" and miss.aspect.path.split(".")[-1] in ("model", "id"):
+    if not same_model and miss.aspect.what == "value" and miss.aspect.path.split(".")[-1] == "model":
         return "the model goes by another name"
+    if _is_needed(probe, miss):
+        return None
     fitting = (edit for edit in EDITS if edit.holds(probe, miss))
     return next((edit.why for edit in fitting if any(fnmatch.fnmatchcase(name, each) for each in edit.aspects)), None)
+
+
+def _is_needed(probe: Probe, miss: Unmet) -> bool:
+    """Whether the probe's own shape is not met by what was found."""
+    told = {} if miss.found is None else {miss.aspect: miss.found}
+    return any(other.aspect == miss.aspect for other in probe.shape.unmet(told))

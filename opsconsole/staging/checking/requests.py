@@ -9,6 +9,8 @@ from opsconsole.staging.checking.probes import Body, Models
 
 MOST_TOKENS: Final = 64
 """The cap of each answer: enough for a tool call, and cheap."""
+FAR_TOO_MANY: Final = 9_000_000
+"""A cap that no model has."""
 LONG: Final = "hello world and the others, " * 450
 """About 12 kB."""
 IMAGE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
@@ -54,7 +56,7 @@ def chat_answered_tool(models: Models) -> Body:
 
 
 def far_too_many(models: Models) -> Body:
-    return {**chat(models), models.cap_field: 2_000_000_000}
+    return {**chat(models), models.cap_field: FAR_TOO_MANY}
 
 
 def chat_image(models: Models) -> Body:

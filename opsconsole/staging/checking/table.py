@@ -108,9 +108,10 @@ _MESSAGES: Final = (
 )  # fmt: skip
 _ERRORS: Final = (
     _refused("error-model", "a model there is not", shape=shapes.openai_error("40[034]"),
-             body=partial(requests.chat, model=_NO_SUCH_MODEL), sdk="openai.chat.completions.create"),
+             body=partial(requests.chat, model=_NO_SUCH_MODEL), sdk="openai.chat.completions.create", own_answer=True),
     _refused("error-model-stream", "a stream of a model there is not", shape=shapes.openai_error("40[034]"),
-             body=partial(requests.chat, model=_NO_SUCH_MODEL, **_STREAM), sdk="openai.chat.completions.create"),
+             body=partial(requests.chat, model=_NO_SUCH_MODEL, **_STREAM), sdk="openai.chat.completions.create",
+             own_answer=True),
     _refused("error-field", "a chat without its messages", shape=shapes.openai_error("400|422"),
              body=lambda models: requests.without(requests.chat(models), "messages")),
     _refused("error-type", "messages that are a number", shape=shapes.openai_error("400|422"),
@@ -127,7 +128,7 @@ _ERRORS: Final = (
              own_answer=True),
     _message_refused("error-message-model", "a message of a model there is not",
                      shape=shapes.anthropic_error("40[034]"), body=partial(requests.message, model=_NO_SUCH_MODEL),
-                     sdk="anthropic.messages.create"),
+                     sdk="anthropic.messages.create", own_answer=True),
     _message_refused("error-message-field", "a message without its cap", shape=shapes.anthropic_error("400|422"),
                      body=lambda models: requests.without(requests.message(models), "max_tokens")),
     _message_refused("error-message-key", "a message with a wrong key", shape=shapes.anthropic_error("40[13]"),

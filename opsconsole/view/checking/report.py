@@ -59,6 +59,10 @@ class Result:
         first, *others = self.differences
         return line(first, direct=self.direct_ms is not None) + (f" (and {len(others)} more)" if others else "")
 
+    def to_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
+
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:

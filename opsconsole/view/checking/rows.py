@@ -1,0 +1,32 @@
+"""A check as rows for a table and as lines for whoever wants to know everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from opsconsole.view.checking.report import CheckReport, Result, line
+
+
+def row(result: Result) -> dict[str, Any]:
+    """One probe."""
+    return {
+        "probe": result.id,
+        "verdict": result.verdict.value,
+        "ms": result.ms,
+        "direct_ms": result.direct_ms,
+        "client": result.client,
+        "about": result.about,
+        "difference": result.remark or None,
+    }
+
+
+def details(report: CheckReport) -> Iterator[str]:
+    """Every difference, those that count for nothing with their reasons."""
+    direct = report.direct_url is not None
+    for result in report.results:
+        told = [line(each, direct=direct) for each in result.differences]
+        told += [f"{line(each, direct=direct)}; allowed: {each.allowed}" for each in result.allowed]
+        if told:
+            yield f"{result.id} ({result.about}, {result.client})"
+            yield from (f"  {each}" for each in told)
