@@ -66,6 +66,19 @@ def test_a_sqlite_database_is_private(tmp_path: Path) -> None:
     database.close()
 
 
+def test_one_waits_for_the_file_no_longer_than_was_said(tmp_path: Path) -> None:
+    """Asked of SQLite, on a connection that has read and on one that has written."""
+    database, usual = (
+        Database(f"sqlite:///{tmp_path}/{n}.db", **more) for n, more in enumerate(({"busy_timeout_ms": 70}, {}))
+    )
+    with database.write() as tx:
+        assert tx.exec_driver_sql("PRAGMA busy_timeout").scalar() == 70
+    for each, waits in ((database, 70), (usual, 10_000)):
+        with each.read() as tx:
+            assert tx.exec_driver_sql("PRAGMA busy_timeout").scalar() == waits
+        each.close()
+
+
 def test_an_advisory_lock_is_held_by_one_and_ends_with_its_block(postgresql_url: str) -> None:
     one, other = Database(postgresql_url), Database(postgresql_url)
     with one.advisory_lock("serve") as held:

@@ -16,7 +16,7 @@ from keyvault.errors import Conflict, NotFound, Tampered, UsageError
 from keyvault.keys.customers import Customers
 from keyvault.metering.balances import Balances
 from keyvault.metering.issued import Vouched
-from keyvault.metering.statements import AT_ONCE, Statements
+from keyvault.metering.statements import AT_ONCE, TURN_SECONDS, Statements
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import objects, statements
 from tests.conftest import FrozenClock
@@ -174,7 +174,9 @@ def test_all_are_closed_some_at_a_time_and_numbered_without_gaps(
     counted.rehearsal = True
     rehearsed = Statements(counted, clock, lambda: None).create_all("2026-10")
     counted.rehearsal = False
-    made = Statements(counted, clock, lambda: None).create_all("2026-10")
+    turns: list[float] = []
+    made = Statements(counted, clock, lambda: None, sleep=turns.append).create_all("2026-10")
+    assert turns == [TURN_SECONDS], "others have theirs between two transactions"
     assert [each.number for each in made] == [f"2026-{number:04}" for number in range(1, AT_ONCE + 2)]
     assert [each.number for each in rehearsed] == [each.number for each in made]
     assert counted.changes == 4, "two transactions each"
