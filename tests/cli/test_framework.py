@@ -40,6 +40,7 @@ PROMISED = {
     "alerts": "list resolve test",
     "balances": "list show top-up adjust release update history verify reseal",
     "budgets": "set list show delete",
+    "captures": "start list show export stop delete",
     "customers": "create list show update",
     "projects": "create list show update",
     "limits": "set list show delete",
