@@ -60,11 +60,11 @@ class Bill:
         return self.costing.targets(question.prompt.exchange.path, question.model.asked, question.model.target)
 
 
-def earlier_answers(runs: Runs, run: Run) -> dict[str, Given]:
+def earlier_answers(runs: Runs, run: Run | None = None) -> dict[str, Given]:
     """The answers of earlier comparisons that were whole, by their keys; the newest counts."""
     found: dict[str, Given] = {}
     for summary in reversed(runs.summaries("compare")[:MOST_EARLIER_RUNS]):
-        if summary.id != run.id:
+        if run is None or summary.id != run.id:
             records = runs.open("compare", summary.id).done().values()
             kept = (Given.of(record) for record in records if "key" in record)
             found |= {each.key: each for each in kept if each.error is None}

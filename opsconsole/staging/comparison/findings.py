@@ -74,6 +74,7 @@ def _scores(plan: Plan, answers: Sequence[Given]) -> Scores:
     """The share of right answers by model and prompt, for prompts that say what is expected."""
     wanted = {prompt.id: prompt.expectation for prompt in plan.prompts}
     return _by_prompt(
+        plan,
         answers,
         lambda each: (
             None
@@ -83,13 +84,13 @@ def _scores(plan: Plan, answers: Sequence[Given]) -> Scores:
     )
 
 
-def _by_prompt(answers: Iterable[Given], value: Callable[[Given], float | None]) -> Scores:
+def _by_prompt(plan: Plan, answers: Iterable[Given], value: Callable[[Given], float | None]) -> Scores:
     """The mean of a value by model and prompt; an answer without a value leaves its repeats to speak."""
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in plan.names}
     for each in answers:
         if (told := value(each)) is not None:
-            found.setdefault(each.model, {}).setdefault(each.prompt, []).append(told)
-    return {model: {prompt: fmean(each) for prompt, each in told.items()} for model, told in found.items()}
+            found[each.model].setdefault(each.prompt, []).append(told)
+    return {model: {prompt: fmean(each) for prompt, each in told.items()} for model, told in found.items() if told}
 
 
 def _by_judge(
@@ -122,7 +123,7 @@ def _differences(
         (Measure.COST, lambda each: each.cost_pico),
     ]
     for measure, value in amounts:
-        told += differences.of_amounts(measure, _by_prompt(whole, value))
+        told += differences.of_amounts(measure, _by_prompt(plan, whole, value))
     return told
 
 

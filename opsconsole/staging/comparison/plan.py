@@ -62,4 +62,4 @@ class Plan:
 
 
 def _model(model: Model) -> dict[str, Any]:
-    return {"name": model.name, "asked": model.asked, "pin": model.pin}
+    return {"name": model.name, "asked": model.asked, "pin": model.pin, "revision": model.revision}

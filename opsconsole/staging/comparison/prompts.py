@@ -67,6 +67,8 @@ class Model:
     asked: str
     """What stands in the request."""
     pin: str | None = None
+    revision: int | None = None
+    """Of the routes that say who serves an alias of this home."""
 
     @property
     def target(self) -> Target | None:
@@ -103,7 +105,7 @@ class Question:
 
     def key(self, place: str) -> str:
         """What an answer of an earlier run is known by: the same request, for the nth time, at the same place."""
-        asked = (place, self.prompt.exchange.path, self.model.pin or "", str(self.nth))
+        asked = (place, self.prompt.exchange.path, self.model.pin or "", str(self.model.revision), str(self.nth))
         return hashlib.sha256("\0".join(asked).encode() + b"\0" + self.body).hexdigest()
 
 
@@ -184,11 +186,6 @@ def check_models(named: Sequence[str]) -> list[str]:
     if len(set(names)) != len(names):
         raise UsageError("a model is named twice", hint="to ask each more than once: --repeat 3")
     return names
-
-
-def ask_as_named(names: Sequence[str]) -> list[Model]:
-    """The models of a place of which nothing is known: each is asked for by its name."""
-    return [Model(name, name) for name in names]
 
 
 def left_out_text(left_out: Sequence[str]) -> str | None:

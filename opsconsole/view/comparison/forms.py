@@ -15,6 +15,21 @@ from opsconsole.view.paper import Paper, Table
 from opsconsole.view.text import printable
 
 UNKNOWN: Final = "–"
+_CELLS: Final = (
+    "measure",
+    "task",
+    "first",
+    "second",
+    "prompts",
+    "estimate",
+    "low",
+    "high",
+    "p",
+    "adjusted_p",
+    "verdict",
+    "needed",
+)
+"""The columns of a CSV file."""
 
 
 def paper(comparison: Comparison) -> Paper:
@@ -50,6 +65,12 @@ def document(comparison: Comparison) -> dict[str, Any]:
 
 def as_json(told: dict[str, Any]) -> str:
     return json.dumps(told, indent=2) + "\n"
+
+
+def lines(comparison: Comparison) -> list[list[Any]]:
+    """For spreadsheets: one row for each difference."""
+    told = [msgspec.to_builtins(each) for each in comparison.differences]
+    return [list(_CELLS), *([each[name] for name in _CELLS] for each in told)]
 
 
 def _priced(told: dict[str, Any]) -> None:

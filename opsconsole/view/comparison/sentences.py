@@ -129,7 +129,7 @@ def _needed(told: Difference) -> str:
 
 def rough(prompts: int) -> int:
     """Two digits, rounded up: more would be a promise."""
-    size = 10 ** max(0, len(str(prompts)) - 2)
+    size: int = 10 ** max(0, len(str(prompts)) - 2)
     return -(-prompts // size) * size
 
 
