@@ -156,7 +156,7 @@ class Null:
         d = -first * plus * (1 + plus)
         v = (b / (3 * a)) ** 3 - b * c / (6 * a * a) + d / (2 * a)
         u = copysign(sqrt(max(0.0, (b / (3 * a)) ** 2 - c / (3 * a))), v)
-        w = (pi + acos(min(1.0, max(-1.0, v / u**3)))) / 3 if u else 0.0
+        w = (pi + acos(min(1.0, max(-1.0, v / (u * u * u))))) / 3 if u else 0.0
         fitted = min(1.0, max(plus, 2 * u * cos(w) - b / (3 * a)))
         return fitted, fitted - plus
 
