@@ -1,7 +1,7 @@
 """A stream's ceiling: how many tokens were paid for, and the end that the gateway makes where a provider goes on.
 
-No token is less than a byte of text, and no text is longer than the events it came in: so most streams end before there
-is anything to count, and others are counted about half a dozen times. Streams that nothing is held for have no ceiling
+No token is less than a byte of text, and no text is longer than what its events added: so most streams end before there is
+anything to count, and others are counted about half a dozen times. Streams that nothing is held for have no ceiling
 and pay nothing for it. A provider that keeps its cap never meets it: counts of the gateway's own may be high by what is
 allowed here.
 """
@@ -20,8 +20,8 @@ from keyvault.proxy.dialects.metered import Metered, StreamMeter, Verdict
 HIGH: Final = {Basis.TOKENIZER: (105, 100), Basis.ESTIMATE: (125, 100)}
 """How much a count may be too high, as a fraction; and a few tokens more, for short answers."""
 FEW: Final = 16
-LEAST_BYTES: Final = 512
-"""Of events, between two looks."""
+LEAST_BYTES: Final = 128
+"""Of what events add, between two looks."""
 
 _ITEM: Final = b"event: response.output_item.added"
 
@@ -62,7 +62,7 @@ class Ceiling:
 class _CappedMeter:
     """A meter that looks how far a stream has come."""
 
-    __slots__ = ("_due", "_inner", "_item", "_left", "_model", "_tokens", "counted", "first", "item_at", "last")
+    __slots__ = ("_due", "_inner", "_item", "_model", "_tokens", "counted", "first", "item_at", "last", "straight")
 
     def __init__(self, inner: StreamMeter, model: str, tokens: int, item: bytes) -> None:
         self._inner = inner
@@ -71,8 +71,8 @@ class _CappedMeter:
         self._item = item
         self._due = tokens
         """Bytes of text that are counted next."""
-        self._left = 0
-        """Bytes of events until the next look; the first event is looked at."""
+        self.straight = inner.straight
+        self.straight.left = 0  # the first event is looked at
         self.counted = 0
         self.first = self.last = b""
         self.item_at = 0
@@ -80,10 +80,10 @@ class _CappedMeter:
 
     def feed(self, event: bytes) -> Verdict:
         verdict = self._inner.feed(event)
-        self._left -= len(event)
+        self.straight.left -= self.straight.added_by(event)
         if event.startswith(self._item):
             self.item_at = len(self._inner.metered().produced)
-        if self._left > 0 or verdict > Verdict.CONTENT:
+        if self.straight.left > 0 or verdict > Verdict.CONTENT:
             return verdict
         return self._look(event, verdict)
 
@@ -105,7 +105,7 @@ class _CappedMeter:
                 self.last = event
                 return Verdict.HELD
             self._due = come + left
-        self._left = max(LEAST_BYTES, self._due - come)
+        self.straight.left = max(LEAST_BYTES, self._due - come)
         return verdict
 
     def _count(self) -> int:

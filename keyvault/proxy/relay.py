@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from keyvault.proxy.ceiling import Ceiling
 from keyvault.proxy.dialects.meter import PASS, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
+from keyvault.proxy.dialects.straight import Straight
 from keyvault.proxy.ending import WITHDRAWN, Ending, Patience
 from keyvault.proxy.headers import Headers, to_client
 from keyvault.proxy.http1 import Exchange
@@ -77,7 +78,9 @@ class Relay:
         self._whole = whole
         self._began = self._heard = began
         self._silent = True
-        """Nothing has come since `_heard`. The sweep notes the time, so that no event asks for it."""
+        """Nothing was read since `_heard`. The sweep notes the time, so that no event asks for it."""
+        self._left = 0
+        """What `check` saw of `Straight.left`: it is less once something has gone that way."""
         self._deadline = deadline
         self._added = added
         self._secrets = secrets
@@ -90,6 +93,11 @@ class Relay:
         self._committed = False
         self._paused = False
         self._content_at: float | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Whether the first content has come."""
+        return self._content_at is not None
 
     # Flow: the client does not read, so neither do we. Once the answer has ended, the connection may serve another.
 
@@ -127,10 +135,16 @@ class Relay:
         except OversizedEvent as error:
             self._give_up(error.code, error.message)
             return
-        if self._committed and len(events) == 1:
-            self._on_event(events[0])
-        else:
-            self._on_events(events)
+        self._on_events(events)
+
+    def shortcut(self) -> Straight | None:
+        if not self._committed or not self.streaming or self._framer.within_event or self.ending.done():
+            return None
+        outlet, straight = self._exchange.outlet_for_chunks, self._meter.straight
+        if outlet is None:
+            return None
+        straight.outlet = outlet
+        return straight
 
     def on_end(self) -> None:
         if self.ending.done():
@@ -148,8 +162,9 @@ class Relay:
         """Gives up on a provider that takes too long, commits what was held long enough. Swept a few times a second."""
         if self.ending.done():
             return
-        if not self._silent:
-            self._heard, self._silent = now, True
+        left = self._meter.straight.left if self.streaming else 0
+        if not self._silent or left != self._left:
+            self._heard, self._silent, self._left = now, True, left
         limits = self._patience
         if now > self._deadline:
             self._give_up("total_timeout", f"not complete within {limits.total:g} s")
@@ -176,14 +191,6 @@ class Relay:
     def _give_up(self, code: str, text: str) -> None:
         self._connection.close()
         self._end((code, text))
-
-    def _on_event(self, event: bytes) -> None:
-        """Nearly every read of a stream is one event that passes: for it there is nothing to hold and to join."""
-        verdict = self._meter.feed(event)
-        if verdict is PASS:
-            self._exchange.send(event)
-        elif not self._ends_with(event, verdict):
-            self._send_held()
 
     def _on_events(self, events: list[bytes]) -> None:
         held = self._held

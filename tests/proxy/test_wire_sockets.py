@@ -62,6 +62,9 @@ class Through:
     def on_data(self, data: bytes) -> None:
         self._exchange.send(data)
 
+    def shortcut(self) -> None:
+        return None
+
     def on_end(self) -> None:
         self._exchange.flow = None
         self._exchange.finish()

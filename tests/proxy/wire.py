@@ -9,7 +9,7 @@ from typing import Any
 
 from keyvault.errors import Refusal
 from keyvault.proxy.http1 import BodyBudget, Exchange, Limits, Request, ServerConnection
-from keyvault.proxy.upstream import UpstreamFailure
+from keyvault.proxy.upstream import Shortcut, UpstreamFailure
 
 
 class MemoryTransport(asyncio.Transport):
@@ -164,6 +164,9 @@ class Heard:
     def on_data(self, data: bytes) -> None:
         assert not self.ended
         self.body += data
+
+    def shortcut(self) -> Shortcut | None:
+        return None
 
     def on_end(self) -> None:
         self.ended += 1

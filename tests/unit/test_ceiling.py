@@ -28,7 +28,7 @@ def test_a_stream_is_ended_soon_after_its_tokens_however_they_come(thin: int, de
         if meter.feed(event(piece)) is Verdict.HELD:
             break
     counted, _ = count_text(text, "unheard-of")
-    beyond, _ = count_text(dense * (LEAST_BYTES // len(event(dense)) + 1), "unheard-of")
+    beyond, _ = count_text(dense * (LEAST_BYTES // len(dense.encode()) + 1), "unheard-of")
     most = 1_250 + FEW  # an estimate may be too high by a quarter
     assert most < counted <= most + beyond
     assert b'"finish_reason":"length"' in ceiling.end()

@@ -13,8 +13,10 @@ from keyvault.domain.ledger import NO_USAGE, Basis, Usage
 from keyvault.proxy.dialects.metered import PASS, Metered, Verdict
 from keyvault.proxy.dialects.produced import Produced
 from keyvault.proxy.dialects.provider_errors import error_of
+from keyvault.proxy.dialects.straight import Straight
 from keyvault.proxy.dialects.usage import Fields, basis_of, read_usage
 
+_LINE: Final = re.compile(rb"[^\r\n]*")
 _json = msgspec.json.Decoder(Any)
 MALFORMED: Final = ("malformed_answer", "an event of the provider's stream is not JSON")
 EMPTY: Final = ("no_content", "the provider's stream ended with nothing in it")
@@ -38,30 +40,31 @@ def identifier(value: object) -> str | None:
 class Meter(ABC):
     """State of one stream. Subclasses say what an event means."""
 
-    __slots__ = ("_begun", "_complete", "_dialect", "_error", "_ordinary", "_produced", "_provider_id", "_usage")
+    __slots__ = ("_begun", "_complete", "_dialect", "_error", "_produced", "_provider_id", "_usage", "straight")
 
-    def __init__(self, dialect: Dialect, text_fields: re.Pattern[bytes]) -> None:
+    def __init__(self, dialect: Dialect, text_fields: re.Pattern[bytes], rest: re.Pattern[bytes] = _LINE) -> None:
+        """`rest`: what may follow in a plain event behind how they all begin."""
         self._dialect = dialect
         self._begun = False
         """The first content has been seen."""
         self._complete = False
         """The model has finished, whether or not the terminal event has come."""
-        self._ordinary = b"\0"
-        """How an event begins that is only content; learned from the stream."""
         self._produced = Produced(text_fields)
+        self.straight = Straight(self._produced.unread, rest)
         self._usage: Usage = NO_USAGE
         self._error: tuple[str, str] | None = None
         self._provider_id: str | None = None
 
     def feed(self, event: bytes) -> Verdict:
-        if event.startswith(self._ordinary):
+        if event.startswith(self.straight.head):
+            self.straight.last = event
             self._produced.add(event)
             return PASS
         return self._inspect(event)
 
     @abstractmethod
     def _inspect(self, event: bytes) -> Verdict:
-        """What an event is that does not begin as an ordinary one does."""
+        """What an event is that does not begin as a plain one does."""
 
     def metered(self) -> Metered:
         basis = basis_of(self._usage)
@@ -92,7 +95,7 @@ class Meter(ABC):
         """Events that begin with this event's name, and go on to their data, are content as well."""
         position = event.find(b"data:")
         if position > 0 and event.startswith(b"event:"):
-            self._ordinary = event[: position + len(b"data:")]
+            self.straight.learn(event[: position + len(b"data:")])
 
     def _unreadable(self, data: bytes) -> Verdict:
         """Of an event that is no JSON object. After the first content it is the client's to judge."""

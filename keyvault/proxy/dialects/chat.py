@@ -27,34 +27,31 @@ TEXT_FIELDS: Final = pattern_for(
     "content", "reasoning_content", "reasoning", "thinking", "refusal", "arguments", "transcript", "text"
 )
 _DELTA: Final = re.compile(rb'"choices":\s*\[\s*\{(?:[^{}]*?"delta":\s*\{)?')
+_NO_OBJECT: Final = re.compile(rb"[^\r\n{]*")
 _CONTENT: Final = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
 
 class ChatMeter(Meter):
     """Reads a stream of chat completions or completions."""
 
-    __slots__ = ("_drop_usage", "_head_length", "_last", "_told")
+    __slots__ = ("_drop_usage", "_told")
 
     def __init__(self, dialect: Dialect, *, drop_usage: bool) -> None:
-        super().__init__(dialect, TEXT_FIELDS)
+        super().__init__(dialect, TEXT_FIELDS, _NO_OBJECT)
         self._drop_usage = drop_usage
-        self._head_length = 0
-        """Length of `_ordinary`: how events begin, up to what they add."""
-        self._last = b""
-        """The last event that was not decoded."""
         self._told = b""
         """The last event with choices and a usage, not yet decoded."""
 
     def feed(self, event: bytes) -> Verdict:
-        if event.startswith(self._ordinary):
-            head = self._head_length
-            if event.find(b"{", head) >= 0 and not self._is_ordinary(event, head):
+        head = self.straight.head
+        if event.startswith(head):
+            if event.find(b"{", len(head)) >= 0 and not self._is_ordinary(event, len(head)):
                 return self._inspect(event)
         elif self._begun and event.startswith(_DATA) and DONE not in event and self._is_ordinary(event, 0):
             self._learn(event)
         else:
             return self._inspect(event)
-        self._last = event
+        self.straight.last = event
         self._produced.add(event)
         return PASS
 
@@ -70,8 +67,7 @@ class ChatMeter(Meter):
     def _learn(self, event: bytes) -> None:
         match = _DELTA.search(event)
         if match is not None:
-            self._ordinary = match.string[: match.end()]
-            self._head_length = match.end()
+            self.straight.learn(event[: match.end()])
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)
@@ -101,7 +97,7 @@ class ChatMeter(Meter):
         return super().metered()
 
     def unfinished(self) -> tuple[str, str] | None:
-        last = decode_object(read_event(self._last)[1])
+        last = decode_object(read_event(self.straight.last)[1])
         self._complete = self._complete or (last is not None and _is_finished(last.get("choices")))
         return super().unfinished()
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import Usage
 from keyvault.proxy.dialects.base import EMPTY, Meter, decode_object, identifier
-from keyvault.proxy.dialects.metered import PASS, Metered, Verdict
+from keyvault.proxy.dialects.metered import Metered, Verdict
 from keyvault.proxy.dialects.produced import pattern_for
 from keyvault.proxy.dialects.sse import read_event
 from keyvault.proxy.dialects.usage import Fields, fields_of, messages_usage
@@ -27,31 +27,22 @@ _TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "in
 class MessagesMeter(Meter):
     """Reads a stream of one message."""
 
-    __slots__ = ("_last", "_sealed", "_told")
+    __slots__ = ("_sealed", "_told")
 
     def __init__(self) -> None:
         super().__init__(Dialect.MESSAGES, TEXT_FIELDS)
         self._told: dict[str, Any] = {}
         """Usage as told until now, the later over the earlier."""
-        self._last = b""
-        """The last event that was not decoded: the last of a block of thinking is its signature."""
         self._sealed: list[str] = []
-
-    def feed(self, event: bytes) -> Verdict:
-        if event.startswith(self._ordinary):
-            self._last = event
-            self._produced.add(event)
-            return PASS
-        return self._inspect(event)
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)
         fields = decode_object(data)
         if fields is None:
             return self._unreadable(data)
-        if b"signature" in self._last:
-            self._note_sealed(fields_of((decode_object(read_event(self._last)[1]) or {}).get("delta")))
-            self._last = b""
+        if b"signature" in self.straight.last:  # the last delta of a block of thinking is its signature
+            self._note_sealed(fields_of((decode_object(read_event(self.straight.last)[1]) or {}).get("delta")))
+            self.straight.last = b""
         self._note_sealed(fields_of(fields.get("delta") or fields.get("content_block")))
         match fields.get("type") or name.decode("ascii", "replace"):
             case "content_block_delta" if _delta_has_content(fields_of(fields.get("delta"))):

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from keyvault.domain.ledger import NO_USAGE, Basis, Usage
+from keyvault.proxy.dialects.straight import Straight
 
 
 class Verdict(IntEnum):
@@ -55,6 +56,11 @@ class Metered(Struct, frozen=True):
 
 class StreamMeter(Protocol):
     """Reads beside a stream, one whole event at a time."""
+
+    @property
+    def straight(self) -> Straight:
+        """Where plain events may go instead of being fed."""
+        ...
 
     def feed(self, event: bytes) -> Verdict: ...
 

@@ -13,9 +13,10 @@ from typing import Final
 
 import msgspec
 
+from keyvault.proxy.dialects.straight import MOST_UNREAD
+
 MAX_BYTES: Final = 1024 * 1024
 """Beyond this nothing more is kept; it is more than any model writes in one answer."""
-_MOST_UNREAD: Final = 64
 _LARGE_EVENT: Final = 4096
 """Put by as they are, larger events would make many open streams expensive in memory."""
 _MAX_PIECES: Final = 512
@@ -39,24 +40,25 @@ def _end_of_value(event: bytes, start: int) -> int:
 class Produced:
     """Collects the values of some fields over a stream's events."""
 
-    __slots__ = ("_lead", "_pattern", "_pieces", "_text", "_unread")
+    __slots__ = ("_lead", "_pattern", "_pieces", "_text", "unread")
 
     def __init__(self, pattern: re.Pattern[bytes]) -> None:
         self._pattern = pattern
         self._lead = b"\0"
-        self._unread: list[bytes] = []
+        self.unread: list[bytes] = []
+        """Events put by, perhaps with their framing."""
         self._pieces: list[bytes] = []
         self._text = bytearray()
 
     def add(self, event: bytes) -> None:
         """Keep what an event adds."""
-        self._unread.append(event)
-        if len(self._unread) > _MOST_UNREAD or len(event) > _LARGE_EVENT:
+        self.unread.append(event)
+        if len(self.unread) > MOST_UNREAD or len(event) > _LARGE_EVENT:
             self._read()
 
     def _read(self) -> None:
         """The field seen last is tried first: streams repeat themselves."""
-        for event in self._unread:
+        for event in self.unread:
             start = event.find(self._lead)
             if start >= 0:
                 start += len(self._lead)
@@ -67,7 +69,7 @@ class Produced:
                     self._pieces.append(event[start:end])
                     continue
             self._search(event)
-        self._unread.clear()
+        self.unread.clear()
         if len(self._pieces) > _MAX_PIECES:
             self._fold()
 

@@ -56,6 +56,11 @@ class SseFramer:
             return [event + b"\r\n\r\n" for event in data[:-4].split(b"\r\n\r\n")]
         return self._feed_pieces(data)
 
+    @property
+    def within_event(self) -> bool:
+        """Part of an event has come."""
+        return bool(self._pending)
+
     def _feed_pieces(self, data: bytes) -> list[bytes]:
         """Events that come in pieces, many at once, or with other line ends than LF."""
         pending = self._pending

@@ -134,6 +134,11 @@ class Exchange:
         else:
             self._outlet.write(data)
 
+    @property
+    def outlet_for_chunks(self) -> Outlet | None:
+        """Where pieces may be written that are framed as chunks already; None where this answer is not, or not yet."""
+        return self._outlet if self._left == _CHUNKED and not self._unsent_head and not self.finished else None
+
     def finish(self, data: bytes = b"") -> None:
         """The last piece and the end. An answer shorter than announced is cut instead."""
         if self.finished:

@@ -236,10 +236,11 @@ class Answers:
 class _Watched:
     """A stream's meter, looked over the shoulder of."""
 
-    __slots__ = ("_left", "_meter", "_see", "_seen")
+    __slots__ = ("_left", "_meter", "_see", "_seen", "straight")
 
     def __init__(self, meter: StreamMeter, see: Seen) -> None:
         self._meter = meter
+        self.straight = meter.straight  # an event that only adds content tells of no object
         self._see = see
         self._seen: set[str] = set()
         self._left = EVENTS_LOOKED_AT

@@ -5,7 +5,7 @@ plain callbacks. Whatever goes wrong is an `UpstreamFailure` with a stable code.
 proxies are handled: `keyvault.domain.outgoing` has the rules, `connector` the connections.
 """
 
-from keyvault.proxy.upstream.connection import Sink, UpstreamConnection
+from keyvault.proxy.upstream.connection import Shortcut, Sink, UpstreamConnection
 from keyvault.proxy.upstream.connector import Connector, Resolver, resolve
 from keyvault.proxy.upstream.origin import Origin, UpstreamFailure
 from keyvault.proxy.upstream.pool import Pool
@@ -15,6 +15,7 @@ __all__ = [
     "Origin",
     "Pool",
     "Resolver",
+    "Shortcut",
     "Sink",
     "UpstreamConnection",
     "UpstreamFailure",

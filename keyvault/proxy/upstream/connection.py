@@ -27,6 +27,13 @@ _NOTED: Final = frozenset((b"content-length", b"transfer-encoding", b"keep-alive
 _TIMEOUT = re.compile(rb"timeout=([0-9]{1,5})")
 
 
+class Shortcut(Protocol):
+    """Takes chunks that need not be read."""
+
+    def take(self, chunk: bytes) -> bool:
+        """Whether this read, which begins where a chunk does, was one whole chunk and has been dealt with."""
+
+
 class Sink(Protocol):
     """What an answer is poured into."""
 
@@ -35,6 +42,9 @@ class Sink(Protocol):
 
     def on_data(self, data: bytes) -> None:
         """A piece of the body, without its framing."""
+
+    def shortcut(self) -> Shortcut | None:
+        """What is asked first about the next reads, until one has come as `on_data` again."""
 
     def on_end(self) -> None:
         """The answer is complete. The connection may serve another request from now on: leave its flow alone."""
@@ -70,6 +80,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep = False
         self._surplus = False
         self._delimited = False
+        self._chunk_ended = False
+        self._shortcut: Shortcut | None = None
+        """Only there while llhttp waits for a chunk to begin: what it does not see, leaves it there."""
         self._framing = 0
         self._head_bytes = 0
         self._status = 0
@@ -109,7 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the provider's call at once; the sink hears nothing more."""
-        self._sink = None
+        self._sink = self._shortcut = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -119,6 +132,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        shortcut = self._shortcut
+        if shortcut is None or not shortcut.take(data):
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         if self._sink is None:  # a word out of turn: nothing good can follow
             self.close()
             return
@@ -138,6 +156,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._end()
         elif self._framing > MAX_FRAMING:
             self._fail("protocol_error", "the head or framing of the provider's answer is too large")
+        elif self._sink is not None:
+            # A line that ends behind a chunk is the next chunk's first, and llhttp would have told of it.
+            between_chunks = self._chunk_ended and data.endswith(b"\n")
+            self._shortcut = self._sink.shortcut() if between_chunks else None
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -189,6 +211,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._framing = 0
             self._sink.on_data(data)
 
+    def on_chunk_header(self) -> None:
+        self._chunk_ended = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_ended = True
+
     def on_message_complete(self) -> None:
         if self._head_done and not self._complete:
             self._complete = True
@@ -206,7 +234,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail("protocol_error", "the provider's answer has a transfer coding nobody asked for")
 
     def _end(self) -> None:
-        sink, self._sink = self._sink, None
+        sink, self._sink, self._shortcut = self._sink, None, None
         transport = self._transport
         if transport is not None and not transport.is_closing():
             if self._keep and not self._surplus and not transport.get_write_buffer_size():

@@ -60,6 +60,9 @@ class _Collector:
         else:
             self._pieces.append(data)
 
+    def shortcut(self) -> None:
+        return None
+
     def on_end(self) -> None:
         self.ended = True
         self._finish(cut=False)

@@ -1,0 +1,78 @@
+"""The straight way of plain events: from the provider's read to the client's write in one step.
+
+An event is *plain* if it is whole, begins as the stream's last plain one did up to what it adds, and adds nothing but
+content. A provider nearly always sends one as a chunk of its own, and that in one read; the bytes that came are then
+the very bytes that this gateway would write. Only the plainest framing is taken: the size in two or three small hex
+digits without a zero before them, CRLF, the event, CRLF. Of whatever else comes nothing is taken, and it goes the long
+way, which comes to the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, Protocol
+
+MOST_UNREAD: Final = 64
+"""Events put by; another is fed to the meter, which reads them all."""
+_UNLIMITED: Final = 1 << 62
+_UNKNOWN: Final = b"\0"
+
+
+class Outlet(Protocol):
+    """Where a framed chunk is written."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]: ...
+
+
+class Straight:
+    """What one stream's plain events look like, and where they go. Its meter learns and reads; its relay sets `outlet`.
+
+    `take` looks for its fields here and nowhere else: a stream's events come milliseconds apart, and what each has to
+    touch must be fetched from memory anew.
+    """
+
+    __slots__ = ("_head_length", "_rest", "head", "last", "left", "outlet", "unread")
+
+    def __init__(self, unread: list[bytes], rest: re.Pattern[bytes]) -> None:
+        """`unread`: where events are put by. `rest`: what follows `head`, up to the end of the event."""
+        self._rest = re.compile(rest.pattern + rb"\n\n\r\n").fullmatch
+        self._head_length = 0
+        self.head = _UNKNOWN
+        """How plain events begin. It ends within the event's last line."""
+        self.unread = unread
+        self.last = b""
+        """The last plain event, perhaps with its framing."""
+        self.left = _UNLIMITED
+        """Bytes that events may still add before somebody wants to look."""
+        self.outlet: Outlet
+
+    def learn(self, head: bytes) -> None:
+        self.head = head
+        self._head_length = len(head)
+
+    def added_by(self, event: bytes) -> int:
+        """The bytes of an event that can be new: all but how plain ones begin."""
+        return len(event) - self._head_length if event.startswith(self.head) else len(event)
+
+    def take(self, chunk: bytes) -> bool:
+        """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event."""
+        length = len(chunk)
+        size = length - (6 if length < 0x106 else 7)
+        begin = b"%x\r\n%b" % (size, self.head)
+        added = size - self._head_length
+        if (
+            added >= self.left
+            or len(begin) + added + 2 != length
+            or not chunk.startswith(begin)
+            or not self._rest(chunk, len(begin))
+            or len(self.unread) > MOST_UNREAD
+        ):
+            return False
+        self.left -= added
+        self.unread.append(chunk)
+        self.last = chunk
+        write = self.outlet.write  # called in one go, Python would look for a method first
+        write(chunk)
+        return True

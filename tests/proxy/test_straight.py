@@ -1,0 +1,232 @@
+"""Plain events go straight from the provider's read to the client's write, and nothing can tell that they did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate, pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyvault.domain.endpoints import Dialect
+from keyvault.proxy.ceiling import Ceiling
+from keyvault.proxy.dialects.meter import stream_meter
+from keyvault.proxy.dialects.straight import MOST_UNREAD, Straight
+from keyvault.proxy.ending import Ending, Patience
+from keyvault.proxy.http1 import Exchange, Request
+from keyvault.proxy.http1.limits import Limits
+from keyvault.proxy.http1.outlet import Outlet
+from keyvault.proxy.relay import Relay
+from keyvault.proxy.upstream import UpstreamConnection
+from tests.proxy.test_upstream import ORIGIN
+from tests.proxy.wire import MemoryTransport
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+END = b"data: [DONE]\n\n"
+PATIENCE = Patience(connect=9, first_content=9, idle=9, total=9)
+
+
+def chunk(content: bytes, *, digits: str = "%x", extension: str = "") -> bytes:
+    return (digits % len(content) + extension).encode() + b"\r\n" + content + b"\r\n"
+
+
+def chat(delta: object, **more: Any) -> bytes:
+    fields = {"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}], **more}
+    return b"data: " + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n"
+
+
+def delta(text: str) -> bytes:
+    return (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":%b}\n\n'
+        % json.dumps({"type": "text_delta", "text": text}).encode()
+    )
+
+
+class LongWay(Relay):
+    """A relay that reads everything."""
+
+    def shortcut(self) -> None:
+        return None
+
+
+class Passage:
+    """One stream from a provider to a client, both in memory."""
+
+    def __init__(self, relay: type[Relay], dialect: Dialect = Dialect.CHAT, ceiling: int | None = None) -> None:
+        self.client = MemoryTransport(asyncio.Protocol())
+        self.connection = UpstreamConnection(ORIGIN, lambda connection: None)
+        self.provider = MemoryTransport(self.connection)
+        outlet = Outlet(self.client, asyncio.get_running_loop(), Limits())
+        self.outlet = outlet
+        self.relay = relay(
+            Exchange(outlet, Request("POST")),
+            self.connection,
+            partial(stream_meter, dialect, drop_usage=True),
+            PATIENCE,
+            added=list,
+            began=0,
+            deadline=1e9,
+            secrets=(),
+            max_collected=1 << 20,
+            ceiling=Ceiling(dialect, "unheard-of", ceiling, choices=1, asked=None) if ceiling is not None else None,
+        )
+        self.connection.send(b"POST / HTTP/1.1\r\n\r\n", b"", self.relay)
+
+    def answer(self, *reads: bytes) -> None:
+        for read in filter(None, reads):
+            if not self.provider.closing:
+                self.connection.data_received(read)
+
+    def told(self) -> tuple[bytes, Ending | None]:
+        """What the client was sent of the body, without its framing, and how it ended."""
+        body, rest = b"", bytes(self.client.written).partition(b"\r\n\r\n")[2]
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        ending = self.relay.ending.result() if self.relay.ending.done() else None
+        if ending is not None:
+            ending.first_content_at = None
+        return body, ending
+
+
+PIECES = st.sampled_from(
+    [
+        *[chat({"content": text}) for text in (" word", "語", " a{b}", ' "quoted"', "back\\slash", "x" * 300)] * 2,
+        chat({"content": "done"}, error=None),
+        chat({"content": " told"}, usage={"prompt_tokens": 3, "completion_tokens": 4}),
+        chat({"role": "assistant", "content": ""}),
+        chat({"tool_calls": [{"index": 0, "function": {"arguments": '{"a'}}]}),
+        chat({"content": " cr"}).replace(b"\n", b"\r\n"),
+        chat({"content": " bare cr"})[:-3] + b',"a":\r1}\n\n',
+        chat({"content": " two"}) * 2,
+        chat({"content": " lines"})[:-2] + b"\ndata: \n\n",
+        chat({"content": " unended"})[:-1],
+        chat({"content": " ends early"}).replace(b"}\n\n", b"\n\n}"),
+        chat({"content": "refused"}).replace(b'"choices"', b'"error":{"message":"busy"},"choices"'),
+        b": ping\n\n",
+        delta("elsewhere"),
+        END,
+    ]
+)
+FRAMED = st.builds(
+    lambda content, form: chunk(content, **form),
+    PIECES,
+    st.sampled_from([{}] * 8 + [{"digits": "%X"}, {"digits": "%04x"}, {"extension": ";ext=1"}]),
+)
+
+
+@given(
+    chunks=st.lists(FRAMED, max_size=12),
+    cuts=st.lists(st.integers(0, 4_000), max_size=3),
+    ceiling=st.sampled_from([None, 0, 30]),
+    repeated=st.sampled_from([1, 1, MOST_UNREAD]),
+)
+def test_the_straight_way_comes_to_the_same_as_the_long_one(
+    chunks: list[bytes], cuts: list[int], ceiling: int | None, repeated: int
+) -> None:
+    plain = [chunk(chat({"content": " begins"}))] * (1 + repeated)
+    reads = cut_at([*plain, *chunks, b"0\r\n\r\n"], cuts)
+
+    async def both() -> list[tuple[bytes, Ending | None]]:
+        told = []
+        for relay in (Relay, LongWay):
+            passage = Passage(relay, ceiling=ceiling)
+            passage.answer(HEAD, *reads)
+            told.append(passage.told())
+        return told
+
+    straight, long = asyncio.run(both())
+    assert straight == long
+
+
+def cut_at(reads: list[bytes], cuts: Sequence[int]) -> list[bytes]:
+    """Reads as they are, but for further cuts anywhere."""
+    ends = [0, *accumulate(len(read) for read in reads)]
+    whole = b"".join(reads)
+    return [whole[start:end] for start, end in pairwise(sorted({*ends, *(cut for cut in cuts if cut < len(whole))}))]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "event"),
+    [
+        (Dialect.CHAT, chat({"content": " word"})),
+        (Dialect.MESSAGES, delta(" word")),
+        (Dialect.RESPONSES, delta(" word").replace(b"content_block_delta", b"response.output_text.delta")),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Dialect) else "",
+)
+@pytest.mark.parametrize("ceiling", [None, 10_000], ids=["no ceiling", "a ceiling"])
+async def test_a_plain_event_is_written_as_the_very_bytes_that_came(
+    dialect: Dialect, event: bytes, ceiling: int | None
+) -> None:
+    passage = Passage(Relay, dialect, ceiling)
+    came = chunk(event)
+    passage.answer(HEAD + came)
+    for _ in range(3):
+        passage.answer(came)
+        assert passage.client.writes[-1] is came
+    assert passage.told()[0] == event * 4
+
+
+@pytest.mark.parametrize("length", [8, 15, 16, 17, 254, 255, 256, 257, 4094, 4095, 4096, 4097])
+async def test_only_a_chunk_in_the_plainest_framing_is_taken(length: int) -> None:
+    content = b"data:" + b"x" * (length - 7) + b"\n\n"
+    for told in range(length - 3, length + 4):
+        for digits in ("%x", "%X", "0%x", "+%x", " %x", "%x ", "0x%x", "%x;a=b"):
+            for end in (b"\r\n", b"\n", b"", b"\n\r", b"\r\n0", b"\r\n\r\n"):
+                read = (digits % told).encode() + b"\r\n" + content + end
+                plain = 16 <= length <= 4095 and read == chunk(content)
+                assert straight(b"data:").take(read) is plain, read[:12]
+
+
+def straight(head: bytes) -> Straight:
+    """One that has learned how plain events begin."""
+    made = Straight([], re.compile(rb"[^\r\n]*"))
+    made.outlet = Outlet(MemoryTransport(asyncio.Protocol()), asyncio.get_running_loop(), Limits())
+    made.learn(head)
+    return made
+
+
+async def test_nothing_is_taken_where_it_would_not_be_a_chunk_of_its_own() -> None:
+    passage = Passage(Relay)
+    event = chat({"content": " word"})
+    passage.answer(HEAD + chunk(event), chunk(event)[:-1])
+    passage.answer(b"\n" + chunk(event)[:-5])
+    passage.answer(chunk(event)[-5:])
+    assert passage.told()[0] == event * 3
+    passage.answer(b"10", b"\r\n" + b": this is a ping"[:16], b"\r\n")
+    written = len(passage.client.writes)
+    passage.answer(chunk(event))  # within an event
+    assert chunk(event) not in passage.client.writes[written:]
+
+
+async def test_a_client_that_has_left_is_written_nothing() -> None:
+    passage = Passage(Relay)
+    came = chunk(chat({"content": " word"}))
+    passage.answer(HEAD + came, came)
+    passage.outlet.leave()
+    passage.answer(came)
+    assert passage.client.written.count(b" word") == 2
+    metered = passage.relay.stop().metered
+    assert metered is not None
+    assert metered.produced == " word" * 3
+
+
+async def test_what_goes_the_straight_way_keeps_the_provider_from_being_idle() -> None:
+    passage = Passage(Relay)
+    came = chunk(chat({"content": " word"}))
+    passage.answer(HEAD + came, came)
+    for now in (5, 10, 15):
+        passage.relay.check(now)
+        passage.answer(came)
+    passage.relay.check(20)
+    passage.relay.check(28)
+    assert not passage.relay.ending.done()
+    passage.relay.check(30)
+    assert passage.relay.ending.result().failure == ("idle_timeout", "nothing received for 9 s")
