@@ -52,7 +52,6 @@ Margin = Annotated[
         help="With --fail-if-worse: also where it may be worse by more than so many points.",
     ),
 ]
-FEWEST_MODELS = 2
 CAP = 4_096
 """The cap on output that a ceiling gives to prompts without one."""
 
@@ -135,7 +134,7 @@ def run(
         from opsconsole.staging.comparison.collecting import Bill, Pace
 
         with asked_place(session, "compare", comparing.plan.url, key_file, key_stdin) as (place, own):
-            going = comparing.go(place, Bill(costing, own), Pace(concurrency, rate), ceiling, session.io.progress)
+            going = comparing.go_to(place, Bill(costing, own), Pace(concurrency, rate), ceiling, session.io.progress)
             try:
                 whole = asyncio.run(going)
             except KeyboardInterrupt:

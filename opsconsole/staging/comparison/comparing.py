@@ -10,6 +10,7 @@ from keyvault.errors import UsageError
 from opsconsole.staging.asking import Asker, Place
 from opsconsole.staging.comparison.ceiling import Ceiling
 from opsconsole.staging.comparison.collecting import (
+    Ask,
     Asking,
     Bill,
     Collector,
@@ -58,15 +59,17 @@ class Comparing:
         """How many questions have to be asked, as far as that is known by now."""
         return len(self._answers_left()) + len(self._judgements_left())
 
-    async def go(self, place: Place, bill: Bill, pace: Pace, max_cost_pico: int | None, progress: Progress) -> bool:
+    async def go(self, ask: Ask, bill: Bill, pace: Pace, max_cost_pico: int | None, progress: Progress) -> bool:
         """Ask what is left; False: the ceiling was in the way."""
-        ceiling = Ceiling(max_cost_pico, spent_on(self.run.done()))
+        asking = Asking(ask, bill, Ceiling(max_cost_pico, spent_on(self.run.done())), pace)
+        if not await self._collector.collect(self._answers_left(), ANSWER, asking, progress("asking")):
+            return False
+        return await self._collector.collect(self._judgements_left(), JUDGEMENT, asking, progress("judging"))
+
+    async def go_to(self, place: Place, bill: Bill, pace: Pace, max_cost_pico: int | None, progress: Progress) -> bool:
+        """The same, of a place."""
         async with Asker(place) as asker:
-            asking = Asking(questions_to(asker), bill, ceiling, pace)
-            answered = await self._collector.collect(self._answers_left(), ANSWER, asking, progress("asking"))
-            if not answered:
-                return False
-            return await self._collector.collect(self._judgements_left(), JUDGEMENT, asking, progress("judging"))
+            return await self.go(questions_to(asker), bill, pace, max_cost_pico, progress)
 
     def _answers_left(self) -> list[Question]:
         return self._collector.left(self.plan.questions(), ANSWER)

@@ -99,7 +99,7 @@ def _by_judge(
     if plan.judge is None:
         return None, {}
     every = pairs(plan.prompts, plan.names, answers)
-    found = judged([pair for pair in every if pair.known is None], done)
+    found = judged(plan.judge, [pair for pair in every if pair.known is None], done)
     decided = [(each.pair, each.value) for each in found if each.value is not None]
     decided += [(pair, pair.known) for pair in every if pair.known is not None]
     costs = [record.get("cost_pico") for record in done.values() if record.get("kind") == JUDGEMENT]

@@ -16,7 +16,7 @@ import msgspec
 
 from keyvault.statistics.proportions import wilson
 from opsconsole.staging.comparison.pairing import Pair
-from opsconsole.staging.comparison.prompts import Model, Prompt, Question, Sending, body_for, spoken_to
+from opsconsole.staging.comparison.prompts import Model, Prompt, Question, Sending, body_for, question_id, spoken_to
 from opsconsole.staging.exchanges import Exchange
 from opsconsole.view.comparison.report import Judging, Share
 
@@ -95,16 +95,13 @@ def verdict(text: str, *, swapped: bool) -> float | None:
     return -value if swapped and value else value
 
 
-def judged(pairs: Sequence[Pair], done: Mapping[str, Mapping[str, Any]]) -> list[Judged]:
+def judged(judge: Model, pairs: Sequence[Pair], done: Mapping[str, Mapping[str, Any]]) -> list[Judged]:
     """The pairs that were put to the judge in both orders."""
     found = []
     for pair in pairs:
-        records = [done.get(judgement_id(pair, swapped=swapped)) for swapped in (False, True)]
-        if all(record is not None and record.get("error") is None for record in records):
-            said = [
-                verdict(str((record or {})["text"]), swapped=swapped)
-                for record, swapped in zip(records, (False, True), strict=True)
-            ]
+        as_is, swapped = (done.get(question_id(judgement_id(pair, swapped=each), judge, 0)) for each in (False, True))
+        if as_is is not None and swapped is not None and not (as_is["error"] or swapped["error"]):
+            said = verdict(as_is["text"], swapped=False), verdict(swapped["text"], swapped=True)
             found.append(Judged(pair, *said))
     return found
 

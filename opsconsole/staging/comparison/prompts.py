@@ -97,7 +97,7 @@ class Question:
     @property
     def id(self) -> str:
         """Within its run."""
-        return f"{self.prompt.id} {self.model.name} {self.nth}"
+        return question_id(self.prompt.id, self.model, self.nth)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -107,6 +107,10 @@ class Question:
         """What an answer of an earlier run is known by: the same request, for the nth time, at the same place."""
         asked = (place, self.prompt.exchange.path, self.model.pin or "", str(self.model.revision), str(self.nth))
         return hashlib.sha256("\0".join(asked).encode() + b"\0" + self.body).hexdigest()
+
+
+def question_id(prompt_id: str, model: Model, nth: int) -> str:
+    return f"{prompt_id} {model.name} {nth}"
 
 
 def usable(
