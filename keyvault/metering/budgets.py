@@ -200,6 +200,13 @@ def _meant(tx: Transaction, scope: Scope, period: Period | None, model: str | No
 
 def standing(budget: Budget, spent_pico: int, held: Mapping[int, int] | None, now_ms: int) -> Standing:
     """How a budget stands in the period of a moment."""
-    start, end = budget.period.window(now_ms, budget.zone)
+    return standing_in(budget.period.window(now_ms, budget.zone), budget, spent_pico, held)
+
+
+def standing_in(
+    window: tuple[int, int | None], budget: Budget, spent_pico: int, held: Mapping[int, int] | None
+) -> Standing:
+    """How a budget stands in a period that was found out before: of many budgets it is the same."""
+    start, end = window
     held_pico = None if held is None else held.get(budget.id, 0)
     return Standing(budget, spent_pico, held_pico, from_ms(start), None if end is None else from_ms(end))

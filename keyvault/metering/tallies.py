@@ -17,7 +17,7 @@ from keyvault.clock import Clock, from_ms
 from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.scopes import ScopeKind
 from keyvault.metering import spans
-from keyvault.metering.budgets import Standing, standing
+from keyvault.metering.budgets import Standing, standing_in
 from keyvault.metering.held import held_on
 from keyvault.metering.spans import QUARTER_MS
 from keyvault.storage import budgets as rules
@@ -119,7 +119,8 @@ class _Known:
         self._month = spans.midnight_ms(now.astimezone(zone).replace(day=1), zone)
         self._shapes = _shaped({}, self._hours(tx, self._quarter, self._tail))
         self._budgets = {budget.id: budget for budget in rules.every(tx)}
-        self._by_start = {start: _by_scope(group) for start, group in _by_start(self._budgets.values(), now_ms).items()}
+        self._windows = _windows(self._budgets.values(), now_ms)
+        self._by_start = {start: _by_scope(group) for start, group in self._started().items()}
         since = {start: self._since(tx, start) for start in {self._day, self._month, *self._by_start}}
         self._pairs = {start: _merged({}, self._paired(since[start])) for start in (self._day, self._month)}
         self._spent = dict.fromkeys(self._budgets, 0)
@@ -142,7 +143,7 @@ class _Known:
             today=self._pairs[self._day],
             month=self._pairs[self._month],
             hours=self._shapes,
-            budgets=[self._standing(budget, self._spent[budget.id], held, now_ms) for budget in self._budgets.values()],
+            budgets=[self._standing(budget, self._spent[budget.id], held) for budget in self._budgets.values()],
         )
 
     def _more(self, tx: Transaction) -> Iterator[rows.Sum]:
@@ -191,6 +192,13 @@ class _Known:
 
     # Of budgets
 
+    def _started(self) -> dict[int, list[Budget]]:
+        """Budgets by when their present period began."""
+        grouped: dict[int, list[Budget]] = {}
+        for budget in self._budgets.values():
+            grouped.setdefault(self._windows[budget.period, budget.zone][0], []).append(budget)
+        return grouped
+
     def _count(self, spent: dict[int, int], by_scope: _Scoped, parts: Iterable[tuple[Ids, list[int]]]) -> None:
         """Add what was spent to every budget that it counts in."""
         for ids, values in parts:
@@ -205,12 +213,13 @@ class _Known:
                     if not budget.model or budget.covers(self._aliases.get(ids[1], "")):
                         spent[budget.id] += values[_CHARGE] + values[_DOUBT]
 
-    def _standing(self, budget: Budget, spent_pico: int, held: Mapping[int, int] | None, now_ms: int) -> Standing:
+    def _standing(self, budget: Budget, spent_pico: int, held: Mapping[int, int] | None) -> Standing:
         """The one of before, where it stands as it did."""
         held_pico = None if held is None else held.get(budget.id, 0)
         known = self._standings.get(budget.id)
         if known is None or (known.spent_pico, known.held_pico) != (spent_pico, held_pico):
-            known = self._standings[budget.id] = standing(budget, spent_pico, held, now_ms)
+            window = self._windows[budget.period, budget.zone]
+            known = self._standings[budget.id] = standing_in(window, budget, spent_pico, held)
         return known
 
 
@@ -229,16 +238,9 @@ def _from(fresh: Iterable[rows.Sum], start_ms: int) -> Iterator[tuple[Ids, list[
             yield each.ids, each.values
 
 
-def _by_start(found: Iterable[Budget], now_ms: int) -> dict[int, list[Budget]]:
-    """Budgets by when their present period began. Those of one zone and period begin at once."""
-    starts: dict[tuple[Period, str], int] = {}
-    grouped: dict[int, list[Budget]] = {}
-    for budget in found:
-        kind = (budget.period, budget.zone)
-        if kind not in starts:
-            starts[kind] = budget.period.window(now_ms, budget.zone)[0]
-        grouped.setdefault(starts[kind], []).append(budget)
-    return grouped
+def _windows(found: Iterable[Budget], now_ms: int) -> dict[tuple[Period, str], tuple[int, int | None]]:
+    """When the present period of budgets began and ends. Those of one period and zone have the same."""
+    return {(period, zone): period.window(now_ms, zone) for period, zone in {(one.period, one.zone) for one in found}}
 
 
 def _by_scope(group: Iterable[Budget]) -> _Scoped:

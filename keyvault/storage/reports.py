@@ -139,6 +139,8 @@ def _select(asked: _Asked) -> sa.Select[Any]:
 
 def _sum(row: Any, cut: int, groups: int, plain: int, money: int) -> Sum:
     values = list(map(int, row[groups:]))
+    if not money:
+        return Sum(int(row[0]) if cut else None, tuple(row[cut:groups]), values)
     end = plain + 2 * money
     whole = [values[at] * _PART + values[at + 1] for at in range(plain, end, 2)]
     return Sum(int(row[0]) if cut else None, tuple(row[cut:groups]), [*values[:plain], *whole, *values[end:]])
