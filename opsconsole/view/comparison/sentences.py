@@ -123,8 +123,8 @@ def _needed(told: Difference) -> str:
     if told.needed is None:
         return "how many it would take is not known"
     if told.needed > MOST_NEEDED:
-        return f"if that is the difference, not even {MOST_NEEDED:,} would tell"
-    return f"if that is the difference, about {rough(told.needed):,} would tell"
+        return f"if that is the difference, not even {MOST_NEEDED:,} prompts would tell"
+    return f"if that is the difference, about {rough(told.needed):,} prompts would tell"
 
 
 def rough(prompts: int) -> int:
