@@ -160,6 +160,11 @@ def menu(actions: Iterable[Action], prefix: str) -> tuple[Action, ...]:
     return tuple(action for action in actions if action.prefix == prefix)
 
 
+def window_ends(label: str, by: int) -> str:
+    """What is said where a window cannot be made shorter or longer."""
+    return f"it looks {'no less far' if by < 0 else 'no further'} back than {label}"
+
+
 def in_palette(action: Action) -> bool:
     """Whether the palette names it: moving about is for keys alone, and the palette need not open itself."""
     return action.section != "move" and action.id != "palette"

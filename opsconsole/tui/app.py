@@ -212,7 +212,9 @@ class Console(App[None]):
 
     def action_over(self, name: str) -> None:
         """Open a log over the view; a second time it stays one."""
-        if name != self.view.NAME:
+        if name == self.view.NAME:
+            self.view.say("it is open already; esc leaves it")
+        else:
             self.push_screen(made(name, self._shared))
 
     def jump(self, name: str, key: RowKey) -> None:
@@ -240,7 +242,10 @@ class Console(App[None]):
 
     def _step_interval(self, by: int) -> None:
         at = INTERVALS.index(self._interval) + by
-        self._interval = INTERVALS[max(0, min(at, len(INTERVALS) - 1))]
+        if not 0 <= at < len(INTERVALS):
+            self.view.say(f"it reads no {'more' if by < 0 else 'less'} often than every {self._interval:g} s")
+            return
+        self._interval = INTERVALS[at]
         self.poller.every(self.interval)
         self._tick()
 

@@ -156,7 +156,7 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
             super().action_back()
 
     def action_group(self, by: str) -> None:
-        self.ask(replace(self.question, by=KeysBy(by), within=""))
+        self.turn(replace(self.question, by=KeysBy(by), within=""), f"these are all {_TITLES[KeysBy(by)]} already")
 
     def action_group_menu(self) -> None:
         def chosen(action: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, WINDOW_ACTIONS, Action, bindings, menu
+from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, WINDOW_ACTIONS, Action, bindings, menu, window_ends
 from opsconsole.tui.context import Context
 from opsconsole.tui.memory import Arrangement
 from opsconsole.tui.screens.menu import Menu
@@ -108,10 +108,11 @@ class LiveScreen(ZoomScreen[LiveSnapshot]):
 
     def action_window(self, by: int) -> None:
         at = WINDOWS.index(self.question.window) + by
-        self.ask(replace(self.question, window=WINDOWS[max(0, min(at, len(WINDOWS) - 1))]))
+        wanted = replace(self.question, window=WINDOWS[max(0, min(at, len(WINDOWS) - 1))])
+        self.turn(wanted, window_ends(self.window_label, by))
 
     def action_group(self, by: str) -> None:
-        self.ask(replace(self.question, by=GroupBy(by)))
+        self.turn(replace(self.question, by=GroupBy(by)), f"the rows are grouped by {by} already")
 
     def action_group_menu(self) -> None:
         def chosen(action: str | None) -> None:

@@ -106,26 +106,31 @@ class RequestsScreen(ViewScreen[RequestsSnapshot]):
 
         self.app.push_screen(Menu("only this row's", menu(REQUESTS_ACTIONS, PREFIX)), chosen)
 
+    @of_row
     def action_narrow(self, by: str) -> None:
         if self.line is not None:
             value = f"{self.line.customer}/{self.line.project}" if by == "project" else getattr(self.line, by)
-            self._narrow(self.question.narrowing.to(by, value))
+            self._narrow(self.question.narrowing.to(by, value), f"these are only of {value} already")
 
     def action_all(self) -> None:
-        self._narrow(EVERY_REQUEST)
+        self._narrow(EVERY_REQUEST, "these are the newest of all already")
 
-    def _narrow(self, narrowing: Narrowing) -> None:
+    def _narrow(self, narrowing: Narrowing, otherwise: str = "") -> None:
         self._newer.clear()
-        self.ask(RequestsQuestion(narrowing))
+        self.turn(RequestsQuestion(narrowing), otherwise)
 
     def action_older(self) -> None:
         if self.kept is not None and self.kept.question == self.question and self.kept.older is not None:
             self._newer.append(self.question.before)
             self.ask(replace(self.question, before=self.kept.older))
+        else:
+            self.say("there are no older requests" if self.kept is not None else self.unread)
 
     def action_newer(self) -> None:
         if self._newer:
             self.ask(replace(self.question, before=self._newer.pop()))
+        else:
+            self.say("these are the newest requests")
 
     def action_back(self) -> None:
         """Escape: the filter first, then the page and what was narrowed here, then back."""

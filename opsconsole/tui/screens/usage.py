@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from keyvault.domain.pivot import PivotAsked, Stretch
-from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, Action, bindings, menu
+from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, Action, bindings, menu, window_ends
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds.deed import Done
 from opsconsole.tui.deeds.files import write
@@ -152,18 +152,19 @@ class UsageScreen(ZoomScreen[UsageSnapshot]):
 
     def action_group(self, by: str) -> None:
         self.sort = BY_DAY if by == "day" else BY_COST
-        self._ask(replace(self.question.asked, by=by))
+        self._ask(replace(self.question.asked, by=by), f"the rows are grouped by {by} already")
 
     def action_window(self, by: int) -> None:
         asked = self.question.asked
         at = STRETCHES.index(asked.stretch) + by
-        self._ask(replace(asked, stretch=STRETCHES[max(0, min(at, len(STRETCHES) - 1))], day=""))
+        wanted = replace(asked, stretch=STRETCHES[max(0, min(at, len(STRETCHES) - 1))], day="")
+        self._ask(wanted, window_ends(self.window_label, by))
 
     def action_tests(self) -> None:
         self._ask(replace(self.question.asked, tests=not self.question.asked.tests))
 
-    def _ask(self, asked: PivotAsked) -> None:
-        self.ask(UsageQuestion(asked))
+    def _ask(self, asked: PivotAsked, otherwise: str = "") -> None:
+        self.turn(UsageQuestion(asked), otherwise)
 
     def action_stack(self) -> None:
         self._stacked = not self._stacked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Generic, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from textual import on
 
@@ -15,24 +15,26 @@ from opsconsole.tui.screens.drawn import DrawnScreen, S
 from opsconsole.tui.widgets.filter_bar import FilterBar
 from opsconsole.tui.widgets.view_table import ViewTable
 from opsconsole.view.filters import Filter
+from opsconsole.view.snapshot import Question
 from opsconsole.view.table import RowKey, Sort
 
 V = TypeVar("V", bound="ViewScreen[Any]")
+P = ParamSpec("P")
 
 
-def of_row(action: Callable[[V], None]) -> Callable[[V], None]:
+def of_row(action: Callable[Concatenate[V, P], None]) -> Callable[Concatenate[V, P], None]:
     """What is done to the row under the cursor; where there is none that is said, instead of nothing, and the
     key bar leaves it out."""
 
     @wraps(action)
-    def done(screen: V) -> None:
+    def done(screen: V, *of: P.args, **more: P.kwargs) -> None:
         if screen.kept is None or screen.rows.cursor_key is None:
             screen.say("there is no row to do it to")
         else:
-            action(screen)
+            action(screen, *of, **more)
 
     done.wants_row = True  # type: ignore[attr-defined]
-    return done
+    return cast("Callable[Concatenate[V, P], None]", done)
 
 
 class ViewScreen(DrawnScreen[S], Generic[S]):
@@ -66,6 +68,13 @@ class ViewScreen(DrawnScreen[S], Generic[S]):
     def say(self, told: str) -> None:
         """A sentence that goes away by itself: why a key did nothing, or what it did."""
         self.notify(told, timeout=4, markup=False)
+
+    def turn(self, question: Question, otherwise: str) -> None:
+        """Want something else to be known from now on; where that is what is asked already, say so."""
+        if question == self.question:
+            self.say(otherwise)
+        else:
+            self.ask(question)
 
     def begin(self, deed: Deed, then: Any = None) -> None:
         """Show a deed; when it is done say so, read the figures, and go on with `then`, which gets what it came to."""

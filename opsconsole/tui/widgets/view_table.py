@@ -198,7 +198,7 @@ class ViewTable(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         if self._table is not None and y < HEADER_LINES:
             return self._heading(self._table)
         at = y - HEADER_LINES + self.scroll_offset.y
-        if at >= len(self._rows):
+        if not 0 <= at < len(self._rows):
             return Strip.blank(self.size.width, self.base_style)
         return self._row(self._rows[at], selected=at == self._cursor)
 
