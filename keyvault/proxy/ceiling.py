@@ -1,9 +1,9 @@
 """A stream's ceiling: how many tokens were paid for, and the end that the gateway makes where a provider goes on.
 
-No token is less than a byte of text, and no text is longer than what its events added: so most streams end before there is
-anything to count, and others are counted about half a dozen times. Streams that nothing is held for have no ceiling
-and pay nothing for it. A provider that keeps its cap never meets it: counts of the gateway's own may be high by what is
-allowed here.
+No token is less than a byte of text, and no text is longer than what its events added: so most streams end before
+there is anything to count, and others are counted about half a dozen times. Streams that nothing is held for have no
+ceiling and pay nothing for it. A provider that keeps its cap never meets it: counts of the gateway's own may be high by
+what is allowed here.
 """
 
 from __future__ import annotations

@@ -248,6 +248,26 @@ async def test_closing_cancels_the_call_at_once_and_is_the_last_that_is_heard() 
     assert (heard.ended, heard.failure) == (0, None)
 
 
+async def test_pieces_that_come_in_one_read_go_on_together() -> None:
+    line = Line()
+    pieces: list[bytes] = []
+
+    class Keeper(Heard):
+        def on_data(self, data: bytes) -> None:
+            pieces.append(data)
+
+    heard = Keeper()
+    line.connection.send(HEAD, b"", heard)
+    line.answer(CHUNKED[:-22] + b"2\r\n!!\r\n", b"no chunk")
+    assert pieces == [b"hello!!"]
+    assert heard.failure is not None
+    line = Line()
+    line.connection.send(HEAD, b"", heard := Keeper())
+    line.answer(CHUNKED[:-22] + b"2\r\n!!\r\nno chunk")
+    assert pieces == [b"hello!!"] * 2, "what came before the fault is the client's"
+    assert heard.failure is not None
+
+
 async def test_a_sink_may_close_from_within_a_callback() -> None:
     line = Line()
 
@@ -258,7 +278,7 @@ async def test_a_sink_may_close_from_within_a_callback() -> None:
 
     heard = Leaver()
     line.connection.send(HEAD, b"", heard)
-    line.answer(CHUNKED)
+    line.answer(CHUNKED[:-35], CHUNKED[-35:])
     await settled()
     assert (heard.body, heard.ended, heard.failure) == (b"hel", 0, None)
     assert not line.released

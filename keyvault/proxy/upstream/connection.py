@@ -80,6 +80,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep = False
         self._surplus = False
         self._delimited = False
+        self._pieces: list[bytes] = []
+        """Of the body, out of one read; they go on together, to be written together."""
         self._chunk_ended = False
         self._shortcut: Shortcut | None = None
         """Only there while llhttp waits for a chunk to begin: what it does not see, leaves it there."""
@@ -142,16 +144,12 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._received = True
         self._framing += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail("protocol_error", "the provider changed protocols")
-        except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        except httptools.HttpParserError as error:
-            self._surplus = True
-            if not self._complete:
-                self._fail("protocol_error", f"the provider's answer is not http: {str(error).lower()}")
+        wrong = self._parse(data)
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            self._sink.on_data(b"".join(pieces))
+        if wrong:
+            self._fail("protocol_error", wrong)
         if self._complete:
             self._end()
         elif self._framing > MAX_FRAMING:
@@ -160,6 +158,20 @@ class UpstreamConnection(asyncio.Protocol):
             # A line that ends behind a chunk is the next chunk's first, and llhttp would have told of it.
             between_chunks = self._chunk_ended and data.endswith(b"\n")
             self._shortcut = self._sink.shortcut() if between_chunks else None
+
+    def _parse(self, data: bytes) -> str:
+        """What is wrong with it; empty where nothing is."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return "the provider changed protocols"
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except httptools.HttpParserError as error:
+            self._surplus = True
+            if not self._complete:
+                return f"the provider's answer is not http: {str(error).lower()}"
+        return ""
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -209,7 +221,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._surplus = True
         elif self._sink is not None:
             self._framing = 0
-            self._sink.on_data(data)
+            self._pieces.append(data)
 
     def on_chunk_header(self) -> None:
         self._chunk_ended = False
