@@ -13,10 +13,14 @@ from decimal import Decimal
 from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.keys import DEFAULT_PROJECT, PPM, Customer, Project, multiplier_ppm
-from keyvault.domain.names import check_name, check_tags, not_found, split_project
+from keyvault.domain.names import check_name, check_tags, counted, not_found, split_project
+from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Conflict
-from keyvault.storage import captures, epochs
+from keyvault.keys.deleting import drop_rules
+from keyvault.money import CURRENCY, format_usd
+from keyvault.storage import balances, captures, epochs
 from keyvault.storage import customers as rows
+from keyvault.storage import keys as key_rows
 from keyvault.storage.engine import Database, Transaction
 
 NO_TAGS: Mapping[str, str] = {}
@@ -111,6 +115,28 @@ class Customers:
             change_project(tx, self._clock, project, tags=tags, suspended=suspended)
             return existing_project(tx, path)
 
+    def delete_project(self, path: str) -> Project:
+        """Hide a project for good; what it used stays in every report, under its name. Raises `NotFound`, and
+        `Conflict` while it has keys or money, and for the default one."""
+        with self._database.change() as tx:
+            project = existing_project(tx, path)
+            delete_project(tx, self._clock, project)
+            return project
+
+    def delete(self, name: str) -> Customer:
+        """Hide a customer and its projects for good. Raises `NotFound`, and `Conflict` while there are keys or money
+        below it, and for the default one."""
+        with self._database.change() as tx:
+            customer = existing_customer(tx, name)
+            for project in rows.list_projects(tx, customer.id):
+                delete_project(tx, self._clock, project)
+            _refuse_money(tx, "customer", customer.id, customer.name)
+            rows.delete_customer(tx, customer.id)
+            epochs.bump(tx, "money")
+            epochs.bump(tx, "keys")
+            audit.record(tx, self._clock, "customers.delete", f"customer:{customer.name}")
+            return customer
+
     def ensure_default(self) -> Project:
         """The project `default/default`, where keys belong that name no other; created when absent."""
         with self._database.change() as tx:
@@ -186,6 +212,33 @@ def change_project(
         rows.update_project(tx, project.id, tags=tags, suspended=suspended)
         rows.stamp_keys_of_project(tx, project.id, epochs.bump(tx, "keys"))
         audit.record(tx, clock, "projects.update", f"project:{project.path}", **changes)
+
+
+def delete_project(tx: Transaction, clock: Clock, project: Project) -> None:
+    """Hide a project for good, with its budgets and limits. Raises `Conflict`."""
+    if project.path == DEFAULT_PROJECT:
+        raise Conflict(f"{DEFAULT_PROJECT} is where keys belong that name no project", hint="it cannot be deleted")
+    if keys := key_rows.list_keys(tx, project_id=project.id):
+        raise Conflict(
+            f"project {project.path} has {counted(len(keys), 'key')}, such as {keys[0].name}",
+            hint=f"gwctl keys delete {keys[0].name}",
+        )
+    _refuse_money(tx, "project", project.id, project.path)
+    rows.delete_project(tx, project.id)
+    epochs.bump(tx, "money")
+    epochs.bump(tx, "keys")
+    audit.record(tx, clock, "projects.delete", f"project:{project.path}")
+
+
+def _refuse_money(tx: Transaction, kind: str, row_id: int, name: str) -> None:
+    """Raises `Conflict` while something is left of a balance; takes budgets and limits away."""
+    ref = ScopeRef(ScopeKind(kind), row_id, name)
+    for balance in balances.every(tx):
+        if balance.scope == ref and balance.available_pico:
+            amount = format_usd(balance.available_pico)
+            hint = f"gwctl balances adjust {kind}:{name} -- -{amount} --env {balance.env} --reason TEXT"
+            raise Conflict(f"{kind} {name} has {amount} {CURRENCY} left on its balance", hint=hint)
+    drop_rules(tx, ref)
 
 
 def make_customer(tx: Transaction, clock: Clock, name: str, ppm: int, tags: Mapping[str, str]) -> Customer:

@@ -13,8 +13,9 @@ from keyvault import audit
 from keyvault.clock import Clock
 from keyvault.domain.keys import RESTORABLE, Key
 from keyvault.domain.names import short_duration
+from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Conflict
-from keyvault.storage import epochs
+from keyvault.storage import budgets, epochs, limits
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Transaction
 
@@ -22,15 +23,27 @@ DAYS: Final = RESTORABLE.days
 
 
 def delete(tx: Transaction, clock: Clock, key: Key, *, purge: bool) -> None:
-    """Refuse and hide a key; with `purge` for good, and its name is free. Deleting twice changes nothing."""
+    """Refuse and hide a key; with `purge` for good: its name is free, its budgets and limits are gone. Deleting twice
+    changes nothing."""
     if key.deleted_at is not None and not purge:
         return
     rows.delete(tx, key.id, clock.now_ms())
     if purge:
         rows.free_name(tx, key)
+        drop_rules(tx, ScopeRef(ScopeKind.KEY, key.id, key.name))
+        epochs.bump(tx, "money")
     rows.stamp(tx, key.id, epochs.bump(tx, "keys"))
     told = {"id": key.public_id, "was": key.state.value, "purged": purge}
     audit.record(tx, clock, "keys.delete", f"key:{key.name}", **told)
+
+
+def drop_rules(tx: Transaction, scope: ScopeRef) -> None:
+    """Take the budgets and limits of something away that is gone for good."""
+    for budget in budgets.every(tx):
+        if budget.scope == scope:
+            budgets.delete(tx, budget.id)
+    for limit in limits.of_scope(tx, scope):
+        limits.delete(tx, limit)
 
 
 def restore(tx: Transaction, clock: Clock, key: Key) -> None:

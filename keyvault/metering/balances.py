@@ -26,7 +26,7 @@ from keyvault.metering.held import held_on
 from keyvault.metering.resealing import resealed
 from keyvault.money import CURRENCY, format_usd
 from keyvault.storage import balances as rows
-from keyvault.storage import epochs
+from keyvault.storage import epochs, scopes
 from keyvault.storage.engine import Database, Transaction
 
 if TYPE_CHECKING:
@@ -145,10 +145,11 @@ class Balances:
             return self._standing(tx, existing(tx, scope, env))
 
     def list(self) -> Sequence[Standing]:
-        """Every balance, in the order in which they were made."""
+        """Every balance, in the order in which they were made, but for those of what was deleted."""
         with self._database.read() as tx:
-            held = held_on(tx, "balances", self._clock.now_ms())
-            return [_standing(balance, held) for balance in rows.every(tx)]
+            held, gone = held_on(tx, "balances", self._clock.now_ms()), scopes.deleted(tx)
+            kept = (each for each in rows.every(tx) if (each.scope.kind, each.scope.id) not in gone)
+            return [_standing(balance, held) for balance in kept]
 
     def history(
         self, scope: Scope, env: str = "live", *, limit: int = 100, before: int | None = None

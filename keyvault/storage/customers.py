@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -18,6 +18,8 @@ from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import customers, keys, projects, uncaptured
 from keyvault.storage.seals import added, touch
 
+_FREED: Final = " "
+"""How the folded name of what was deleted begins, which no name can."""
 _CUSTOMERS = sa.select(customers, sa.exists().where(uncaptured.c.customer_id == customers.c.id).label("never_capture"))
 _PROJECTS = sa.select(projects, customers.c.name.label("customer")).join(customers)
 
@@ -62,13 +64,15 @@ def find_project(tx: Transaction, customer: str, name: str) -> Project | None:
 
 
 def list_customers(tx: Transaction) -> list[Customer]:
-    """All customers by name."""
-    return [_customer(row) for row in tx.execute(_CUSTOMERS.order_by(customers.c.folded))]
+    """All customers by name, but for deleted ones."""
+    kept = _CUSTOMERS.where(customers.c.folded.not_like(f"{_FREED}%"))
+    return [_customer(row) for row in tx.execute(kept.order_by(customers.c.folded))]
 
 
 def list_projects(tx: Transaction, customer_id: int | None = None) -> list[Project]:
-    """All projects, or one customer's, by customer and name."""
-    query = _PROJECTS.order_by(customers.c.folded, projects.c.folded)
+    """All projects, or one customer's, by customer and name, but for deleted ones."""
+    query = _PROJECTS.where(projects.c.folded.not_like(f"{_FREED}%"))
+    query = query.order_by(customers.c.folded, projects.c.folded)
     if customer_id is not None:
         query = query.where(projects.c.customer_id == customer_id)
     return [_project(row) for row in tx.execute(query)]
@@ -96,6 +100,16 @@ def update_project(
     tx.execute(sa.update(projects).where(projects.c.id == project_id).values(_changes(tags=tags, suspended=suspended)))
 
 
+def delete_customer(tx: Transaction, customer_id: int) -> None:
+    """Hide a customer for good and free its name; reports still call it by it."""
+    _free(tx, "customers", customers, customer_id)
+
+
+def delete_project(tx: Transaction, project_id: int) -> None:
+    """Hide a project for good and free its name; reports still call it by it."""
+    _free(tx, "projects", projects, project_id)
+
+
 def stamp_keys_of_customer(tx: Transaction, customer_id: int, epoch: int) -> None:
     """Have running proxies read the customer's keys again."""
     below = sa.select(projects.c.id).where(projects.c.customer_id == customer_id)
@@ -105,6 +119,11 @@ def stamp_keys_of_customer(tx: Transaction, customer_id: int, epoch: int) -> Non
 def stamp_keys_of_project(tx: Transaction, project_id: int, epoch: int) -> None:
     """Have running proxies read the project's keys again."""
     tx.execute(sa.update(keys).where(keys.c.project_id == project_id).values(epoch=epoch))
+
+
+def _free(tx: Transaction, name: str, table: sa.Table, row_id: int) -> None:
+    touch(tx, name, row_id)
+    tx.execute(sa.update(table).where(table.c.id == row_id).values(folded=f"{_FREED}{row_id}", suspended=1))
 
 
 def _changes(

@@ -20,10 +20,10 @@ _WAIT_SECONDS: Final = 0.05
 _QUERIES: Final[dict[Kind, str]] = {
     "keys": "SELECT name FROM keys WHERE state NOT IN ('revoked', 'deleted') ORDER BY folded",
     "upstreams": "SELECT name FROM upstreams ORDER BY folded",
-    "customers": "SELECT name FROM customers ORDER BY folded",
+    "customers": "SELECT name FROM customers WHERE folded NOT LIKE ' %' ORDER BY folded",
     "projects": (
         "SELECT c.name || '/' || p.name FROM projects p JOIN customers c ON p.customer_id = c.id"
-        " ORDER BY c.folded, p.folded"
+        " WHERE p.folded NOT LIKE ' %' ORDER BY c.folded, p.folded"
     ),
     "aliases": "SELECT snapshot FROM revisions ORDER BY number DESC LIMIT 1",
 }

@@ -33,7 +33,18 @@ def _keys(tx: Transaction) -> Mapping[str, ScopeRef]:
 
 
 def _payers(tx: Transaction, kind: ScopeKind) -> Mapping[str, ScopeRef]:
-    return {fold(ref.name): ref for (each, _), ref in refs(tx).items() if each is kind}
+    """By the name that they are found by; deleted ones are not."""
+    gone = deleted(tx)
+    return {fold(ref.name): ref for ref in _read(tx, kind, None) if (kind, ref.id) not in gone}
+
+
+def deleted(tx: Transaction) -> frozenset[tuple[ScopeKind, int]]:
+    """Customers and projects that are hidden for good, by kind and id."""
+    found = set()
+    for kind, table in ((ScopeKind.CUSTOMER, customers), (ScopeKind.PROJECT, projects)):
+        gone = tx.execute(sa.select(table.c.id).where(table.c.folded.like(" %"))).scalars()
+        found |= {(kind, each) for each in gone}
+    return frozenset(found)
 
 
 def refs(tx: Transaction) -> Mapping[tuple[ScopeKind, int], ScopeRef]:

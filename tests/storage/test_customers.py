@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from keyvault import audit
 from keyvault.clock import Clock
+from keyvault.domain.budgets import Period
+from keyvault.domain.limits import LimitChange
+from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.errors import Conflict, NotFound, UsageError
 from keyvault.keys.customers import Customers
+from keyvault.metering.budgets import Terms
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import epochs
 from keyvault.storage.engine import Database
+from tests.proxy.harness import new_home
 
 
 @pytest.fixture
@@ -131,3 +138,54 @@ def test_creations_and_changes_are_audited_and_move_the_epoch(customers: Custome
         ("customers.update", "customer:acme"),
         ("projects.update", "project:acme/web"),
     ]
+
+
+def test_what_is_deleted_is_found_no_more_and_its_name_is_free(customers: Customers) -> None:
+    customers.create("acme")
+    first = customers.create_project("acme/web")
+    assert customers.delete_project("acme/WEB").id == first.id
+    assert customers.list_projects("acme") == []
+    with pytest.raises(NotFound):
+        customers.get_project("acme/web")
+    assert customers.create_project("acme/web").id != first.id
+    customers.delete("acme")
+    assert (customers.list(), customers.list_projects()) == ([], [])
+    assert customers.create("acme").name == "acme"
+
+
+def test_the_project_for_keys_without_one_cannot_be_deleted(customers: Customers) -> None:
+    customers.ensure_default()
+    with pytest.raises(Conflict, match="keys belong"):
+        customers.delete_project("default/default")
+    with pytest.raises(Conflict, match="keys belong"):
+        customers.delete("default")
+    assert customers.get_project("default/default").path == "default/default"
+
+
+def test_nothing_is_deleted_that_has_a_key_or_money(tmp_path: Path) -> None:
+    with contextlib.closing(new_home(tmp_path)) as home:
+        home.keys.create("bot", project="acme/web", create_missing=True)
+        project = Scope(ScopeKind.PROJECT, "acme/web")
+        with pytest.raises(Conflict, match="1 key, such as bot"):
+            home.customers.delete("acme")
+        home.stops.delete("bot", purge=True)
+        home.balances.top_up(project, 5, "gift")
+        home.limits.set(project, LimitChange(rpm=1))
+        with pytest.raises(Conflict, match=r"has 0\.000000000005 USD left"):
+            home.customers.delete_project("acme/web")
+        home.balances.adjust(project, -5, "end")
+        home.customers.delete("acme")
+        assert (home.customers.list_projects("default"), home.balances.list(), home.limits.list()) == (
+            [home.customers.get_project("default/default")],
+            [],
+            [],
+        )
+
+
+def test_a_purged_key_takes_its_budgets_and_limits_along(tmp_path: Path) -> None:
+    with contextlib.closing(new_home(tmp_path)) as home:
+        rules = [home.limits.of_key(LimitChange(rpm=1)), home.budgets.of_new_key(Terms(10**12, Period.DAY))]
+        home.keys.create("bot", rules=rules)
+        assert (len(home.limits.list()), len(home.budgets.list())) == (1, 1)
+        home.stops.delete("bot", purge=True)
+        assert (home.limits.list(), home.budgets.list()) == ([], [])

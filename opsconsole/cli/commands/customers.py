@@ -10,7 +10,7 @@ from keyvault.domain.keys import PPM, Customer
 from keyvault.domain.typed import number
 from keyvault.errors import UsageError
 from keyvault.money import format_usd
-from opsconsole.cli.arguments import CustomerName, NewName, Resume, Suspend, Tags, something, suspended, tags
+from opsconsole.cli.arguments import Confirm, CustomerName, NewName, Resume, Suspend, Tags, something, suspended, tags
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
@@ -97,6 +97,19 @@ def update(
     session.changed(f"updated customer {customer.name}")
     if multiplier is not None:
         _warn_of_nothing(session, customer)
+    session.show(Details(_row(customer)))
+
+
+@customers.verb("delete", changes=True, examples="gwctl customers delete acme --confirm acme")
+def delete(session: Session, name: CustomerName, confirm: Confirm = None) -> None:
+    """Hide a customer and its projects for good. There must be no key and no money left below it.
+
+    Reports keep what it used, under its name. Make its last statement first: afterwards there is none to be had.
+    """
+    customer = session.home.customers.get(name)
+    session.confirm_name(f"delete customer {customer.name}? this cannot be undone", customer.name, confirm)
+    customer = session.home.customers.delete(name)
+    session.changed(f"deleted customer {customer.name}")
     session.show(Details(_row(customer)))
 
 

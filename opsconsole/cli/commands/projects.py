@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keyvault.domain.keys import Project
-from opsconsole.cli.arguments import ProjectPath, Resume, Suspend, Tags, something, suspended, tags
+from opsconsole.cli.arguments import Confirm, ProjectPath, Resume, Suspend, Tags, something, suspended, tags
 from opsconsole.cli.completion import names_of
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.session import Session
@@ -57,6 +57,16 @@ def update(
         path, tags=None if tag is None else tags(tag), suspended=suspended(suspend, resume)
     )
     session.changed(f"updated project {project.path}")
+    session.show(Details(_row(project), key="path"))
+
+
+@projects.verb("delete", changes=True, examples="gwctl projects delete acme/web --confirm acme/web")
+def delete(session: Session, path: ProjectPath, confirm: Confirm = None) -> None:
+    """Hide a project for good. It must have no key and no money left; reports keep what it used, under its name."""
+    project = session.home.customers.get_project(path)
+    session.confirm_name(f"delete project {project.path}? this cannot be undone", project.path, confirm)
+    project = session.home.customers.delete_project(path)
+    session.changed(f"deleted project {project.path}")
     session.show(Details(_row(project), key="path"))
 
 
