@@ -131,7 +131,7 @@ class Null:
         first, second = self._fitted(count / self._arm, other / self._other)
         one, two = first * (1 - first) / self._arm, self._ratio**2 * second * (1 - second) / self._other
         skew = one * (1 - 2 * first) / self._arm - self._ratio * two * (1 - 2 * second) / self._other
-        skew /= (one + two) ** 1.5
+        skew /= (one + two) * sqrt(one + two)
         return max(0.0, normal.upper(z) + exp(-z * z / 2) / sqrt(2 * pi) * skew * (z * z - 1) / 6)
 
     def _most_of_other(self, seen: float, count: int) -> int:

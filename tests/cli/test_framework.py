@@ -46,6 +46,7 @@ PROMISED = {
     "limits": "set list show delete",
     "keys": "create list show update rotate revoke suspend resume delete restore "
     "verify acknowledge adopt end-grace extend-grace export import identify scan",
+    "rollouts": "start list status advance pause resume rollback finish",
     "routes": "set list show delete history init plan apply rollback diff health test",
     "prices": "update set list show",
     "workers": "list",
