@@ -19,6 +19,7 @@ import httpx
 
 from keyvault.secrets import Secret
 from opsconsole.staging.asking import Place
+from tests.proxy.harness import UPSTREAM_SECRET
 from tests.proxy.scripted import Line, Provider, Seen
 
 _FRAMING: Final = ("content-length", "transfer-encoding", "connection", "host", "accept-encoding")
@@ -142,5 +143,5 @@ async def relay(*providers: str, fault: Fault = plain) -> AsyncIterator[str]:
             yield provider.url
 
 
-def place(origin: str, key: str = "sk-sim") -> Place:
+def place(origin: str, key: str = UPSTREAM_SECRET) -> Place:
     return Place.at(origin, Secret(key))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from keyvault.errors import GatewayError, Locked, NotFound, Unavailable, UsageError
 from opsconsole.staging.checking.checking import Wanted, check
 from opsconsole.staging.checking.finding_out import Named
 from opsconsole.staging.checking.table import PROBES
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import Simulator, running
 from opsconsole.view.checking.report import CheckReport, Result, Verdict
+from tests.proxy.harness import UPSTREAM_SECRET, add_upstream, new_home
+from tests.proxy.harness import running as serving
+from tests.proxy.scripted import Line, Provider, Script, Seen, completion
 from tests.staging import relay as faults
 from tests.staging.relay import Fault, place, relay
 
@@ -21,7 +27,7 @@ MODELS = Named(embedding="sim")
 @pytest.fixture(scope="module")
 def simulators() -> Iterator[list[Simulator]]:
     """Three providers that say something else each, to the same questions."""
-    with running(*(Profile(seed=seed) for seed in (1, 2, 3))) as found:
+    with running(*(Profile(seed=seed, credential=UPSTREAM_SECRET) for seed in (1, 2, 3))) as found:
         yield found
 
 
@@ -71,3 +77,86 @@ async def test_nothing_is_found_through_a_plain_relay(simulators: list[Simulator
     for report in (beside, alone):
         assert not differing(report)
         assert report.count(Verdict.PASSED) == len(PROBES)
+
+
+@pytest.mark.parametrize("sdk", [False, True], ids=["httpx", "sdk"])
+async def test_nothing_is_found_through_the_gateway(simulators: list[Simulator], tmp_path: Path, sdk: bool) -> None:
+    home = new_home(tmp_path)
+    add_upstream(home, "sim", simulators[0].origin, "custom")
+    async with serving(home) as gateway:
+        wanted = Wanted(named=MODELS, sdk=sdk)
+        beside = await check(place(gateway.url, gateway.key), place(simulators[0].origin), wanted)
+        alone = await check(place(gateway.url, gateway.key), None, wanted)
+    for report in (beside, alone):
+        assert not differing(report)
+        assert report.count(Verdict.PASSED) == len(PROBES)
+    why = {each.aspect: each.allowed for result in beside.results for each in result.allowed}
+    assert "the gateway asks for the usage" in str(why["field usage in content events"])
+
+
+async def garbled(seen: Seen, line: Line) -> None:
+    await line.answer(200, b"<html>Welcome</html>", "x-powered-by: a web server")
+
+
+async def moved(seen: Seen, line: Line) -> None:
+    await line.answer(302, b"", "location: https://elsewhere.example/v1")
+
+
+async def empty(seen: Seen, line: Line) -> None:
+    await line.answer(200, {"object": "list", "data": []})
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "said"),
+    [
+        (garbled, UsageError, "does not answer as an API: 200, application/json"),
+        (moved, UsageError, "sends elsewhere: 302"),
+        (empty, NotFound, "names no model"),
+    ],
+)
+async def test_what_is_no_api_is_one_clear_error(script: Script, error: type[GatewayError], said: str) -> None:
+    async with Provider(script).running() as provider:
+        with pytest.raises(error, match=said):
+            await check(place(provider.url))
+
+
+async def test_a_wrong_key_and_nobody_there_are_one_clear_error_each(simulators: list[Simulator]) -> None:
+    with pytest.raises(Locked, match="refuses the key: 401 Incorrect API key"):
+        await check(place(simulators[0].origin, "sk-wrong"))
+    with pytest.raises(Unavailable, match="connection refused"):
+        await check(place(simulators[0].origin), place("http://127.0.0.1:9"))
+
+
+async def limited(seen: Seen, line: Line) -> None:
+    """A model without tools, which knows only the newer name of the cap."""
+    if seen.path == "/v1/models":
+        await line.answer(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
+    elif b'"max_tokens"' in seen.body:
+        await line.answer(400, {"error": {"message": "not supported: 'max_tokens'; use 'max_completion_tokens'"}})
+    elif b'"tools"' in seen.body:
+        await line.answer(400, {"error": {"message": "tools are not supported"}})
+    else:
+        await line.answer(200, completion())
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_what_a_model_cannot_do_is_skipped_with_its_reason(beside: bool) -> None:
+    wanted = Wanted(probes=of("chat", "chat-tool", "embeddings").probes, sdk=False)
+    async with Provider(limited).running() as provider:
+        report = await check(place(provider.url), place(provider.url) if beside else None, wanted)
+    assert report.ok
+    assert [(result.verdict.value, result.remark) for result in report.results] == [
+        ("passed", ""),
+        ("skipped", "because the answer is 400: tools are not supported"),
+        ("skipped", "because no model for it is named"),
+    ]
+
+
+async def test_a_difference_can_be_ignored_by_name(simulators: list[Simulator]) -> None:
+    wanted = replace(of("chat"), ignored=("header *",))
+    async with relay(simulators[0].origin, fault=faults.altered_header) as between:
+        report = await check(place(between), place(simulators[0].origin), wanted)
+    assert report.ok
+    assert [(each.aspect, each.allowed) for each in report.results[0].allowed] == [
+        ("header content-type", "ignored as asked")
+    ]

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from opsconsole.staging.runs import Run
     from opsconsole.view.checking.report import CheckReport, Result
 
-_COLUMNS: Final = [Column("probe"), Column("verdict"), Column("ms"), Column("direct_ms"), Column("difference")]
+_COLUMNS: Final = [
+    Column("probe"),
+    Column("verdict"),
+    Column("ms"),
+    Column("direct_ms"),
+    Column("difference", absent=""),
+]
 _SDKS: Final = ("openai", "anthropic")
 _VERDICTS: Final = {True: "passed", False: "failed"}
 

@@ -36,7 +36,21 @@ EDITS: Final = (
         lambda probe, miss: miss.expected is None and miss.found == "null",
     ),
     Edit(
-        ("field error.*", "value error.*", "field request_id", "value request_id", "header cache-control"),
+        ("* timings* in * events",),
+        "llama.cpp sends its timings with the usage, where that is asked for",
+        lambda probe, miss: miss.found is None,
+    ),
+    Edit(
+        (
+            "header content-type",
+            "field type",
+            "value type",
+            "field error.*",
+            "value error.*",
+            "field request_id",
+            "value request_id",
+            "header cache-control",
+        ),
         "the gateway refuses this itself, in its own words",
         lambda probe, miss: probe.own_answer,
     ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from opsconsole.staging.checking.aspects import Facts
 from opsconsole.staging.checking.shapes import Shape
 
 Body = Mapping[str, Any]
@@ -40,12 +41,12 @@ class Probe:
     """The official SDK's method that makes this request, such as `openai.chat.completions.create`; empty: none does."""
     optional: bool = False
     """Not every model can do this: one that refuses is no fault."""
-    lacks: Callable[[str], str | None] = field(default=lambda tool_calls: None)
-    """Says from the tool calls what the model did not do of what was to be looked at."""
+    lacks: Callable[[Facts], str | None] = field(default=lambda facts: None)
+    """Says what the model did not do of what was to be looked at."""
     by_sdk: tuple[str, ...] = ()
     """Fields of the body that the SDK's method sets by itself."""
     fails: bool = False
-    """An error is what it looks at."""
+    """An error is what it looks at; `optional`: some places answer all the same."""
     wants_json: bool = False
     """The answer's text is to be a JSON document."""
     key: str | None = None

@@ -18,10 +18,11 @@ IMAGE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CA
 
 _CITY: Final = {
     "type": "object",
-    "properties": {"city": {"type": "string"}},
+    "properties": {"city": {"type": "string", "enum": ["Paris"]}},
     "required": ["city"],
     "additionalProperties": False,
 }
+"""With one city there is to say, calls and answers are short, and the same again and again."""
 _DESCRIBED: Final = {"weather": "The weather in a city.", "time": "The local time in a city."}
 _FUNCTIONS: Final = {
     name: {"name": name, "description": about, "parameters": _CITY, "strict": True}

@@ -104,11 +104,6 @@ def refused(status: str, fields: Mapping[str, str]) -> Shape:
     )
 
 
-def with_json(shape: Shape, outline: str) -> Shape:
-    """The same, its text being such a JSON document, unless it was cut at its cap."""
-    return Shape({**shape.expected, Aspect("answer as JSON"): f"({outline})?"}, shape.each_event)
-
-
 def _tools(outline: str | None) -> dict[Aspect, str]:
     return {} if outline is None else {Aspect("tool calls"): outline}
 

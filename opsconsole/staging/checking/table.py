@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from opsconsole.staging.checking import requests, shapes
+from opsconsole.staging.checking.aspects import Aspect, Facts
 from opsconsole.staging.checking.probes import Models, Probe
 
 _STREAM: Final[dict[str, Any]] = {"stream": True}
@@ -16,12 +17,20 @@ _ONE: Final = ("weather",)
 _TWO: Final = ("weather", "time")
 
 
-def _one_call(tool_calls: str) -> str | None:
-    return None if tool_calls else "the model called no tool"
+def _one_call(facts: Facts) -> str | None:
+    return None if facts.get(Aspect("tool calls")) else "the model called no tool"
 
 
-def _two_calls(tool_calls: str) -> str | None:
-    return None if tool_calls.count(": ") > 1 else "the model did not call two tools at once"
+def _two_calls(facts: Facts) -> str | None:
+    return None if facts.get(Aspect("tool calls"), "").count(": ") > 1 else "the model did not call two tools at once"
+
+
+def _schema(facts: Facts) -> str | None:
+    return None if facts.get(Aspect("answer as JSON")) == "object(city)" else "the answer is not of the schema"
+
+
+def _json(facts: Facts) -> str | None:
+    return None if facts.get(Aspect("answer as JSON"), "").startswith("object") else "the answer is no JSON object"
 
 
 def _embedding(models: Models) -> str | None:
@@ -45,7 +54,7 @@ _message = partial(
     Probe, path="/messages", shape=shapes.MESSAGE, model=_messages, sdk="anthropic.messages.create", optional=True
 )
 _message_stream = partial(_message, sdk="anthropic.messages.stream", by_sdk=("stream",))
-_refused = partial(Probe, path="/chat/completions", fails=True)
+_refused = partial(Probe, path="/chat/completions", optional=True, fails=True)
 _message_refused = partial(Probe, path="/messages", model=_messages, optional=True, fails=True)
 
 _MODELS: Final = (
@@ -59,10 +68,9 @@ _CHAT: Final = (
     _chat("chat-choices", "two choices", body=partial(requests.chat, n=2), optional=True),
     _chat("chat-long", "a prompt of 12 kB", body=partial(requests.chat, text=requests.LONG), optional=True),
     _chat("chat-image", "an image in a data URL", body=requests.chat_image, optional=True),
-    _chat("chat-schema", "an answer of a JSON schema", shape=shapes.with_json(shapes.CHAT, r"object\(city\)"),
-          body=requests.chat_schema, optional=True, wants_json=True),
-    _chat("chat-json", "an answer in JSON mode", shape=shapes.with_json(shapes.CHAT, r"object\(.*\)"),
-          body=requests.chat_json, optional=True, wants_json=True),
+    _chat("chat-schema", "an answer of a JSON schema", body=requests.chat_schema, optional=True, wants_json=True,
+          lacks=_schema),
+    _chat("chat-json", "an answer in JSON mode", body=requests.chat_json, optional=True, wants_json=True, lacks=_json),
     _chat_tools("chat-tool", "a tool call", body=partial(requests.chat_tools, names=_ONE), lacks=_one_call),
     _chat_tools("chat-tools", "two tool calls at once", body=partial(requests.chat_tools, names=_TWO),
                 lacks=_two_calls),
@@ -84,9 +92,8 @@ _OTHERS: Final = (
     _embeddings("embeddings-base64", "embeddings in base64", shape=shapes.EMBEDDING_BASE64,
                 body=partial(requests.embeddings, encoding_format="base64"), by_sdk=("encoding_format",)),
     _response("response", "a response", shape=shapes.RESPONSE, body=requests.response),
-    _response("response-schema", "a response of a JSON schema",
-              shape=shapes.with_json(shapes.RESPONSE, r"object\(city\)"), body=requests.response_schema,
-              wants_json=True),
+    _response("response-schema", "a response of a JSON schema", shape=shapes.RESPONSE, body=requests.response_schema,
+              wants_json=True, lacks=_schema),
     _response("response-tool", "a tool call in a response", shape=shapes.RESPONSE_TOOLS,
               body=requests.response_tools, lacks=_one_call),
     _response("response-stream", "a streamed response", shape=shapes.RESPONSE_STREAM,
@@ -117,11 +124,11 @@ _ERRORS: Final = (
     _refused("error-type", "messages that are a number", shape=shapes.openai_error("400|422"),
              body=partial(requests.chat, messages=5)),
     _refused("error-cap", "a cap larger than any model's", shape=shapes.openai_error("400|422"),
-             body=requests.far_too_many, sdk="openai.chat.completions.create", optional=True),
+             body=requests.far_too_many, sdk="openai.chat.completions.create"),
     _refused("error-json", "a body that is no JSON", shape=shapes.openai_error("4(00|15|22)"),
              body=lambda models: b'{"model": "' + models.chat.encode() + b'", "messages": [', own_answer=True),
     _refused("error-key", "a wrong key", shape=shapes.openai_error("40[13]"), body=requests.chat,
-             sdk="openai.chat.completions.create", key=_WRONG_KEY, own_answer=True),
+             sdk="openai.chat.completions.create", key=_WRONG_KEY, own_answer=True, optional=False),
     _refused("error-path", "a path there is not", path="/no-such-path", shape=shapes.openai_error("40[345]"),
              body=lambda models: {"model": models.chat}, own_answer=True),
     _refused("error-method", "GET in place of POST", shape=shapes.openai_error("40[345]"), method="GET",

@@ -53,7 +53,7 @@ class Result:
     def remark(self) -> str:
         """The result in one line; empty where all is well."""
         if self.verdict is Verdict.SKIPPED:
-            return f"skipped, because {self.reason}"
+            return f"because {self.reason}"
         if not self.differences:
             return ""
         first, *others = self.differences

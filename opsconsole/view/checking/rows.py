@@ -25,8 +25,9 @@ def details(report: CheckReport) -> Iterator[str]:
     """Every difference, those that count for nothing with their reasons."""
     direct = report.direct_url is not None
     for result in report.results:
-        told = [line(each, direct=direct) for each in result.differences]
-        told += [f"{line(each, direct=direct)}; allowed: {each.allowed}" for each in result.allowed]
-        if told:
+        if result.differences or result.allowed:
             yield f"{result.id} ({result.about}, {result.client})"
-            yield from (f"  {each}" for each in told)
+        yield from (f"  {line(each, direct=direct)}" for each in result.differences)
+        for why in dict.fromkeys(each.allowed for each in result.allowed):
+            aspects = ", ".join(each.aspect for each in result.allowed if each.allowed == why)
+            yield f"  allowed, because {why}: {aspects}"
