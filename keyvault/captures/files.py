@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from keyvault.errors import Tampered
+from keyvault.errors import Tampered, UnknownGeneration, WrongKey
 from keyvault.vault.sealing import open_sealed, pae, seal
 
 SUFFIX: Final = ".capture"
@@ -89,7 +89,7 @@ def read(directory: Path, record_id: str, key: bytes) -> Iterator[bytes]:
     for path in sorted(directory.glob(f"*{SUFFIX}")) if directory.is_dir() else ():
         with path.open("rb") as file:
             for sequence, blob in enumerate(_frames(file, path)):
-                yield open_sealed({_GENERATION: key}, _PURPOSE, _bound_to(record_id, path.name, sequence), blob)
+                yield _opened(key, _bound_to(record_id, path.name, sequence), blob, path)
 
 
 def destroy(directory: Path) -> None:
@@ -98,11 +98,18 @@ def destroy(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
+def _opened(key: bytes, place: bytes, blob: bytes, path: Path) -> bytes:
+    try:
+        return open_sealed({_GENERATION: key}, _PURPOSE, place, blob)
+    except (Tampered, WrongKey, UnknownGeneration):
+        raise Tampered(f"{path} was changed, or does not belong here") from None
+
+
 def _frames(file: IO[bytes], path: Path) -> Iterator[bytes]:
     while len(head := file.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
         length = int.from_bytes(head, "big")
         if not 0 < length <= _LARGEST_FRAME:
-            raise Tampered(f"{path} was changed: a frame of {length} bytes", hint="gwctl captures delete")
+            raise Tampered(f"{path} was changed: a frame of {length} bytes")
         blob = file.read(length)
         if len(blob) < length:
             return

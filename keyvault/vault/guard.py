@@ -66,7 +66,7 @@ class Guard:
 
     def removed_by_others(self, tx: Transaction, name: str, gone: Collection[int]) -> set[int]:
         """Of rows of a table that are gone, those that something else than gwctl removed. One snapshot is needed."""
-        bad = set(gone) if gone and not self._is_what_was_sealed(tx) else set()
+        bad = set(gone) if gone and not self.is_what_was_sealed(tx) else set()
         for known in [known for known in self._removed if known[0] == name and known[1] not in bad]:
             del self._removed[known]
         for row_id in bad:
@@ -97,7 +97,9 @@ class Guard:
             if table == name and row_id not in there and (ids is None or row_id in ids):
                 del self._doubts[table, row_id]
 
-    def _is_what_was_sealed(self, tx: Transaction) -> bool:
+    def is_what_was_sealed(self, tx: Transaction) -> bool:
+        """Whether nothing was changed, removed or put back by something else than gwctl. One snapshot is needed; it
+        takes milliseconds, for it looks at everything."""
         try:
             check(tx, self._keys)
         except Tampered:

@@ -1,7 +1,7 @@
 """Which requests are captured, decided in memory: an `active` that is empty is all that others ever see of it.
 
-Read again when the epoch of the routes changes, as captures and marks are. A capture that nobody vouches for takes
-nothing, and while a mark of a customer is in doubt no capture takes anything.
+Read again when the epoch of the routes changes, which captures and marks of customers move. While the database is not
+what was sealed no capture takes anything: a mark could have been removed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ class Capturing:
         self._home = home
         self._guard = guard
         self._now_ms = now_ms
-        self._marks: Mapping[int, int] = {}
         self._never: frozenset[int] = frozenset()
         """Ids of the customers of whom nothing is captured."""
         self._recordings: Mapping[int, Recording] = {}
@@ -55,17 +54,18 @@ class Capturing:
     def read(self) -> None:
         """Take over what the database says."""
         with self._home.database.snapshot() as tx:
-            marks = rows.marked(tx)
-            gone = self._guard.removed_by_others(tx, "uncaptured", self._marks.keys() - marks.keys())
-            doubtful = bool(gone or self._guard.doubted(tx, "uncaptured"))
-            found = {each.id: each for each in rows.every(tx, but=self._guard.doubted(tx, "captures"))}
-            removed = self._known.keys() - found.keys()
-            removed -= self._guard.removed_by_others(tx, "captures", removed)
-        self._marks = {**marks, **{mark: self._marks[mark] for mark in gone}}
-        self._never = frozenset(self._marks.values())
-        running = [] if doubtful else [capture for capture in found.values() if not capture.ended]
+            doubted = self._guard.doubted(tx, "captures")
+            found = {each.id: each for each in rows.every(tx, but=doubted)}
+            self._never = frozenset(rows.marked(tx).values())
+            # An edited mark shows by its seal, one that was removed only by what was sealed in all.
+            whole = not self._guard.doubted(tx, "uncaptured") and (
+                not (found or self._known) or self._guard.is_what_was_sealed(tx)
+            )
+        running = [capture for capture in found.values() if whole and not capture.ended]
         with self._changing:
-            self._deleted += [self._known[each] for each in removed]
+            if whole:
+                gone = self._known.keys() - found.keys() - doubted
+                self._deleted += [self._known[each] for each in gone]
             self._known = found
             self._recordings = {**self._recordings, **self._begun(running)}
         going_on = {capture.id for capture in running}
