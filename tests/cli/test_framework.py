@@ -41,6 +41,7 @@ PROMISED = {
     "balances": "list show top-up adjust release update history verify reseal",
     "budgets": "set list show delete",
     "captures": "start list show export stop delete",
+    "compare": "run show list review delete",
     "customers": "create list show update",
     "projects": "create list show update",
     "limits": "set list show delete",

@@ -48,7 +48,8 @@ SAID = [
     ),
     (
         passed(4, 4, both=36, neither=6),
-        "not enough prompts to tell a from b: 50 prompts show none in right answers; a difference below 16 points would not show",
+        "not enough prompts to tell a from b: 50 prompts show none in right answers;"
+        " a difference below 16 points would not show",
     ),
     (
         passed(0, 0, both=20),
