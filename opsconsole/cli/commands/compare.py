@@ -61,7 +61,7 @@ CAP = 4_096
     changes=True,
     also=DOCUMENTS,
     examples="""
-    gwctl compare prompts.jsonl --models gpt-5-mini,openai/gpt-5 --dry-run
+    gwctl compare run prompts.jsonl --models gpt-5-mini,openai/gpt-5 --dry-run
     gwctl compare prompts.jsonl --models a,b,c --repeat 3 --max-cost 2usd
     gwctl compare capture:3 --models a,b --judge judge-model --limit 50
     gwctl compare prompts.jsonl --models old,new --fail-if-worse old --margin 5
@@ -206,14 +206,15 @@ def review(session: Session, run_id: RunId = None) -> None:
     session.show(Details({"id": found.id, "reviewed": found.reviewed, "pending": found.review_pending}, key="id"))
 
 
-@compare.verb("delete", examples="gwctl compare delete 7k3f9q --yes")
+@compare.verb("delete", changes=True, examples="gwctl compare delete 7k3f9q --yes")
 def delete(
     session: Session, run_id: Annotated[str, typer.Argument(metavar="ID", help="A comparison, or the end of its id.")]
 ) -> None:
     """Remove what a comparison kept, prompts and answers. The ledger keeps its requests."""
     work = runs(session).open("compare", run_id)
     session.confirm(f"Delete comparison {work.id} of {work.title}?")
-    work.delete()
+    if not session.dry_run:
+        work.delete()
     session.changed(f"deleted comparison {work.id}")
 
 
