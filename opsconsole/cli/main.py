@@ -66,6 +66,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "captures": "Real requests and answers, kept whole and sealed.",
         "compare": "The same prompts to several models, and what the differences are worth.",
         "replay": "Real requests of the past once more: what breaks, what it costs.",
+        "drill": "Break one target for one key, and see what comes of it.",
     },
     "Keep": {
         "backup": "The whole home in one file, verified.",

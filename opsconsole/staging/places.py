@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from opsconsole.staging.asking.place import Place
 
 if TYPE_CHECKING:
     from keyvault.home import Home
+    from keyvault.keys.lifecycle import KeyRule
     from keyvault.secrets import Secret
 
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - nothing is bound here
@@ -41,14 +42,17 @@ def temporary_key(
     project: str = DEFAULT_PROJECT,
     env: str = "test",
     lives: timedelta = timedelta(hours=1),
+    rules: Iterable[KeyRule] = (),
 ) -> Iterator[tuple[Key, Secret]]:
-    """A key for one purpose, such as `check`, that every worker knows; deleted for good at the end.
+    """A key for one purpose, such as `check`, that every worker knows; deleted for good at the end. `rules`: its
+    budgets and limits, which end with it.
 
     It expires by itself after `lives`, so that nothing usable stays behind when this process is killed. Raises
     `Locked`.
     """
     name = f"{purpose}-{home.clock.ulid().lower()}"
-    minted = home.keys.create(name, project=project, env=env, policy=policy, expires_at=home.clock.now() + lives)
+    until = home.clock.now() + lives
+    minted = home.keys.create(name, project=project, env=env, policy=policy, expires_at=until, rules=rules)
     try:
         home.workers.wait("keys", APPLIED_WITHIN)
         yield minted.key, minted.secret

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from opsconsole.cli.main import run
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import running
 from tests.few_prices import made_home
-from tests.gateway import GWCTL
+from tests.gateway import GWCTL, Gateway, serving
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
@@ -70,9 +71,15 @@ def commands(text: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in lines]
 
 
+SERVED: Final = frozenset({"captures", "check", "compare", "drills", "readiness", "replay", "rollouts"})
+"""Pages whose commands ask the gateway that runs, and have logged requests at hand."""
+MODELS: Final = ("sim", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small")
+ASKED: Final = [f"What is {i} plus {i}?" for i in range(1, 6)]
+
+
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
-    with running(Profile()) as [simulator]:
+    with running(Profile(models=MODELS)) as [simulator]:
         yield simulator.base_url
 
 
@@ -94,8 +101,18 @@ def test_every_command_of_a_page_works(page: Path, newcomer: Newcomer) -> None:
     shutil.copytree(made_home(), newcomer.directory / "home")
     newcomer.type("gwctl upstreams create openai --provider openai")
     newcomer.type("gwctl keys create ci-bot --project acme/web --create")
-    for command in commands(page.read_text()):
-        newcomer.type(command)
+    with contextlib.ExitStack() as stack:
+        if page.stem in SERVED:
+            (newcomer.directory / "requests.jsonl").write_text("".join(map(logged, ASKED)))
+            stack.enter_context(serving(Gateway(newcomer.directory / "home", empty=True)))
+        for command in commands(page.read_text()):
+            newcomer.type(command)
+
+
+def logged(text: str) -> str:
+    """A line of a log of requests."""
+    asked = {"model": "fast", "max_tokens": 9, "messages": [{"role": "user", "content": text}]}
+    return json.dumps({"task": "sums", "expected": {"contains": ""}, "body": asked}) + "\n"
 
 
 def test_every_page_is_linked_from_the_readme() -> None:

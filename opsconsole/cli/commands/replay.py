@@ -48,7 +48,7 @@ _REQUESTS = (Column("line"), Column("model"), Column("target"), Column("status")
     "run",
     changes=True,
     examples="""
-    gwctl replay requests.jsonl --dry-run
+    gwctl replay run requests.jsonl --dry-run
     gwctl replay requests.jsonl --model smart --concurrency 8 --rate 5
     gwctl replay batch.jsonl --pin groq/llama-3.3-70b --limit 50 --max-cost 0.50usd
     gwctl replay requests.jsonl --url https://api.openai.com/v1 --key-file openai.key --rename fast=gpt-5-mini
