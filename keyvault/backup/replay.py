@@ -22,6 +22,7 @@ from keyvault.backup import prepaid
 from keyvault.backup.budgets import budgeted_again
 from keyvault.backup.limits import limited_again
 from keyvault.backup.outcomes import Outcome, Result
+from keyvault.backup.rollouts import ended_again
 from keyvault.backup.statements import adjusted_again, issued_again, repriced_again
 from keyvault.clock import to_ms
 from keyvault.domain.balances import EntryKind
@@ -343,6 +344,9 @@ STEPS: Final[Mapping[str, Step]] = {
     "captures.delete": _capture_destroyed,
     "captures.expire": _capture_destroyed,
     "captures.export": _nothing,
+    "rollouts.rollback": ended_again,
+    "rollouts.pause": ended_again,
+    "rollouts.finish": ended_again,
     "gateway.suspend": _suspended_gateway,
     "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),

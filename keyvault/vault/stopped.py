@@ -57,6 +57,11 @@ def _upstream(tx: Transaction, entry: Entry) -> int | None:
     return None if found is None else found.id
 
 
+def _rollout(_tx: Transaction, entry: Entry) -> int | None:
+    found = entry.detail.get("rollout")
+    return found if isinstance(found, int) else None
+
+
 def _gateway(_tx: Transaction, _entry: Entry) -> int:
     return switch.ROW
 
@@ -73,5 +78,7 @@ _STOPS: Final[Mapping[str, tuple[str, Find]]] = {
     "projects.update": ("projects", _project),
     "upstreams.disable": ("upstreams", _upstream),
     "gateway.suspend": ("gateway", _gateway),
+    "rollouts.rollback": ("rollouts", _rollout),
+    "rollouts.pause": ("rollouts", _rollout),
 }
 """Action → the table of what it stops, and which row."""

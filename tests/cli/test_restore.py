@@ -306,6 +306,17 @@ def test_an_edited_journal_is_not_followed(used: Gwctl, backup: str) -> None:
     assert state(used, "ci-bot") == "revoked"
 
 
+def test_a_rollout_that_was_taken_out_after_the_backup_takes_no_requests_again(used: Gwctl, tmp_path: Path) -> None:
+    used("upstreams", "create", "other", "--provider", "groq", "--secret-stdin", stdin="sk-canary-8d07")
+    used("routes", "set", "slim", "other/small")
+    used("rollouts", "start", "slim", "--to", "other/large")
+    saved = str(tmp_path / "with-a-rollout.tar")
+    assert used("backup", saved).code == 0
+    used("rollouts", "rollback", "slim")
+    assert restored(used, saved, "--accept-rollback").json["replayed"] == 1
+    assert used("rollouts", "list", "--json").json["rollouts"][0]["state"] == "rolled_back"
+
+
 def test_into_an_empty_home_it_says_that_a_rollback_cannot_be_noticed(used: Gwctl, backup: str, tmp_path: Path) -> None:
     used("keys", "revoke", "ci-bot", "--yes")
     fresh = Gwctl(tmp_path / "fresh")

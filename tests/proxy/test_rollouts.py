@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -175,3 +176,14 @@ async def test_a_conversation_stays_where_its_state_is_whatever_the_draw_says(tm
             home.rollouts.pause("m")
             assert (await respond(fresh))[:8] == "resp_new"
             assert (await respond(None))[:8] == "resp_old"
+
+
+async def test_a_rollout_that_something_else_has_changed_sends_nothing_anywhere(tmp_path: Path) -> None:
+    async with gateway(tmp_path, says("new")) as served:
+        served.home.rollouts.start("m", NEW, ALL)
+        assert said(await served.chat()) == "new"
+        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as database:
+            database.execute("UPDATE rollouts SET upstream = 'old', model = 'elsewhere'")
+            database.execute("UPDATE epochs SET routes = routes + 1")
+            database.commit()
+        assert said(await served.chat()) == "old"
