@@ -13,7 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from keyvault.home import Home
 from opsconsole.cli import topics
 from opsconsole.readers.home import HomeReader
 from opsconsole.tui.actions import CONSOLE_ACTIONS, TABLE_ACTIONS, VIEWS, Action, in_palette, shown
+from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.registry import OVER, SCREENS, WITHIN, all_actions
 from opsconsole.tui.screens.keys import OPENED
 from opsconsole.tui.screens.request import RequestScreen
@@ -33,11 +34,13 @@ from opsconsole.tui.screens.zoom import ZOOMS
 from opsconsole.tui.widgets.filter_bar import FilterBar
 from opsconsole.tui.widgets.key_bar import KeyBar
 from opsconsole.view.filters import Filter
+from opsconsole.view.live.snapshot import LiveQuestion
 from opsconsole.view.requests.snapshot import RequestQuestion, RequestsQuestion, RequestsSnapshot
 from opsconsole.view.snapshot import Question
 from opsconsole.view.table import RowKey
 from opsconsole.view.text import ASCII
 from screenshots.demo import make_home
+from tests.tui.driving import screen_text
 from tests.tui.operating import a_home
 from tests.tui.pressing import LastingConsole, ScriptedReader, settle, strike
 
@@ -369,3 +372,25 @@ def test_help_prints_every_action_with_its_name() -> None:
     for actions in all_actions().values():
         for action in actions:
             assert re.search(rf"{re.escape(action.shown_keys)} +{action.id} ", printed), action.id
+
+
+# The first steps
+
+
+async def test_n_on_the_page_of_a_new_gateway_takes_its_next_step(gateways: dict[str, Gateway]) -> None:
+    reader = gateways["empty"].reader
+    reader.fails = reader.silent = False
+    console = LastingConsole(reader)
+    async with console.run_test(size=(80, 24)):
+        await settle(console)
+        await strike(console, "n")
+        assert isinstance(console.screen, DeedDialog)
+        assert "New upstream" in screen_text(console)
+        await strike(console, "escape")
+        known = reader.known[LiveQuestion()]
+        reader.known[LiveQuestion()] = replace(known, setup=replace(known.setup, upstreams=("openai",)))
+        await strike(console, "ctrl+r", "n")
+        assert console.current_mode == "keys"
+        assert isinstance(console.screen, DeedDialog)
+        assert "New key" in screen_text(console)
+    reader.known.clear()

@@ -27,6 +27,7 @@ from opsconsole.tui.screens.requests import RequestsScreen
 from opsconsole.tui.screens.usage import UsageScreen
 from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
+from opsconsole.view.feed import Feed
 from opsconsole.view.keys.beside import beside
 from opsconsole.view.keys.empty import empty
 from opsconsole.view.keys.rows import BY_NAME, table
@@ -86,6 +87,8 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
 
     def __init__(self, context: Context, question: KeysQuestion | None = None) -> None:
         super().__init__(context, question or KeysQuestion())
+        self._making = False
+        """Whether the form of a new one is to be opened with the next reading."""
 
     def written(self, snapshot: KeysSnapshot) -> Table:
         return table(snapshot, self.sort, self.wanted, self.shared.zone, self.glyphs)
@@ -166,6 +169,17 @@ class KeysScreen(ViewScreen[KeysSnapshot]):
         self.app.push_screen(Menu("show", menu(KEYS_ACTIONS, PREFIX)), chosen)
 
     # What it changes
+
+    def make_one(self) -> None:
+        """Open the form of a new one, as soon as there is a reading."""
+        self._making = self.kept is None
+        if not self._making:
+            self.action_new()
+
+    def show(self, newest: Feed) -> None:
+        super().show(newest)
+        if self._making and self.kept is not None and self.is_active:
+            self.make_one()
 
     def action_new(self) -> None:
         known, asked = self.kept, self.question

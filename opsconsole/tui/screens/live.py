@@ -11,7 +11,9 @@ from textual.widget import Widget
 
 from opsconsole.tui.actions import PREFIX, TABLE_ACTIONS, WINDOW_ACTIONS, Action, bindings, menu, window_ends
 from opsconsole.tui.context import Context
+from opsconsole.tui.deeds.vault import new_upstream
 from opsconsole.tui.memory import Arrangement
+from opsconsole.tui.screens.keys import KeysScreen
 from opsconsole.tui.screens.menu import Menu
 from opsconsole.tui.screens.requests import RequestsScreen
 from opsconsole.tui.screens.view_screen import of_row
@@ -29,6 +31,7 @@ from opsconsole.view.text import Line, Span, Tone, line
 
 LIVE_ACTIONS: Final = (
     Action("open", ("enter",), "screen.open", "open", "See the requests of the row", "table", 1),
+    Action("new", ("n",), "screen.new", "next step", "Take the next step to the first request", "change", changes=True),
     *TABLE_ACTIONS,
     *WINDOW_ACTIONS,
     Action("group", (PREFIX,), "screen.group_menu", "group", "Group by key, model, project …", "table", 6),
@@ -105,6 +108,20 @@ class LiveScreen(ZoomScreen[LiveSnapshot]):
         key = self.rows.cursor_key
         if self.kept is not None and key is not None:
             self.app.push_screen(RequestsScreen(self.shared, narrowing(self.kept.question.by, key)))
+
+    async def action_new(self) -> None:
+        """The step that the page of a new gateway names, where it can be taken here; later, a new key."""
+        setup = self.newest.setup if self.newest is not None else None
+        if setup is None:
+            self.say(self.unread)
+        elif not setup.upstreams:
+            self.begin(new_upstream())
+        elif setup.keys and not setup.ever_used:
+            self.say("call it with the key" if setup.listen else "start a worker in another terminal: gwctl serve")
+        else:
+            await self.run_action("app.view('keys')")
+            if isinstance(keys := self.app.screen, KeysScreen):
+                keys.make_one()
 
     def action_window(self, by: int) -> None:
         at = WINDOWS.index(self.question.window) + by

@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 
 from textual.binding import BindingType
 
+from keyvault.domain.vault import CredentialState
 from opsconsole.tui.actions import TABLE_ACTIONS, Action, bindings
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds import vault as deeds
@@ -72,6 +73,15 @@ class VaultScreen(ViewScreen[VaultSnapshot]):
         account = self.account
         return account.credential.label if account and account.credential else None
 
+    def _with(self, *states: CredentialState) -> Account | None:
+        """The account under the cursor, if it has a secret in one of these states."""
+        known, here = self.kept, self.account
+        if known is None or here is None or here.credential is None:
+            return None
+        same = (each for each in known.accounts if each.upstream.id == here.upstream.id)
+        secrets = (each.credential for each in same if each.credential and each.credential.label == self._label)
+        return here if any(each.state_at(known.taken_at) in states for each in secrets) else None
+
     # What can be done
 
     @of_row
@@ -92,6 +102,8 @@ class VaultScreen(ViewScreen[VaultSnapshot]):
     def action_edit(self) -> None:
         if (account := self.account) and account.credential:
             self.begin(deeds.edit(account))
+        else:
+            self.say("it needs no credential, so there is nothing to share")
 
     @of_row
     def action_test(self) -> None:
@@ -105,18 +117,25 @@ class VaultScreen(ViewScreen[VaultSnapshot]):
 
     @of_row
     def action_promote(self) -> None:
-        if (account := self.account) and account.credential:
+        account = self._with(CredentialState.STAGED, CredentialState.TESTED)
+        if account and account.credential:
             self.begin(deeds.promote(account.upstream, account.credential.label))
+        else:
+            self.say("no staged credential waits here; r replaces the one there is")
 
     @of_row
     def action_undo(self) -> None:
-        if account := self.account:
+        if account := self._with(CredentialState.PREVIOUS):
             self.begin(deeds.undo(account.upstream, self._label))
+        else:
+            self.say("there is no former credential to go back to")
 
     @of_row
     def action_retire(self) -> None:
-        if account := self.account:
+        if account := self._with(CredentialState.PREVIOUS):
             self.begin(deeds.retire(account.upstream, self._label))
+        else:
+            self.say("there is no old secret to destroy")
 
     @of_row
     def action_disable(self) -> None:
