@@ -256,7 +256,9 @@ def _count(value: int | None) -> int | None:
 
 def text(value: str | None) -> str | None:
     """At most 500 characters that every database takes."""
-    return value and value[:MAX_TEXT].replace("\0", "").encode("utf-8", "replace").decode()
+    if value is None or (value.isascii() and value.isprintable() and len(value) <= MAX_TEXT):
+        return value
+    return value[:MAX_TEXT].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def amount(pico: int | None) -> int | None:

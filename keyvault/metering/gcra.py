@@ -64,8 +64,10 @@ class Gcra:
 
     def settle(self, taken: int, weight: int, used: int, now_us: int) -> None:
         """Of `weight` units, taken as `taken`, so many were `used`: give the rest back, or charge what it was more."""
-        if now_us > self._now_us:
-            self._run_off(now_us)
+        if now_us > self._now_us:  # as `_run_off`, without a call
+            gone = self._gone + (now_us - self._now_us) * self.rate
+            self._gone = gone if gone < self._entered else self._entered
+            self._now_us = now_us
         back = (weight - used) * PERIOD_US
         if back <= 0:
             self._entered -= back

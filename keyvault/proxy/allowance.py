@@ -16,7 +16,6 @@ from keyvault.domain.balances import Balance
 from keyvault.domain.ledger import Basis, OpenAttempt, Settlement
 from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
-from keyvault.errors import Refusal
 from keyvault.metering.account import Account, Hold, Shortage
 from keyvault.metering.holds import worst_case
 from keyvault.money import CURRENCY, format_usd
@@ -27,6 +26,7 @@ from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape, shape_of
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.terms import FEWEST, Tariffs, Terms, terms
+from keyvault.proxy.uncovered import insufficient, not_bounded, not_here
 from keyvault.routing.planner import Planned
 
 MODEST: Final = 1_024
@@ -103,10 +103,10 @@ class Allowances:
             return NONE
         allowance = Allowance(found)
         if allowance.hard and not self._tables.may_spend:
-            raise _not_here()
+            raise not_here()
         if deferred:
             if allowance.hard:
-                raise _not_bounded("background" if call.body.background else "path")
+                raise not_bounded("background" if call.body.background else "path")
             return NONE
         plain = shape_of(call.dialect, call.body, call.exchange.request.body)
         for each in plan:
@@ -161,11 +161,14 @@ class Allowances:
         """Turn what an attempt took, or may have taken, into what was spent; say what went beyond the hold."""
         if not call.allowance.hold.accounts:
             return
-        call.allowance.settled(booked)
+        allowance = call.allowance
+        allowance.settled(booked)
         if booked.usage.output and booked.basis is _PROVIDER:
             self._learn(call, planned, booked.usage.output)
-        cost = None if booked.cost_pico is None else charge(booked.cost_pico, row.multiplier_ppm)
-        if cost is not None and row.hold_pico is not None and cost > row.hold_pico and call.allowance.hard:
+        if booked.cost_pico is None or row.hold_pico is None or not allowance.hard:
+            return
+        cost = charge(booked.cost_pico, row.multiplier_ppm)
+        if cost > row.hold_pico:
             beyond = f"{format_usd(cost - row.hold_pico)} {CURRENCY}"
             text = f"{planned.target} took {beyond} more than was held for request {call.request_id}"
             self._tables.noticed.note("cost_beyond_hold", f"key:{call.caller.key_name}", text)
@@ -194,7 +197,7 @@ class Allowances:
         for each in allowance.terms.values():
             if (unbounded := each.unbounded) is not None:
                 if allowance.hard:
-                    raise _not_bounded(unbounded)
+                    raise not_bounded(unbounded)
                 return
             pico = each.charge_at(None)
             most = None if most is None or pico is None else max(most, pico)
@@ -214,7 +217,7 @@ class Allowances:
         if affordable is None:
             allowance.cap = max(least, usual)
         elif affordable < least:
-            raise _insufficient(_shortest(allowance))
+            raise insufficient(_shortest(allowance))
         else:
             allowance.cap = min(affordable, max(least, min(usual, max(MODEST, affordable // PART))))
         allowance.hold.grow_to(_most(every, allowance.cap) or 0)
@@ -224,9 +227,9 @@ class Allowances:
         every = allowance.terms.values()
         affordable = _buys(allowance)
         if affordable is None or affordable < _least(allowance) or not all(each.shape.settable for each in every):
-            raise _insufficient(short)
+            raise insufficient(short)
         if not call.caller.policy.clamp:
-            raise _insufficient(short, next(iter(every)).shape, affordable)
+            raise insufficient(short, next(iter(every)).shape, affordable)
         allowance.cap = affordable
         allowance.hold.grow_to(_most(every, affordable) or 0)
 
@@ -272,34 +275,3 @@ def _buys(allowance: Allowance) -> int | None:
 def _shortest(allowance: Allowance) -> Account:
     hard = (account for account in allowance.hold.accounts if account.hard)
     return min(hard, key=lambda account: account.available_pico)
-
-
-def _not_here() -> Refusal:
-    text = "this worker may not spend from a hard budget or a balance now, another one does; try again"
-    return Refusal(503, "not_the_spender", text, type="server_error", retry_after_seconds=1)
-
-
-def _insufficient(account: Account, shape: Shape | None = None, covered: int = 0) -> Refusal:
-    what = f"the {'balance' if isinstance(account.of, Balance) else 'budget'} of {account.of.scope}"
-    param = None
-    if account.limit_pico <= account.spent_pico:
-        text = f"{what} is used up"
-    elif shape is None:
-        text = f"{what} does not cover this request"
-    else:
-        param = shape.given[0]
-        text = f"{what} does not cover {param}={shape.cap} of this request; it covers {param}={covered}"
-    return Refusal(402, "insufficient_quota", text, type="insufficient_quota", param=param)
-
-
-_WHY: Final = {
-    "path": "this kind of request",
-    "model": "a model without a price of its own",
-    "body": "a body that cannot be read",
-}
-
-
-def _not_bounded(field: str) -> Refusal:
-    what = _WHY.get(field, f"a request with '{field}'")
-    text = f"what {what} costs has no bound, and this key draws on money that must not be overspent"
-    return Refusal(402, "cost_not_bounded", text, type="insufficient_quota", param=field)

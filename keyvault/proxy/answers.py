@@ -42,7 +42,8 @@ def deliver(call: Call, target: Target, attempts: int, ending: Ending, secrets: 
         exchange.start(ending.status, headers, length=None)
         exchange.finish(scrub(ending.body, secrets))
         return
-    exchange.reply(ending.status, headers, _body(call, ending, secrets))
+    as_it_is = ending.status < 400 and not call.asks_for_models
+    exchange.reply(ending.status, headers, ending.body if as_it_is else _body(call, ending, secrets))
 
 
 def _body(call: Call, ending: Ending, secrets: tuple[str, ...]) -> bytes:

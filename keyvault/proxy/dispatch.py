@@ -19,7 +19,7 @@ from keyvault.proxy.failover import Course, Step
 from keyvault.proxy.isolation.isolation import Isolation
 from keyvault.proxy.reading import expects_stream
 from keyvault.proxy.relay import Relay
-from keyvault.proxy.tables import ServingUpstream, Tables
+from keyvault.proxy.tables import Tables
 from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
 
 
@@ -72,7 +72,11 @@ class Dispatch:
             hard=allowance.hard,
             drawn=call.drawn if before is None else (),
         )
-        serving = step.serving or self._choose(call, upstream.name)
+        serving = step.serving
+        if serving is None:
+            chooser = self._tables.upstreams[upstream.name]
+            kept = None if call.credential_id is None else chooser.by_id(call.credential_id)
+            serving = kept or chooser.choose()  # whose turn it is, unless the request depends on what one account keeps
         if self._tables.health.known:
             self._tables.health.begin(target)
         follows = None if before is None else before.row
@@ -138,10 +142,3 @@ class Dispatch:
         )
         self.relays.add(relay)
         return relay
-
-    def _choose(self, call: Call, upstream: str) -> ServingUpstream:
-        """Whose turn it is, unless the request depends on what one account keeps."""
-        chooser = self._tables.upstreams[upstream]
-        if call.credential_id is None:
-            return chooser.choose()
-        return chooser.by_id(call.credential_id) or chooser.choose()

@@ -65,7 +65,7 @@ class Gateway:
         self._failover = Failover(tables, settings, self._time, clock.now_ms)
         self._dispatch = Dispatch(tables, ledger, pool, clock, isolation, allowances, settings.max_collected)
         self._door = Door()
-        self._address_of = client_address(settings.trusted_proxies)
+        self._address_of = client_address(settings.trusted_proxies) if settings.trusted_proxies else None
         self.underway = Underway()
         self.relays = self._dispatch.relays
         """The answers under way; the server's sweep calls `check` on each."""
@@ -76,7 +76,8 @@ class Gateway:
     def admit(self, exchange: Exchange) -> None:
         """1. Head and 2. Who: at the head of a request, before its body is read. Raises `Refusal`."""
         call = exchange.caller = Call(exchange, self._ids.next())
-        call.address = self._address_of(exchange.request)
+        if self._address_of is not None:
+            call.address = self._address_of(exchange.request)
         self._identify(call, self._tables.refresh)
 
     def _identify(self, call: Call, look: Callable[[], None]) -> None:

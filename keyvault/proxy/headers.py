@@ -157,6 +157,7 @@ _PROVIDER_IDS: Final = (
 """The best first."""
 _IS_PROVIDER_ID: Final = frozenset(_PROVIDER_IDS)
 _VALUE: Final = itemgetter(1)
+_BREAKS: Final = b"\r\n\0"
 
 
 def to_provider(
@@ -226,10 +227,12 @@ def _joined(lines: list[bytes]) -> bytes:
 def to_client(answer_headers: Sequence[tuple[bytes, bytes]], secrets: Sequence[str] = ()) -> Headers:
     """The headers of a provider's answer that pass to the client, those left out that would show one of `secrets`."""
     passed = _passed(answer_headers, TO_CLIENT)
-    values = b"".join(map(_VALUE, passed))
-    for each in (b"\n", b"\r", b"\0", *map(str.encode, secrets)):
-        if each in values:  # nearly never, so all are looked through at once
-            passed = [header for header in passed if each not in header[1]]
+    values = b"".join(map(_VALUE, passed))  # nearly never is there anything, so all are looked through at once
+    if len(values.translate(None, _BREAKS)) < len(values):
+        passed = [header for header in passed if len(header[1].translate(None, _BREAKS)) == len(header[1])]
+    for secret in secrets:
+        if (shown := secret.encode()) in values:
+            passed = [header for header in passed if shown not in header[1]]
     return passed
 
 

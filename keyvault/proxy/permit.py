@@ -23,6 +23,7 @@ Kind = Literal["requests", "tokens", "parallel"]
 PARALLEL_WAIT_US: Final = 1_000_000
 """Nobody knows when a request under way will end; this is when to ask again."""
 
+_OPENAI: Final = Family.OPENAI
 _Names = tuple[bytes, bytes, bytes]
 
 
@@ -178,12 +179,19 @@ class Permit:
     def headers(self, family: Family) -> Headers:
         """How much of the nearest limit on requests, and of that on tokens, is left, as the API of `family` says it."""
         now_us = int(self._monotonic() * 1_000_000)
-        requests, tokens = _NAMES[family]
         found: Headers = []
-        if self._counts.requests:
-            found += self._told(requests, self._counts.requests, now_us, family)
-        if self._counts.tokens:
-            found += self._told(tokens, self._counts.tokens, now_us, family)
+        for names, buckets in zip(_NAMES[family], (self._counts.requests, self._counts.tokens), strict=True):
+            if not buckets:
+                continue
+            nearest = buckets[0]
+            least, empty_in_us = nearest.remaining(now_us)
+            for bucket in buckets[1:]:
+                left, in_us = bucket.remaining(now_us)
+                if left < least:
+                    nearest, least, empty_in_us = bucket, left, in_us
+            until = span(empty_in_us) if family is _OPENAI else self._moment(empty_in_us)
+            limit, remaining, reset = names
+            found += (limit, b"%d" % nearest.rate), (remaining, b"%d" % least), (reset, until.encode())
         return found
 
     def _put_back(self, now_us: int) -> Literal[False]:
@@ -192,17 +200,6 @@ class Permit:
         for bucket, taken, weight in self._reserved:
             bucket.settle(taken, weight, 0, now_us)
         return False
-
-    def _told(self, names: _Names, buckets: Sequence[Gcra], now_us: int, family: Family) -> Headers:
-        nearest = buckets[0]
-        least, empty_in_us = nearest.remaining(now_us)
-        for bucket in buckets[1:]:
-            left, in_us = bucket.remaining(now_us)
-            if left < least:
-                nearest, least, empty_in_us = bucket, left, in_us
-        until = span(empty_in_us) if family is Family.OPENAI else self._moment(empty_in_us)
-        limit, remaining, reset = names
-        return [(limit, b"%d" % nearest.rate), (remaining, b"%d" % least), (reset, until.encode())]
 
     def _moment(self, later_us: int) -> str:
         return rfc3339(from_ms(self._clock.now_ms() + -(-later_us // 1000))) or ""
