@@ -11,7 +11,7 @@ from keyvault.domain.keys import Key
 from keyvault.domain.workers import Worker
 from keyvault.keys.watching import KeyWatch
 from opsconsole.view.live import reading
-from opsconsole.view.snapshot import ExpiringKey, Setup
+from opsconsole.view.snapshot import ExpiringKey, RunningCapture, Setup
 from opsconsole.view.text import printable
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Around(TypedDict):
     expiring_keys: tuple[ExpiringKey, ...]
     unpriced_models: tuple[str, ...]
     raised: tuple[str, ...]
+    captures: tuple[RunningCapture, ...]
 
 
 class _Stock(NamedTuple):
@@ -75,6 +76,7 @@ class Surroundings:
             "expiring_keys": stock.expiring,
             "unpriced_models": self.unpriced,
             "raised": self._raised(),
+            "captures": self._captures(),
         }
 
     def _kept(self, now: datetime) -> _Stock:
@@ -97,6 +99,9 @@ class Surroundings:
         self.disabled = frozenset(upstream.name for upstream in upstreams if upstream.disabled)
         names = tuple(upstream.name for upstream in upstreams)
         return _Stock(now, stand, read, names, len(keys), reading.expiring(keys, now))
+
+    def _captures(self) -> tuple[RunningCapture, ...]:
+        return tuple(RunningCapture(each.of, each.until) for each in self._home.captures.running())
 
     def _raised(self) -> tuple[str, ...]:
         """What was noticed where nobody was looking; models without a price the console sees itself."""

@@ -33,6 +33,7 @@ def alerts(snapshot: Snapshot, glyphs: Glyphs = UNICODE) -> tuple[Alert, ...]:
         return ()
     raised = [Alert(text, urgent=True) for text in snapshot.raised]
     found = [*_workers(snapshot), *raised, *_targets(snapshot, glyphs), *_prices(snapshot), *_keys(snapshot)]
+    found += _captures(snapshot)
     return tuple(sorted(found, key=lambda alert: not alert.urgent))
 
 
@@ -63,6 +64,12 @@ def _prices(snapshot: Snapshot) -> list[Alert]:
 def _keys(snapshot: Snapshot) -> list[Alert]:
     ending = sorted(snapshot.expiring_keys, key=lambda key: key.expires_at)
     return [Alert(f"key {key.name} {_ending(key.expires_at - snapshot.taken_at)}") for key in ending]
+
+
+def _captures(snapshot: Snapshot) -> list[Alert]:
+    """Nothing is wrong with it; but nobody should have to find out that what is sent is kept."""
+    still = [(capture.of, capture.until - snapshot.taken_at) for capture in snapshot.captures]
+    return [Alert(f"capturing {of} for another {numbers.duration(left)}") for of, left in still if left > timedelta(0)]
 
 
 def _ending(left: timedelta) -> str:

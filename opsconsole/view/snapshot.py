@@ -58,6 +58,15 @@ class ExpiringKey:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningCapture:
+    """Requests are being kept whole."""
+
+    of: str
+    """Whose: `key:ci-bot`, or `all`."""
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """How far the gateway has been set up; decides whether the first-run page shows."""
 
@@ -83,6 +92,7 @@ class Snapshot:
     unpriced_models: tuple[str, ...] = ()
     raised: tuple[str, ...] = ()
     """What open alerts say, the newest first."""
+    captures: tuple[RunningCapture, ...] = ()
 
     def timeless(self) -> Snapshot:
         """Without what changes by itself as time passes: equal where nothing on the screen would change."""

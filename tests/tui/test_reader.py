@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from keyvault.domain.captures import Plan
 from keyvault.domain.keys import Key, KeyState
 from keyvault.domain.reports import LivePoint, LiveRow, LiveSnapshot, Totals
 from keyvault.domain.vault import SlotKind
@@ -110,6 +111,14 @@ def test_what_needs_a_person_is_found(snapshot: LiveSnapshot) -> None:
     told = [alert.text for alert in alerts(snapshot)]
     assert told[0].startswith("groq/llama-3.3-70b-versatile: ")
     assert told[1:] == ["qwen3-32b has no price: its cost is unknown", "key ci-nightly expires in 3 days"]
+
+
+def test_a_capture_that_runs_is_told(home: Home) -> None:
+    bounds = Plan(most=1, max_bytes=1, keep_seconds=1)
+    made = home.captures.start(None, sample_ppm=1, lasts=timedelta(hours=13), plan=bounds)
+    told = [alert.text for alert in alerts(HomeReader(home, "UTC").read(LiveQuestion()))]
+    home.captures.delete(made.id)
+    assert any(text.startswith("capturing all for another ") for text in told)
 
 
 def test_targets_workers_and_streams_are_told(snapshot: LiveSnapshot) -> None:

@@ -16,7 +16,7 @@ from opsconsole.view.live import beside, deltas, rows, tiles
 from opsconsole.view.live.deltas import Reading, Readings
 from opsconsole.view.live.empty import empty
 from opsconsole.view.live.snapshot import LiveQuestion, Rates
-from opsconsole.view.snapshot import WINDOWS, Setup, TargetTraffic
+from opsconsole.view.snapshot import WINDOWS, RunningCapture, Setup, TargetTraffic
 from opsconsole.view.text import ASCII, Line
 from tests.tui import examples
 from tests.tui.examples import NOW
@@ -144,6 +144,14 @@ def test_a_key_that_has_ended_is_said_to_have() -> None:
         examples.quiet(), setup=ended, expiring_keys=(examples.ExpiringKey("old", NOW - timedelta(hours=2)),)
     )
     assert [alert.text for alert in alerts.alerts(snapshot)] == ["key old expired 2 h ago"]
+
+
+def test_whoever_watches_sees_that_requests_are_being_kept() -> None:
+    running = tuple(RunningCapture("key:ci-bot", NOW + timedelta(hours=hours)) for hours in (13, 0))
+    snapshot = replace(examples.quiet(), captures=running)
+    found = [(alert.text, alert.urgent) for alert in alerts.alerts(snapshot)]
+    assert ("capturing key:ci-bot for another 13 h", False) in found
+    assert len([text for text, _ in found if "capturing" in text]) == 1
 
 
 def test_a_new_gateway_has_steps_and_no_alerts() -> None:
