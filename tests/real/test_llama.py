@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -135,3 +137,19 @@ def generating(llama: str) -> int:
     ).text
     line = next(line for line in told.splitlines() if line.startswith("llamacpp:requests_processing "))
     return int(line.split()[1])
+
+
+def test_two_ways_to_the_same_model_are_compared_by_what_the_server_counts(gateway: Gateway, tmp_path: Path) -> None:
+    asked = {"max_tokens": 8, "temperature": 0, "expected": {"regex": "."}}
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"hello world {n}", **asked}) + "\n" for n in range(3)))
+    before = len(gateway.requests())
+    told = gateway.json("compare", str(prompts), "--models", f"{MODEL},llama/{MODEL}")
+    rows = gateway.requests()[before:]
+    named, pinned = told["models"]
+    assert (named["answered"], pinned["answered"], pinned["targets"]) == (3, 3, [f"llama/{MODEL}"])
+    assert named["output_tokens"] + pinned["output_tokens"] == sum(row["output_tokens"] for row in rows)
+    assert named["input_tokens"] == pinned["input_tokens"]
+    assert 0 < named["first_content_ms"] <= named["total_ms"]
+    assert (named["cost"], named["unknown_costs"]) == (None, 3)  # nobody has set a price
+    assert [each["verdict"] for each in told["differences"] if each["measure"] == "expected"] == ["unclear"]

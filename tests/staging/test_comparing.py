@@ -13,7 +13,7 @@ import pytest
 from keyvault.clock import Clock
 from keyvault.errors import UsageError
 from opsconsole.staging.asking import Answer
-from opsconsole.staging.comparison.collecting import Pace
+from opsconsole.staging.comparison.collecting import Pace, earlier_answers
 from opsconsole.staging.comparison.comparing import Comparing
 from opsconsole.staging.comparison.findings import comparison
 from opsconsole.staging.comparison.plan import Plan
@@ -90,7 +90,7 @@ def begin(runs: Runs, wanted: Plan) -> Run:
 
 
 def carried_out(runs: Runs, run: Run, place: Place, *, max_cost: int | None = None, at_once: int = 3) -> bool:
-    comparing = Comparing.of(runs, run)
+    comparing = Comparing(run, earlier_answers(runs, run))
     try:
         return asyncio.run(comparing.go(place.ask, Bill(), Pace(at_once), max_cost, lambda _: lambda *_: None))
     finally:

@@ -9,8 +9,8 @@ import typer
 
 from keyvault.errors import CheckFailed, UsageError
 from keyvault.money import CURRENCY
-from opsconsole.cli.comparisons import begun, finished, guarded_by, outcome, planned, print_comparison, shown
-from opsconsole.cli.files import OutFile, form_of
+from opsconsole.cli.comparisons import outcome, print_comparison
+from opsconsole.cli.files import OutFile
 from opsconsole.cli.grammar import with_usual_verb
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.places import Concurrency, KeyFile, KeyStdin, MaxCost, Url, asked_place, most_cost, runs
@@ -19,6 +19,10 @@ from opsconsole.cli.text import amount
 from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
+    from opsconsole.staging.asking import Place
+    from opsconsole.staging.comparison.collecting import Bill, Pace
+    from opsconsole.staging.comparison.comparing import Comparing
+    from opsconsole.staging.comparison.comparisons import Comparisons
     from opsconsole.staging.comparison.plan import Plan
     from opsconsole.staging.runs import Run
 
@@ -52,8 +56,6 @@ Margin = Annotated[
         help="With --fail-if-worse: also where it may be worse by more than so many points.",
     ),
 ]
-CAP = 4_096
-"""The cap on output that a ceiling gives to prompts without one."""
 
 
 @compare.verb(
@@ -110,41 +112,45 @@ def run(
     key of environment `test`; they are real requests and cost real money. An answer that an earlier comparison brought
     to the same request is taken over.
     """
-    from opsconsole.staging.comparison.comparing import Comparing, check_bounded
-    from opsconsole.staging.costing import Costing
+    from opsconsole.staging.comparison.collecting import Bill, Pace
+    from opsconsole.staging.comparison.comparisons import Comparisons, Wanted, check_guard, finished
 
-    costing, ceiling = Costing(session.home), most_cost(max_cost)
-    work: Run | None = None
+    comparisons, ceiling = Comparisons(session.home), most_cost(max_cost)
     if resume is not None:
-        work = begun(session, resume, source, models)
+        work = _begun(session, comparisons, resume, source, models)
     else:
-        cap = max_tokens if max_tokens is not None or ceiling is None else CAP
-        plan = planned(session, costing, source, models, repeat, judge, limit, url, cap, stream=not no_stream)
-        guarded_by(plan, fail_if_worse, margin)
-        if ceiling is not None:
-            check_bounded(plan, costing)
+        if source is None or models is None:
+            raise UsageError("a comparison needs prompts and models", hint="gwctl compare FILE --models NAME,NAME")
+        wanted = Wanted(
+            source=source,
+            models=tuple(models.split(",")),
+            repeat=repeat,
+            judge=judge,
+            limit=limit,
+            url=url,
+            stream=not no_stream,
+            max_tokens=max_tokens,
+            max_cost_pico=ceiling,
+        )
+        plan = comparisons.plan(wanted)
+        comparisons.check_ceiling(plan, ceiling)
+        check_guard(plan, fail_if_worse, margin)
         if session.dry_run:
-            _estimate(session, plan, fresh=fresh)
+            _estimate(session, comparisons, plan, fresh=fresh)
             return
-        work = runs(session).begin("compare", f"{', '.join(plan.names)} on {source}", plan.told())
-    comparing = Comparing.of(runs(session), work, fresh=fresh)
-    guarded_by(comparing.plan, fail_if_worse, margin)
+        work = comparisons.begin(plan, source)
+    comparing = comparisons.comparing(work, fresh=fresh)
+    comparisons.check_ceiling(comparing.plan, ceiling)
+    check_guard(comparing.plan, fail_if_worse, margin)
     whole = True
     if comparing.left():
-        from opsconsole.staging.comparison.collecting import Bill, Pace
-
         with asked_place(session, "compare", comparing.plan.url, key_file, key_stdin) as (place, own):
-            going = comparing.go_to(place, Bill(costing, own), Pace(concurrency, rate), ceiling, session.io.progress)
-            try:
-                whole = asyncio.run(going)
-            except KeyboardInterrupt:
-                work.release()
-                session.io.note(f"interrupted; go on with: gwctl compare --resume {work.id[-8:]}")
-                raise
+            whole = _asked(session, comparing, place, Bill(comparisons.costing, own), Pace(concurrency, rate), ceiling)
     found = finished(work, None if whole else "the cost ceiling is reached")
-    print_comparison(session, found, form_of(session, out), out)
+    print_comparison(session, found, out)
     if not whole:
-        raise CheckFailed("the cost ceiling was reached before all answers were there", hint=_go_on(work))
+        more = f"gwctl compare --resume {work.id[-8:]} --max-cost USD"
+        raise CheckFailed("the cost ceiling was reached before all answers were there", hint=more)
     outcome(found, fail_if_worse, margin)
 
 
@@ -161,8 +167,10 @@ def show(
     session: Session, run_id: RunId = None, fail_if_worse: Guard = None, margin: Margin = None, out: OutFile = None
 ) -> None:
     """What a comparison found, as far as it has come. With --out the file's name decides the form."""
-    found = shown(_opened(session, run_id))
-    print_comparison(session, found, form_of(session, out), out)
+    from opsconsole.staging.comparison.comparisons import Comparisons, shown
+
+    found = shown(Comparisons(session.home).open(run_id))
+    print_comparison(session, found, out)
     outcome(found, fail_if_worse, margin)
 
 
@@ -198,8 +206,9 @@ def review(session: Session, run_id: RunId = None) -> None:
     pipe the choices are read one a line.
     """
     from opsconsole.cli.reviewing import reviewed
+    from opsconsole.staging.comparison.comparisons import Comparisons, shown
 
-    work = _opened(session, run_id)
+    work = Comparisons(session.home).open(run_id)
     made = reviewed(session.io, work)
     found = shown(work)
     session.changed(f"{made} decided now, {found.review_pending} pending; what came of it: gwctl compare show")
@@ -218,22 +227,29 @@ def delete(
     session.changed(f"deleted comparison {work.id}")
 
 
-def _opened(session: Session, run_id: str | None) -> Run:
-    if run_id is not None:
-        return runs(session).open("compare", run_id)
-    newest = runs(session).newest("compare")
-    if newest is None:
-        raise UsageError("nothing was compared yet", hint="gwctl compare prompts.jsonl --models a,b")
-    return newest
+def _begun(session: Session, comparisons: Comparisons, resume: str, source: str | None, models: str | None) -> Run:
+    """The run that is gone on with. Raises `UsageError` where something else is asked for too."""
+    if source is not None or models is not None:
+        hint = f"gwctl compare --resume {resume}"
+        raise UsageError("a comparison goes on with its own prompts and models", hint=hint)
+    if session.dry_run:
+        raise UsageError("what a comparison would cost is told before it begins", hint="leave --dry-run out")
+    return comparisons.open(resume)
 
 
-def _estimate(session: Session, plan: Plan, *, fresh: bool) -> None:
+def _asked(session: Session, comparing: Comparing, place: Place, bill: Bill, pace: Pace, ceiling: int | None) -> bool:
+    """Ask what is left; False: the ceiling was in the way."""
+    try:
+        return asyncio.run(comparing.go_to(place, bill, pace, ceiling, session.io.progress))
+    except KeyboardInterrupt:
+        session.io.note(f"interrupted; go on with: gwctl compare --resume {comparing.run.id[-8:]}")
+        raise
+    finally:
+        comparing.run.release()
+
+
+def _estimate(session: Session, comparisons: Comparisons, plan: Plan, *, fresh: bool) -> None:
     """What would be asked, and what it would cost."""
-    from opsconsole.staging.comparison.collecting import earlier_answers
-    from opsconsole.staging.comparison.comparing import estimates
-    from opsconsole.staging.costing import Costing
-
-    earlier = {} if fresh else earlier_answers(runs(session))
     rows: list[Row] = [
         {
             "model": each.model,
@@ -242,14 +258,10 @@ def _estimate(session: Session, plan: Plan, *, fresh: bool) -> None:
             "expected_cost": amount(each.pico),
             "at_most": amount(each.bound_pico),
         }
-        for each in estimates(plan, Costing(session.home), earlier)
+        for each in comparisons.estimates(plan, fresh=fresh)
     ]
     columns = [Column(name) for name in ("model", "requests", "reused", "expected_cost", "at_most")]
     if plan.judge is not None:
         pairs = len(plan.models) * (len(plan.models) - 1) // 2 * len(plan.prompts) * plan.repeat
         session.io.note(f"and up to {2 * pairs} requests to {plan.judge.name}, the judge, not counted here")
     session.show(Listing("estimates", rows, columns, key="model", extra={"currency": CURRENCY}))
-
-
-def _go_on(work: Run) -> str:
-    return f"gwctl compare --resume {work.id[-8:]} --max-cost USD"

@@ -16,7 +16,6 @@ from opsconsole.staging.comparison.collecting import (
     Collector,
     Pace,
     answers_of,
-    earlier_answers,
     questions_to,
     spent_on,
 )
@@ -26,7 +25,7 @@ from opsconsole.staging.comparison.pairing import pairs
 from opsconsole.staging.comparison.plan import Plan
 from opsconsole.staging.comparison.prompts import Question, body_for
 from opsconsole.staging.costing import Costing
-from opsconsole.staging.runs import Run, Runs
+from opsconsole.staging.runs import Run
 
 Progress = Callable[[str], Callable[[int, int], None]]
 
@@ -49,11 +48,6 @@ class Comparing:
         self.run = run
         self.plan = Plan.of(run.plan)
         self._collector = Collector(run, self.plan.place, earlier)
-
-    @classmethod
-    def of(cls, runs: Runs, run: Run, *, fresh: bool = False) -> Comparing:
-        """`fresh`: answers of earlier runs are not taken over."""
-        return cls(run, {} if fresh else earlier_answers(runs, run))
 
     def left(self) -> int:
         """How many questions have to be asked, as far as that is known by now."""
@@ -115,11 +109,12 @@ def check_bounded(plan: Plan, costing: Costing) -> None:
         first = plan.prompts[0]
         every.append(Question(first, plan.judge, 0, body_for(first.exchange, plan.judge, plan.sending)))
     missing = next((each for each in every if bill.at_most(each) is None), None)
-    if missing is not None:
-        raise UsageError(
-            f"--max-cost cannot be kept: what {missing.model.name[:70]!a} takes at most is not known",
-            hint="gwctl prices set UPSTREAM/MODEL --input USD --output USD",
-        )
+    if missing is None:
+        return
+    priced = "gwctl prices set UPSTREAM/MODEL --input USD --output USD"
+    hint = priced if plan.sending.max_tokens is not None else f"{priced}; a new comparison caps what prompts leave open"
+    what = f"what {missing.model.name[:70]!a} takes at most is not known"
+    raise UsageError(f"--max-cost cannot be kept: {what}", hint=hint)
 
 
 def _sum(values: Sequence[Any]) -> int | None:
