@@ -307,7 +307,7 @@ class Presser:
         console = self._console
         for _ in range(3):
             if console.current_mode != self._mode:
-                await strike(console, VIEWS[self._mode])
+                await strike(console, VIEWS[self._mode] if isinstance(console.screen, ViewScreen) else "escape")
             elif console.screen is not self._screen and self._screen in console.screen_stack:
                 await strike(console, "escape")
         if self._screen not in console.screen_stack:
