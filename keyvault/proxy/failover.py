@@ -136,7 +136,7 @@ class Failover:
             return Step(attempt.planned, other, second=True)
         kind = failure_of(ending)
         if kind is None or kind not in course.retries.on:
-            return None
+            return self._elsewhere(course) if attempt.planned.trial and _failed(ending) else None
         if _can_be_shown(ending):
             course.answer = attempt, ending
         return self._again(course, attempt, ending, kind) or self._elsewhere(course)

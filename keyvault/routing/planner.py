@@ -57,6 +57,8 @@ class Planned:
     choice: Choice | None = None
     """What the route says of this target; None where no route names it."""
     route: Route = UNROUTED
+    trial: bool = False
+    """It is the target of a rollout: whatever it refuses, the others are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class Planner:
         new = next((self._planned(route, choice) for choice in self._new_choices(route)), None)
         if new is None or _reason(new, dialect) is not None or rollout.alias != route.alias:
             return None
-        new = _named(new, model)
+        new = replace(_named(new, model), trial=True)
         chain = (new, *(planned for planned in plan if planned.target != new.target))
         return _well_first(chain, self._health) if self._health else chain
 

@@ -82,6 +82,20 @@ async def test_a_target_that_fails_is_taken_out_by_itself_and_no_client_notices(
         assert served.home.routes.current().number == 1
 
 
+async def test_what_the_new_target_refuses_the_old_one_is_asked(tmp_path: Path) -> None:
+    """Such as a parameter that it does not know: no failure of a target elsewhere, but one of the rollout's."""
+
+    async def refuses(_: Seen, line: Line) -> None:
+        await line.answer(400, {"error": {"message": "unknown parameter", "code": "unsupported_parameter"}})
+
+    async with gateway(tmp_path, refuses) as served:
+        served.home.rollouts.start("m", NEW, ALL)
+        assert said(await served.chat()) == "old"
+        first, second = await served.rows(2)
+        assert (first["status"], first["outcome"], second["outcome"]) == (400, Outcome.FAILED, Outcome.SERVED)
+        assert served.home.rollouts.status("m").arm.tally.failed == 1
+
+
 async def test_one_command_takes_a_target_out_for_the_next_request(tmp_path: Path) -> None:
     async with gateway(tmp_path, says("new")) as served:
         served.home.rollouts.start("m", NEW, ALL)
