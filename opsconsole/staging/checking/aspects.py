@@ -16,13 +16,13 @@ ORDER: Final = (
     "first event",
     "last event",
     "usage event",
-    "usage",
     "tool calls",
     "answer as JSON",
     "request id",
     "field",
     "spelling",
     "value",
+    "usage sum",
     "SDK",
 )
 """What an aspect can be about, what weighs most first."""

@@ -42,6 +42,8 @@ def _telling(found: Iterable[Unmet]) -> list[Unmet]:
             fields.add((event, path))
         elif what == "event":
             kinds.add(path)
+        elif what == "usage sum" and None in (each.expected, each.found):
+            continue  # there is no usage to add up
         kept.append(each)
     return kept
 

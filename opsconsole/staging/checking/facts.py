@@ -91,7 +91,7 @@ def _sums(documents: list[Any]) -> Facts:
     """Whether the parts of each usage come to its total."""
     told = [usage for document in documents for usage in _usages(document)]
     wrong = next((text for usage in told if (text := _off(usage)) is not None), None)
-    return {Aspect("usage"): wrong or "adds up"} if told else {}
+    return {Aspect("usage sum"): wrong or "right"} if told else {}
 
 
 def _usages(document: Any) -> list[dict[str, Any]]:

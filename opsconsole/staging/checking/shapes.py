@@ -60,7 +60,7 @@ def whole(fields: Mapping[str, str], *, values: Mapping[str, str] = {}, tools: s
         **{Aspect("value", path): pattern for path, pattern in values.items()},
     }
     if "usage" in fields:
-        expected[Aspect("usage")] = "(adds up)?"
+        expected[Aspect("usage sum")] = "(right)?"
     return Shape(expected | _tools(tools))
 
 
@@ -83,7 +83,7 @@ def streamed(
         Aspect("last event"): last,
         Aspect("order"): "kept",
         Aspect("events"): events,
-        Aspect("usage"): "(adds up)?",
+        Aspect("usage sum"): "(right)?",
         **{Aspect("field", path, kind): _type(kind_of) for (kind, path), kind_of in fields.items()},
     }
     if usage_event is not None:

@@ -47,9 +47,9 @@ def stream_facts(dialect: Dialect, found: Sequence[Piece]) -> Facts:
 
 
 def collapsed(kinds: Iterable[str]) -> str:
-    """`a b… c`: what came once, and what came several times in a row."""
+    """`a → b… → c`: what came once, and what came several times in a row."""
     runs = ((kind, sum(1 for _ in run)) for kind, run in itertools.groupby(kinds))
-    return ", ".join(kind if length == 1 else f"{kind}…" for kind, length in runs)
+    return " → ".join(kind if length == 1 else f"{kind}…" for kind, length in runs)
 
 
 def _piece(dialect: Dialect, event: Event) -> Piece:

@@ -60,8 +60,7 @@ class Result:
         return line(first, direct=self.direct_ms is not None) + (f" (and {len(others)} more)" if others else "")
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        return told
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,7 @@ class CheckReport:
         return ", ".join(f"{self.count(verdict)} {verdict.value}" for verdict in Verdict)
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        return {**told, "ok": self.ok}
+        return {**_plain(self), "ok": self.ok}
 
     @classmethod
     def of_json(cls, told: Any) -> CheckReport:
@@ -100,7 +98,12 @@ def line(difference: Difference, *, direct: bool) -> str:
     """One difference in words."""
     there, here = ("direct", "here") if direct else ("expected", "found")
     expected, found = _short(difference.expected), _short(difference.found)
-    return f"{difference.aspect}: {expected} {there}, {found} {here}"
+    return f"{difference.aspect}: {there} {expected}, {here} {found}"
+
+
+def _plain(told: Result | CheckReport) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))
+    return decoded
 
 
 def _short(text: str | None, length: int = 60) -> str:
