@@ -71,7 +71,7 @@ def commands(text: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in lines]
 
 
-SERVED: Final = frozenset({"captures", "check", "compare", "drills", "readiness", "replay", "rollouts"})
+SERVED: Final = frozenset({"check", "compare", "drills", "readiness", "replay", "rollouts"})
 """Pages whose commands ask the gateway that runs, and have logged requests at hand."""
 MODELS: Final = ("sim", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small")
 ASKED: Final = [f"What is {i} plus {i}?" for i in range(1, 6)]
