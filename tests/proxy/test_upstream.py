@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from keyvault.proxy.upstream import Origin, UpstreamConnection, UpstreamFailure
@@ -42,6 +44,8 @@ class Line:
 async def test_a_request_goes_out_in_one_write() -> None:
     line = Line()
     line.send()
+    assert line.transport.writes == [], "it goes with those of other requests"
+    await asyncio.sleep(0)
     assert line.transport.writes == [HEAD + b"hello"]
 
 

@@ -91,7 +91,7 @@ class Exchange:
         if bodiless or self.request.method == "HEAD":
             self._outlet.write(head)
         elif len(body) <= _JOINED_UP_TO:
-            self._outlet.write(head + body)
+            self._outlet.write_soon(head + body)
         else:
             self._outlet.write(head)
             self._outlet.write(body)

@@ -20,7 +20,19 @@ def _nowhere(_data: bytes) -> None:
 class Outlet:
     """Writes to one client. After `close`, `say_goodbye`, `break_off` or `leave` nothing more is written."""
 
-    __slots__ = ("_limits", "_loop", "_since", "_transport", "_unsent", "done", "gone", "keep_alive", "paused", "write")
+    __slots__ = (
+        "_limits",
+        "_loop",
+        "_since",
+        "_transport",
+        "_unsent",
+        "_waiting",
+        "done",
+        "gone",
+        "keep_alive",
+        "paused",
+        "write",
+    )
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._transport = transport
@@ -28,6 +40,8 @@ class Outlet:
         self._limits = limits
         self._unsent = 0
         self._since = 0.0
+        self._waiting = b""
+        """Is written at the loop's next turn, before anything else."""
         self.keep_alive = True
         """Another answer may follow this one. Goes to False for good."""
         self.paused = False
@@ -37,6 +51,16 @@ class Outlet:
         """The client has left."""
         self.write: Callable[[bytes], None] = transport.write
         """The transport's own method, not one of ours that asks first: every event of every stream goes this way."""
+
+    def write_soon(self, data: bytes) -> None:
+        """Writes at the loop's next turn, one after the other with what others have to write: the steps of many
+        requests run faster without the system's network code between them."""
+        if self.done or self.gone:
+            return
+        if not self._waiting:
+            self.write = self._write_behind
+            self._loop.call_soon(self._write_waiting)
+        self._waiting += data
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Calls back at the loop's next turn."""
@@ -58,12 +82,14 @@ class Outlet:
 
     def close(self) -> None:
         """Closes once everything is written."""
+        self._write_waiting()
         self._end()
         self.watch()
         self._transport.close()
 
     def say_goodbye(self) -> None:
         """Ends the answers but goes on reading: closing on unread input would reset what has just been written."""
+        self._write_waiting()
         self._end()
         self.watch()
         if not self._transport.is_closing() and self._transport.can_write_eof():
@@ -75,17 +101,30 @@ class Outlet:
             return
         if hard and (raw := self._transport.get_extra_info("socket")) is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._waiting = b""
             self._transport.abort()
         self.close()
 
     def abort(self) -> None:
+        self._waiting = b""
         self._end()
         self._transport.abort()
 
     def leave(self) -> None:
         """The client has left."""
         self.gone = True
+        self._waiting = b""
         self.write = _nowhere
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            data, self._waiting = self._waiting, b""
+            self.write = self._transport.write
+            self._transport.write(data)
+
+    def _write_behind(self, data: bytes) -> None:
+        self._write_waiting()
+        self.write(data)
 
     def _end(self) -> None:
         self.done = True

@@ -80,6 +80,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep = False
         self._surplus = False
         self._delimited = False
+        self._unsent = b""
+        """Is written at the loop's next turn, one after the other with what others have to write: the steps of many
+        requests run faster without the system's network code between them."""
         self._pieces: list[bytes] = []
         """Of the body, out of one read; they go on together, to be written together."""
         self._chunk_ended = False
@@ -107,10 +110,16 @@ class UpstreamConnection(asyncio.Protocol):
         if self.absolute_form is not None:
             head = _through_proxy(head, *self.absolute_form)
         if len(body) <= _JOINED_UP_TO:
-            transport.write(head + body)
+            self._unsent = head + body
+            asyncio.get_running_loop().call_soon(self._write)
         else:
             transport.write(head)
             transport.write(body)
+
+    def _write(self) -> None:
+        transport, data, self._unsent = self._transport, self._unsent, b""
+        if data and transport is not None and not transport.is_closing():
+            transport.write(data)
 
     def pause_reading(self) -> None:
         if self._sink is not None and self._transport is not None and not self._paused:
@@ -186,6 +195,8 @@ class UpstreamConnection(asyncio.Protocol):
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
+        if self._unsent:  # an answer that came too early is the answer all the same
+            self._write()
         if self._complete:
             self._surplus = True
 
