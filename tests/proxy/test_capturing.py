@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import zlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from keyvault.captures.captured import Captured
+from keyvault.captures.files import CaptureFile
 from keyvault.domain.captures import Capture, Ended, Plan
 from keyvault.domain.keys import PolicyChange
 from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Conflict, NotFound
-from keyvault.proxy.capturing.sample import LARGEST_EXCHANGE
+from keyvault.proxy.capturing.kept import Kept
+from keyvault.proxy.capturing.recorder import Recorder, Recording
+from keyvault.proxy.capturing.sample import LARGEST_EXCHANGE, Taken
+from keyvault.proxy.http1 import Request
 from keyvault.storage import vault as vault_rows
 from tests.proxy.harness import UPSTREAM_SECRET, Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
@@ -305,3 +310,51 @@ async def test_a_row_or_a_mark_that_somebody_changed_captures_nothing(gw: Runnin
     await asyncio.to_thread(gw.home.captures.keep)
     place = gw.home.captures.place(capture)
     assert [len(each.read_bytes()) for each in place.iterdir()] == [size]
+
+
+# The recorder: what waits is bounded
+
+
+class Stuck(CaptureFile):
+    """A disk that takes its time, until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.written = 0
+
+    def append(self, content: bytes) -> int:
+        assert self.go_on.wait(10)
+        self.written += 1
+        return len(content)
+
+    def close(self) -> None:
+        pass
+
+
+def waiting(recording: Recording, body: bytes = b"{}") -> Taken:
+    return Taken(
+        (recording,), Request(method="POST"), "01", "/v1/x", "", 0, body, Kept(100), "m", None, None, None, 1,
+        "k", "c", "p", None, (),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("most", "most_bytes"), [(3, 10**6), (1000, 3 * 2)])
+def test_what_finds_no_room_in_memory_is_dropped_and_counted_and_nobody_waits(most: int, most_bytes: int) -> None:
+    plan, now = Plan(most=100, max_bytes=10**9, keep_seconds=1), datetime(2026, 10, 1, tzinfo=UTC)
+    capture = Capture(
+        7, None, 1, plan, "r", now, now, ended=False, ended_at=None, reason=None, taken=0, dropped=0, bytes=0
+    )
+    disk = Stuck()
+    recorder, recording = Recorder(most_waiting=most, most_bytes=most_bytes), Recording(capture, disk)
+    for _ in range(10):
+        recorder.put(waiting(recording))
+    assert (disk.written, recording.failure) == (0, "there was no room for it in memory")
+    disk.go_on.set()
+    recorder.stop()
+    news = recorder.news(recording)
+    assert news.taken == disk.written
+    assert news.taken + news.dropped == 10
+    assert 3 <= news.taken <= 4  # one may be out of the queue already
+    assert not recorder.news(recording)
+    recorder.put_back(recording, news)
+    assert recorder.news(recording).dropped == news.dropped
