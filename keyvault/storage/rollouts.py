@@ -36,6 +36,8 @@ _STEP: Final = 1_000_000
 """Looks of one step; its number times this is where theirs begin."""
 _DOLLAR_PICO: Final = 1e12
 _QUARTER_MS: Final = 900_000
+LOOKED_AT: Final = 1_000_000
+"""Requests of both arms that are looked at, the newest: more tell hardly more, and take seconds."""
 
 
 def insert(tx: Transaction, alias: str, target: Target, plan: Plan, salt: str, at_ms: int) -> int:
@@ -121,6 +123,10 @@ def looked(tx: Transaction, rollout_id: int) -> list[tuple[int, int]]:
     return [divmod(number, _STEP) for number in tx.execute(query).scalars()]
 
 
+Within = tuple[sa.ColumnElement[bool], ...]
+"""Which of a rollout's requests."""
+
+
 @dataclass(slots=True)
 class _Sum:
     """One unit's tally while it is added up."""
@@ -142,7 +148,8 @@ def arms(tx: Transaction, rollout: Rollout, since_ms: int, until_ms: int) -> tup
     """What came of the requests of the baseline and of the target that arrived in a time and have ended."""
     sums: dict[tuple[int, int | None], _Sum] = defaultdict(_Sum)
     elsewhere = 0
-    for row in tx.execute(_times(rollout, attempts.c.total_ms, since_ms, until_ms)):
+    within = _newest(tx, _within(rollout, since_ms, until_ms))
+    for row in tx.execute(_times(rollout, attempts.c.total_ms, within)):
         if row.arm and not row.there:
             elsewhere += row.found
             continue
@@ -153,7 +160,7 @@ def arms(tx: Transaction, rollout: Rollout, since_ms: int, until_ms: int) -> tup
         of.costs += row.costs
         of.cost += (row.cost or 0.0) / _DOLLAR_PICO
         of.squares += (row.squares or 0.0) / _DOLLAR_PICO**2
-    for row in tx.execute(_times(rollout, attempts.c.first_content_ms, since_ms, until_ms)):
+    for row in tx.execute(_times(rollout, attempts.c.first_content_ms, within)):
         if row.ms is not None and (row.there or not row.arm):
             sums[row.arm, row.unit].first_ms[row.ms] += row.found
     return _arm(sums, 0), _arm(sums, 1, elsewhere)
@@ -165,7 +172,7 @@ def _arm(sums: Mapping[tuple[int, int | None], _Sum], arm: int, elsewhere: int =
     return Arm(whole, tuple(tally for unit, tally in units.items() if unit is not None), elsewhere)
 
 
-def _times(rollout: Rollout, ms: sa.Column[Any], since_ms: int, until_ms: int) -> sa.Select[Any]:
+def _times(rollout: Rollout, ms: sa.Column[Any], within: Within) -> sa.Select[Any]:
     """First attempts by arm, unit, whether at the target, outcome and a time; lost ones are nobody's fault."""
     there = targets.c.upstream == rollout.target.upstream
     if rollout.target.model != AS_NAMED:
@@ -183,7 +190,7 @@ def _times(rollout: Rollout, ms: sa.Column[Any], since_ms: int, until_ms: int) -
             sa.func.sum(cost * cost).label("squares"),
         )
         .select_from(_of_arms().join(targets, targets.c.id == attempts.c.target_id))
-        .where(*_within(rollout, since_ms, until_ms), attempts.c.outcome != int(Outcome.LOST))
+        .where(*within, attempts.c.outcome != int(Outcome.LOST))
         .group_by(*groups)
     )
 
@@ -193,7 +200,14 @@ def _of_arms() -> sa.Join:
     return rollout_requests.join(attempts, first)
 
 
-def _within(rollout: Rollout, since_ms: int, until_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
+def _newest(tx: Transaction, within: Within) -> Within:
+    """The newest of these requests, where they are very many."""
+    of = sa.select(rollout_requests.c.request_id).where(*within)
+    first = tx.execute(of.order_by(rollout_requests.c.request_id.desc()).offset(LOOKED_AT).limit(1)).scalar()
+    return within if first is None else (*within, rollout_requests.c.request_id > first)
+
+
+def _within(rollout: Rollout, since_ms: int, until_ms: int) -> Within:
     """Requests of a time: their ids sort by it."""
     of = rollout_requests.c
     return (of.rollout_id == rollout.id, of.request_id >= ulid_at(since_ms), of.request_id < ulid_at(until_ms))
