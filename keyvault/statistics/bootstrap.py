@@ -16,6 +16,9 @@ from keyvault.statistics.normal import cdf, quantile
 
 RESAMPLES: Final = 10_000
 
+_ROUNDING: Final = 1e-12
+"""Figures that differ by no more than this share of them are the same, summed in another order."""
+
 Item = TypeVar("Item")
 
 
@@ -39,7 +42,7 @@ def corrected(
 ) -> Interval | None:
     """The interval by the figures `drawn` from resamples."""
     drawn = sorted(drawn)
-    if drawn[0] == drawn[-1]:
+    if drawn[-1] - drawn[0] <= _ROUNDING * max(abs(drawn[0]), abs(drawn[-1])):
         return None
     bias, acceleration = _bias(drawn, figure(sample)), _acceleration(sample, figure)
     tail = (1 - confidence) / 2

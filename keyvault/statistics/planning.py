@@ -1,8 +1,9 @@
 """How many pairs a comparison needs until it shows a difference of a given size, most of the time.
 
 For shares: Connor, Sample Size for Testing Differences in Proportions for the Paired-Sample Design, Biometrics 43,
-1987. For measures: the normal approximation with Guenther's correction for the estimated spread (The American
-Statistician 35, 1981). Both two-sided; `power` is how often a difference of that size would be shown.
+1987, corrected for the exact test as Casagrande, Pike and Smith (Biometrics 34, 1978) and Fleiss do. For measures: the
+normal approximation with Guenther's correction for the estimated spread (The American Statistician 35, 1981). Both are
+two-sided; `power` is how often a difference of that size would be shown.
 """
 
 from math import ceil, sqrt
@@ -19,7 +20,9 @@ def pairs_for_shares(
         return None
     spread = sqrt(max(0.0, differ - difference**2))
     reach = critical(1 - significance) * sqrt(differ) + quantile(power) * spread
-    return max(ceil((reach / difference) ** 2), fewest_discordant(significance))
+    needed = (reach / difference) ** 2
+    exactly = needed / 4 * (1 + sqrt(1 + 2 / (needed * difference))) ** 2
+    return max(ceil(exactly), fewest_discordant(significance))
 
 
 def pairs_for_mean(mean: float, deviation: float, *, power: float = 0.8, significance: float = 0.05) -> int | None:

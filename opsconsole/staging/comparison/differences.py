@@ -3,7 +3,10 @@ it would take.
 
 - shares of right answers without repeats: the difference with Newcombe's paired interval, McNemar's exact test;
 - scores between, preferences: the mean difference with a bootstrap interval, the randomisation test;
-- times and costs: the ratio of totals with a bootstrap interval, the randomisation test of the differences.
+- times: the typical ratio (the geometric mean over prompts), which one long answer does not decide, with a bootstrap
+  interval and the randomisation test of its logarithms;
+- costs: the ratio of the totals, which is the ratio of the bills, with a bootstrap interval, the randomisation test of
+  the differences.
 
 A difference is shown where the p-value after Holm's correction, over all comparisons by one measure, is at most 5 %.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from math import exp, log
 from statistics import pstdev
 from typing import Final
 
@@ -79,8 +83,9 @@ def of_preferences(measure: Measure, preferences: Preferences, tasks: Mapping[st
 
 def of_amounts(measure: Measure, amounts: Values) -> list[Difference]:
     """Every two models by what an answer takes, in time or money."""
+    compared = _billed if measure is Measure.COST else _timed
     seen = [
-        _taken(first, second, None, [(amounts[first][prompt], amounts[second][prompt]) for prompt in shared])
+        compared(first, second, [(amounts[first][prompt], amounts[second][prompt]) for prompt in shared])
         for pair in combinations(amounts, 2)
         for first, second in (pair,)
         if (shared := _shared(amounts, pair))
@@ -134,13 +139,22 @@ def _preferred(first: str, second: str, task: str | None, pairs: Sequence[_Pair]
     return _Seen(first, second, task, len(moved), estimate, bootstrap(moved, mean), sign_flips(moved), estimate, moved)
 
 
-def _taken(first: str, second: str, task: str | None, pairs: Sequence[_Pair]) -> _Seen:
+def _timed(first: str, second: str, pairs: Sequence[_Pair]) -> _Seen:
+    if len(pairs) < FEWEST or not all(one > 0 and other > 0 for one, other in pairs):
+        return _Seen(first, second, None, len(pairs))
+    seen = _preferred(first, second, None, [(log(one), log(other)) for one, other in pairs])
+    interval = None if seen.interval is None else Interval(exp(seen.interval.low), exp(seen.interval.high))
+    return replace(seen, estimate=exp(seen.estimate or 0.0), interval=interval)
+
+
+def _billed(first: str, second: str, pairs: Sequence[_Pair]) -> _Seen:
     moved = tuple(one - other for one, other in pairs)
     if len(pairs) < FEWEST or not all(other > 0 for _, other in pairs):
-        return _Seen(first, second, task, len(pairs))
-    estimate = ratio_of_totals(pairs)
+        return _Seen(first, second, None, len(pairs))
     interval = bootstrap(pairs, ratio_of_totals)
-    return _Seen(first, second, task, len(pairs), estimate, interval, sign_flips(moved), sum(moved), moved)
+    return _Seen(
+        first, second, None, len(pairs), ratio_of_totals(pairs), interval, sign_flips(moved), sum(moved), moved
+    )
 
 
 def _judged(measure: Measure, seen: Sequence[_Seen], *, higher_is_better: bool) -> list[Difference]:

@@ -146,7 +146,7 @@ def _amounts(comparison: Comparison) -> Table:
         for each in comparison.of(measure)
     )
     headings = ("measure", "first", "second", "prompts", "first / second", "95 % interval", "p, corrected")
-    return Table("Time and cost, each two models (ratios of totals)", headings, rows, 3)
+    return Table("Time and cost, each two models (typical ratio of times, ratio of all costs)", headings, rows, 3)
 
 
 _QUALITY_HEADINGS: Final = ("measure", "first", "second", "prompts", "points", "95 % interval", "p, corrected")

@@ -86,7 +86,8 @@ class Difference:
     prompts: int
     task: str | None = None
     estimate: float | None
-    """The first one's share or preference less the second's; of times and costs the ratio of their totals."""
+    """The first one's share or preference less the second's; of times the typical ratio, of costs that of
+    their totals."""
     low: float | None
     high: float | None
     """The 95 % interval of this comparison alone; None where nothing tells how sure it is."""

@@ -155,7 +155,8 @@ def _ratio(told: Difference) -> str:
     turned = told.verdict is Verdict.SECOND
     value = (1 / told.estimate if told.estimate else 0) if turned else told.estimate
     of = told.first if turned else told.second
-    return f"{value:.2f} of what {of} takes"
+    typically = "" if told.measure is Measure.COST else "typically "
+    return f"{typically}{value:.2f} of what {of} takes"
 
 
 def _interval(told: Difference) -> str:
