@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -41,10 +40,9 @@ class Asker:
     async def __aenter__(self) -> Self:
         import httpx
 
-        trust = ssl.create_default_context(cafile=self.place.ca_file or None)
         self._client = httpx.AsyncClient(
             timeout=self._timeout,
-            verify=trust,
+            verify=self.place.trust(),
             trust_env=False,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -30,6 +31,12 @@ class Place:
             raise UsageError(f"not the base URL of an API: {url[:100]!a}", hint="such as https://api.openai.com/v1")
         path = parts.path.rstrip("/") or "/v1"
         return cls(f"{parts.scheme}://{parts.netloc}{path}", secret, more)
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """Whose certificates are believed, as httpx takes it; without TLS nothing is read, which takes a while."""
+        if self.base_url.startswith("https:"):
+            return ssl.create_default_context(cafile=self.ca_file or None)
+        return False
 
     def url(self, path: str) -> str:
         """The URL of a path such as `/chat/completions`."""

@@ -6,7 +6,6 @@ iterated, the error it raised, and whether every field is of the type that the S
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import AsyncIterator
 from operator import attrgetter
@@ -45,7 +44,7 @@ class SdkProber:
         self._place = place
         self._timeout = timeout
         self._wire = WireProber(place, timeout=timeout)
-        self._transport = httpx2.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=place.ca_file or None))
+        self._transport = httpx2.AsyncHTTPTransport(verify=place.trust())
 
     async def __aenter__(self) -> Self:
         await self._wire.__aenter__()
