@@ -21,7 +21,8 @@ from keyvault.errors import Conflict, NotFound
 from keyvault.proxy.capturing.kept import Kept
 from keyvault.proxy.capturing.recorder import Recorder, Recording
 from keyvault.proxy.capturing.sample import LARGEST_EXCHANGE, Taken
-from keyvault.proxy.http1 import Request
+from keyvault.proxy.capturing.tapped import Tapped
+from keyvault.proxy.http1 import Exchange, Request
 from keyvault.storage import vault as vault_rows
 from tests.proxy.harness import UPSTREAM_SECRET, Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
@@ -171,6 +172,31 @@ async def test_of_a_marked_customer_nothing_is_captured_whoever_names_it(gw: Run
     assert [found.customer for found in await captured(gw, capture, 3)] == ["acme", "acme", "default"]
 
 
+async def test_a_mark_or_a_stop_counts_for_what_is_under_way(gw: Running, provider: Provider) -> None:
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(seen: Seen, line: Line) -> None:
+        arrived.release()
+        await go_on.wait()
+        await line.answer(200, completion())
+
+    provider.script = wait
+    gw.home.customers.create("acme")
+    gw.home.customers.create_project("acme/web")
+    secret = gw.home.keys.create("web", project="acme/web").secret.reveal()
+    stopped, going_on = start(gw, "key:tester"), start(gw, None)
+    asked = [asyncio.create_task(gw.chat()), asyncio.create_task(gw.chat(key=secret))]
+    for _ in asked:
+        await arrived.acquire()
+    gw.home.customers.update("acme", never_capture=True)
+    gw.home.captures.stop(stopped.id)
+    await gw.client.get("/gateway/v1/usage", headers=gw.headers())  # whatever comes next has everything renewed
+    go_on.set()
+    assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200, 200]
+    assert [found.key for found in await captured(gw, going_on, 1)] == ["tester"]
+    assert not list(gw.home.captures.export(stopped.id))
+
+
 async def test_no_capture_of_a_marked_customer_can_be_started(gw: Running) -> None:
     gw.home.customers.create("hospital", never_capture=True)
     gw.home.customers.create_project("hospital/web")
@@ -252,6 +278,18 @@ async def test_a_request_that_a_provider_refused_is_kept_with_its_error(gw: Runn
     assert found.answer is not None
     assert (found.outcome, found.answer.status, found.error_code) == ("failed", 400, "bad_thing")
     assert UPSTREAM_SECRET not in repr(found)
+
+
+async def test_a_credential_that_a_provider_echoes_is_not_kept(gw: Running, provider: Provider) -> None:
+    async def echo(seen: Seen, line: Line) -> None:
+        await line.answer(200, completion(f"you sent {UPSTREAM_SECRET}"))
+
+    provider.script = echo
+    capture = start(gw)
+    await gw.chat()
+    (found,) = await captured(gw, capture, 1)
+    assert found.answer is not None
+    assert b"you sent ***" in found.answer.body
 
 
 async def test_a_refusal_of_the_gateways_own_is_kept_too(gw: Running, provider: Provider) -> None:
@@ -358,3 +396,8 @@ def test_what_finds_no_room_in_memory_is_dropped_and_counted_and_nobody_waits(mo
     assert not recorder.news(recording)
     recorder.put_back(recording, news)
     assert recorder.news(recording).dropped == news.dropped
+
+
+def test_everything_that_can_be_done_to_an_answer_is_seen_by_whoever_keeps_it() -> None:
+    public = {name for name in vars(Exchange) if not name.startswith("_")}
+    assert public - vars(Tapped).keys() == {"request"}
