@@ -8,18 +8,15 @@ place of the old ones, by a revision like any other.
 
 from __future__ import annotations
 
-import fnmatch
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from keyvault import audit
 from keyvault.clock import Clock, from_ms, to_ms
-from keyvault.domain.arms import Arm, Tally
+from keyvault.domain.arms import Arm
 from keyvault.domain.guards import COST
-from keyvault.domain.ledger import Outcome
 from keyvault.domain.names import fold, not_found
 from keyvault.domain.rollouts import Judgement, Look, Plan, Rollout, State, checked
 from keyvault.domain.routes import AS_NAMED, Choice, Revision, Route, Target, is_pattern
@@ -29,14 +26,14 @@ from keyvault.metering.prices import PriceBook
 from keyvault.routing import schedule, watching
 from keyvault.routing.ending import end, looked_into, scope
 from keyvault.routing.foresight import Foreseen, Recent, foresee
+from keyvault.routing.recent import recent_of
 from keyvault.routing.routes import Routes
 from keyvault.storage import epochs, upstreams
 from keyvault.storage import rollouts as rows
 from keyvault.storage import routes as route_rows
 from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.rollout_arms import arms
 
-SAMPLED: Final = 5_000
-"""Requests of the last day that are looked at for what can be foreseen."""
 LOOKS_TOLD: Final = 20
 
 
@@ -64,6 +61,15 @@ class Status:
     next_look_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a request was drawn for."""
+
+    rollout: Rollout
+    new: bool
+    """For the target; else for the baseline."""
+
+
 class Rollouts:
     """The service behind `gwctl rollouts`. A rollout is named by its number, or by its alias: the newest one then."""
 
@@ -85,7 +91,7 @@ class Rollouts:
             told |= {"by": plan.unit, "guards": [guard.text for guard in plan.guards], "alpha": plan.alpha}
             audit.record(tx, self._clock, "rollouts.start", scope(rollout.alias), **told)
             epochs.bump(tx, "routes")
-            recent = self._recent(tx, alias)
+            recent = recent_of(tx, self._clock, alias)
         return Started(rollout, recent, foresee(plan, recent))
 
     def advance(self, named: str) -> Rollout:
@@ -154,13 +160,20 @@ class Rollouts:
             rollout = _find(tx, named)
             now = to_ms(rollout.ended_at) if rollout.ended_at else self._clock.now_ms()
             began, made = to_ms(rollout.step_started_at), rows.looked(tx, rollout.id)
-            baseline, arm = rows.arms(tx, rollout, began, now)
+            baseline, arm = arms(tx, rollout, began, now)
             looks = rows.looks(tx, rollout.id, LOOKS_TOLD)
         plan = rollout.plan
         level = schedule.level(plan, plan.looks - 1)
         judged = watching.judgements(plan, plan.steps[rollout.step], level, baseline, arm)
         next_ms = schedule.next_ms(rollout, made, now)
         return Status(rollout, baseline, arm, judged, looks, None if next_ms is None else from_ms(next_ms))
+
+    def drawn(self, request_id: str) -> Drawn | None:
+        """Which arm of which rollout a request belonged to; None where to none that is known."""
+        with self._database.read() as tx:
+            found = rows.arm_of(tx, request_id)
+            rollout = None if found is None else rows.numbered(tx, found[0])
+        return None if found is None or rollout is None else Drawn(rollout, bool(found[1]))
 
     def _set(self, tx: Transaction, rollout: Rollout, state: State, action: str) -> None:
         rows.set_state(tx, rollout, state, self._clock.now_ms())
@@ -187,35 +200,6 @@ class Rollouts:
                 raise Conflict(f"a rollout of {alias} to {other.target} is {other.state}", hint=hint)
         _check_priced(tx, upstream, known, plan, self._clock)
         return known
-
-    def _recent(self, tx: Transaction, alias: str) -> Recent:
-        """What clients asked of an alias in the last day."""
-        names = [alias] if not is_pattern(alias) else _matching(tx, alias)
-        since = to_ms(self._clock.now() - timedelta(days=1))
-        found = rows.sample(tx, names, since, SAMPLED)
-        count = len(found) if len(found) < SAMPLED else rows.asked(tx, names, since)
-        return Recent(count, _tally(found))
-
-
-def _tally(found: Sequence[rows.Sampled]) -> Tally:
-    outcomes = Counter(row.outcome for row in found)
-    answered = [row for row in found if row.outcome != Outcome.FAILED]
-    costs = [row.cost_pico / 1e12 for row in found if row.outcome == Outcome.SERVED and row.cost_pico is not None]
-    return Tally(
-        outcomes[Outcome.SERVED],
-        outcomes[Outcome.FAILED],
-        outcomes[Outcome.ABORTED],
-        Counter(row.total_ms for row in answered if row.total_ms is not None),
-        Counter(row.first_content_ms for row in answered if row.first_content_ms is not None),
-        len(costs),
-        sum(costs),
-        sum(cost * cost for cost in costs),
-    )
-
-
-def _matching(tx: Transaction, pattern: str) -> list[str]:
-    written = pattern.replace("[", "[[]")
-    return [name for name in rows.alias_names(tx) if fnmatch.fnmatchcase(name, written)]
 
 
 def _check_priced(tx: Transaction, upstream: Upstream, target: Target, plan: Plan, clock: Clock) -> None:

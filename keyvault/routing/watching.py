@@ -21,6 +21,7 @@ from keyvault.routing.telling import breach
 from keyvault.storage import epochs
 from keyvault.storage import rollouts as rows
 from keyvault.storage.engine import Database, Transaction
+from keyvault.storage.rollout_arms import arms, ended_in_arm
 
 KEPT_MS: Final = 30 * 24 * 3600 * 1000
 """How long it is on record which requests belonged to a rollout that has ended."""
@@ -50,12 +51,12 @@ class Watching:
             began = to_ms(rollout.step_started_at)
             made = rows.looked(tx, rollout.id)
             found = schedule.due(
-                rollout, made, now_ms, lambda: rows.ended_in_arm(tx, rollout, began, now_ms, schedule.EARLY_REQUESTS)
+                rollout, made, now_ms, lambda: ended_in_arm(tx, rollout, began, now_ms, schedule.EARLY_REQUESTS)
             )
             if found is None:
                 return
             since = _since(tx, rollout, found, now_ms)
-            baseline, arm = rows.arms(tx, rollout, since, now_ms)
+            baseline, arm = arms(tx, rollout, since, now_ms)
         look = look_at(rollout, found, baseline, arm, self._clock)
         with self._database.write() as tx:
             current = rows.numbered(tx, rollout.id)
@@ -109,6 +110,6 @@ def advance(tx: Transaction, clock: Clock, rollout: Rollout) -> None:
 def _since(tx: Transaction, rollout: Rollout, due: Due, now_ms: int) -> int:
     """After a step's length the last such time is looked at, or all of the step where that has too few requests."""
     began, least = to_ms(rollout.step_started_at), rollout.plan.least
-    if due.since_ms > began and rows.ended_in_arm(tx, rollout, due.since_ms, now_ms, least) < least:
+    if due.since_ms > began and ended_in_arm(tx, rollout, due.since_ms, now_ms, least) < least:
         return began
     return due.since_ms

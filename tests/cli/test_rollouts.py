@@ -42,6 +42,7 @@ def test_a_rollout_is_started_shown_advanced_and_finished(routed: Gwctl) -> None
 def test_one_command_goes_back_and_scripts_are_told(routed: Gwctl) -> None:
     routed("rollouts", "start", "fast", "--to", "groq/llama-3.3-70b")
     assert routed("rollouts", "status", "fast", "--exit-code").code == Exit.OK
+    assert "groq/llama-3.3-70b for fast takes 5 %, its last step" in routed("doctor", "--offline").out
     for verb, share in (("pause", "0 %"), ("resume", "5 %")):
         assert f"{share} of the requests" in routed("rollouts", verb, "fast").out
     gone = routed("rollouts", "rollback", "fast", "--reason", "too terse")

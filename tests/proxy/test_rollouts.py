@@ -113,6 +113,8 @@ async def test_each_request_is_recorded_for_the_arm_it_was_drawn_for(tmp_path: P
         assert (status.baseline.tally.served, status.arm.tally.served) == (answers["old"], answers["new"])
         assert min(answers.values()) > 3
         assert {row["outcome"] for row in rows} == {Outcome.SERVED}
+        told = [served.home.rollouts.drawn(row["request_id"]) for row in rows]
+        assert sum(each.new for each in told if each is not None) == answers["new"]
 
 
 async def test_a_pin_and_another_model_belong_to_no_arm(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from keyvault.routing.rollouts import Rollouts
 from keyvault.routing.routes import Routes
 from keyvault.routing.watching import KEPT_MS, Watching
 from keyvault.storage import epochs, upstreams
-from keyvault.storage import rollouts as rows
 from keyvault.storage.engine import Database
+from keyvault.storage.rollout_arms import arms
 from keyvault.storage.schema import aliases, attempts, rollout_requests, targets
 from tests.conftest import FrozenClock
 
@@ -193,7 +193,7 @@ def test_what_came_of_each_arm_is_summed_from_the_ledger(
     send(None, 0, 4)
     clock.advance(seconds=1)
     with database.read() as tx:
-        baseline, arm = rows.arms(tx, begun, to_ms(begun.created_at), clock.now_ms())
+        baseline, arm = arms(tx, begun, to_ms(begun.created_at), clock.now_ms())
     assert (baseline.tally.served, baseline.tally.failed, baseline.units) == (5, 1, ())
     assert baseline.tally.total_ms == {100: 5}, "a failure has no time"
     assert (arm.tally.served, arm.tally.left, arm.tally.failed) == (3, 1, 0), "what was lost is nobody's fault"

@@ -85,6 +85,8 @@ def request(
     attempts = Listing("attempts", [_attempt(a) for a in detail.attempts], columns, key="number")
     row = {**_line(detail.line), "generation": detail.generation, "currency": CURRENCY}
     row["attempt_count"] = row.pop("attempts")
+    if (drawn := session.home.rollouts.drawn(request_id)) is not None:
+        row |= {"rollout": drawn.rollout.id, "arm": str(drawn.rollout.target) if drawn.new else "baseline"}
     session.show(Details(row, key="request_id", inner=[attempts]))
 
 
