@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,14 +36,20 @@ MaxCost = Annotated[
 
 @contextlib.contextmanager
 def asked_place(
-    session: Session, purpose: str, url: str | None, key_file: Path | None, key_stdin: bool
+    session: Session,
+    purpose: str,
+    url: str | None,
+    key_file: Path | None,
+    key_stdin: bool,
+    lives: timedelta = timedelta(hours=1),
 ) -> Iterator[tuple[Place, bool]]:
-    """The place, and whether it is the gateway of this home, which then lends a key for as long as the block runs."""
+    """The place, and whether it is the gateway of this home, which then lends a key for as long as the block runs, but
+    no longer than it `lives`."""
     from opsconsole.staging.asking import Place
     from opsconsole.staging.places import own_place
 
     if url is None and key_file is None and not key_stdin:
-        with own_place(session.home, purpose) as place:
+        with own_place(session.home, purpose, lives=lives) as place:
             yield place, True
         return
     if url is None:

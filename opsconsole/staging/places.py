@@ -61,8 +61,10 @@ def temporary_key(
 
 
 @contextlib.contextmanager
-def own_place(home: Home, purpose: str, *, url: str = "", policy: Policy = ANYTHING) -> Iterator[Place]:
+def own_place(
+    home: Home, purpose: str, *, url: str = "", policy: Policy = ANYTHING, lives: timedelta = timedelta(hours=1)
+) -> Iterator[Place]:
     """The gateway of this home with a temporary key. `url`: where it is reached, if not where its worker says."""
     place = Place.at(url or own_gateway(home))
-    with temporary_key(home, purpose, policy=policy) as (_, secret):
+    with temporary_key(home, purpose, policy=policy, lives=lives) as (_, secret):
         yield Place(place.base_url, secret, ca_file=home.settings.tls_cert)

@@ -144,8 +144,10 @@ def run(
     check_guard(comparing.plan, fail_if_worse, margin)
     whole = True
     if comparing.left():
-        with asked_place(session, "compare", comparing.plan.url, key_file, key_stdin) as (place, own):
-            whole = _asked(session, comparing, place, Bill(comparisons.costing, own), Pace(concurrency, rate), ceiling)
+        pace = Pace(concurrency, rate)
+        lives = comparing.lasts(pace)
+        with asked_place(session, "compare", comparing.plan.url, key_file, key_stdin, lives) as (place, own):
+            whole = _asked(session, comparing, place, Bill(comparisons.costing, own), pace, ceiling)
     found = finished(work, None if whole else "the cost ceiling is reached")
     print_comparison(session, found, out)
     if not whole:
@@ -262,6 +264,5 @@ def _estimate(session: Session, comparisons: Comparisons, plan: Plan, *, fresh: 
     ]
     columns = [Column(name) for name in ("model", "requests", "reused", "expected_cost", "at_most")]
     if plan.judge is not None:
-        pairs = len(plan.models) * (len(plan.models) - 1) // 2 * len(plan.prompts) * plan.repeat
-        session.io.note(f"and up to {2 * pairs} requests to {plan.judge.name}, the judge, not counted here")
+        session.io.note(f"and up to {plan.most_judgements} requests to {plan.judge.name}, the judge, not counted here")
     session.show(Listing("estimates", rows, columns, key="model", extra={"currency": CURRENCY}))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from keyvault.errors import UsageError
 from opsconsole.staging.asking import Asker, Place
@@ -29,6 +30,9 @@ from opsconsole.staging.runs import Run
 
 Progress = Callable[[str], Callable[[int, int], None]]
 
+SLOWEST_SECONDS: Final = 120.0
+"""What one answer may take on average in a comparison that comes to its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -52,6 +56,13 @@ class Comparing:
     def left(self) -> int:
         """How many questions have to be asked, as far as that is known by now."""
         return len(self._answers_left()) + len(self._judgements_left())
+
+    def lasts(self, pace: Pace) -> timedelta:
+        """How long asking may take, and as long as a key for it has to live: each question at its slowest."""
+        questions = len(self._answers_left()) + self.plan.most_judgements
+        slowest = timedelta(seconds=questions * SLOWEST_SECONDS / pace.at_once)
+        paced = timedelta(seconds=questions / pace.rate) if pace.rate else slowest
+        return min(max(slowest, paced, timedelta(hours=1)), timedelta(days=7))
 
     async def go(self, ask: Ask, bill: Bill, pace: Pace, max_cost_pico: int | None, progress: Progress) -> bool:
         """Ask what is left; False: the ceiling was in the way."""

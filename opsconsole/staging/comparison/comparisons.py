@@ -120,9 +120,11 @@ def shown(run: Run) -> Comparison:
     kept = run.report
     if kept is None:
         return comparison(run)
-    if kept["records"] == len(run.done()):
-        return msgspec.convert(kept, Comparison)
-    return finished(run)
+    try:
+        found = msgspec.convert(kept, Comparison)
+    except msgspec.ValidationError:  # an earlier version of this program has written it
+        return finished(run)
+    return found if found.records == len(run.done()) else finished(run)
 
 
 def verdict_of(found: Comparison) -> str:

@@ -17,7 +17,6 @@ from opsconsole.staging.comparison.plan import Plan
 from opsconsole.staging.comparison.review import reviewed
 from opsconsole.staging.runs import Run
 from opsconsole.view.comparison.report import (
-    QUALITY,
     Best,
     Comparison,
     Difference,
@@ -26,6 +25,7 @@ from opsconsole.view.comparison.report import (
     ModelFigures,
     Share,
     Verdict,
+    weighed,
 )
 
 MOST_ERRORS: Final = 3
@@ -49,6 +49,7 @@ def comparison(run: Run, unfinished: str | None = None) -> Comparison:
         if each
     }
     decided = sum(pair.known is None for pair, _ in by_hand)
+    pending = sum(pair.known is None for pair in found) - decided
     missing = len(plan.questions()) - len(answers)
     return Comparison(
         id=run.id,
@@ -60,10 +61,10 @@ def comparison(run: Run, unfinished: str | None = None) -> Comparison:
         place=plan.url or "this gateway",
         models=tuple(_figures(name, answers, scores.get(name), preferred) for name in plan.names),
         differences=tuple(told),
-        best=tuple(_best(plan, told)),
+        best=tuple(_best(plan, told, pending)),
         judging=judge,
         reviewed=decided,
-        review_pending=sum(pair.known is None for pair in found) - decided,
+        review_pending=pending,
         remarks=tuple(_remarks(plan, answers)),
         unfinished=unfinished or (f"{missing} of {len(plan.questions())} answers are missing" if missing else None),
         records=len(done),
@@ -160,24 +161,21 @@ def _right(scores: Mapping[str, float] | None) -> Share | None:
     if not scores:
         return None
     values = list(scores.values())
-    if all(value in (0.0, 1.0) for value in values):
+    interval = None if all(value in (0.0, 1.0) for value in values) else bootstrap(values, fmean)
+    if interval is None:
         return share(round(sum(values)), len(values))
-    interval = bootstrap(values, fmean)
-    return None if interval is None else Share(fmean(values), interval.low, interval.high, len(values))
+    return Share(fmean(values), interval.low, interval.high, len(values))
 
 
-def _best(plan: Plan, told: Sequence[Difference]) -> list[Best]:
+def _best(plan: Plan, told: Sequence[Difference], review_pending: int) -> list[Best]:
     """Over all prompts, and in each class of tasks, by the weightiest measure that there is."""
-    measures = [each.measure for each in told if each.measure.is_quality]
-    weightiest = next((measure for measure in QUALITY if measure in measures), None)
-    if weightiest is None:
-        return []
-    tasks = sorted({each.task for each in told if each.task is not None and each.measure is weightiest})
+    measure = next(iter(weighed((each.measure for each in told), review_pending)), None)
     found = []
-    for task in (None, *tasks):
-        among = [each for each in told if each.measure is weightiest and each.task == task]
-        leader = next((name for name in plan.names if _beats_all(name, plan.names, among)), None)
-        found.append(Best(task, max(each.prompts for each in among), weightiest, leader))
+    for task in (None, *sorted({each.task for each in told if each.task is not None})):
+        among = [each for each in told if each.measure is measure and each.task == task]
+        if measure is not None and among:
+            leader = next((name for name in plan.names if _beats_all(name, plan.names, among)), None)
+            found.append(Best(task, max(each.prompts for each in among), measure, leader))
     return found
 
 

@@ -31,6 +31,13 @@ class Plan:
     def names(self) -> list[str]:
         return [model.name for model in self.models]
 
+    @property
+    def most_judgements(self) -> int:
+        """How many questions the judge may be asked: each two answers to a prompt, in both orders."""
+        if self.judge is None:
+            return 0
+        return len(self.models) * (len(self.models) - 1) * len(self.prompts) * self.repeat
+
     def questions(self) -> list[Question]:
         return list(questions(self.prompts, self.models, self.repeat, self.sending))
 

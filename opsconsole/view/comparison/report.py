@@ -5,6 +5,7 @@ What is not known is None. Shares and scores are from 0 to 1, preferences from -
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -155,6 +156,18 @@ class Comparison:
         return [each for each in self.differences if each.measure is measure and each.task == task]
 
     @property
+    def qualities(self) -> list[Measure]:
+        """The measures of quality that there are, the weightiest first."""
+        return weighed((each.measure for each in self.differences), self.review_pending)
+
+    @property
     def quality(self) -> Measure | None:
-        """The weightiest measure of quality that there is."""
-        return next((measure for measure in QUALITY if self.of(measure)), None)
+        """The weightiest of them."""
+        return next(iter(self.qualities), None)
+
+
+def weighed(measures: Iterable[Measure], review_pending: int) -> list[Measure]:
+    """The measures of quality among some, the weightiest first; a review that is not done is not weighty."""
+    found = set(measures)
+    order = (*QUALITY[1:], QUALITY[0]) if review_pending else QUALITY
+    return [measure for measure in order if measure in found]

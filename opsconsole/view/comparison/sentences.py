@@ -29,16 +29,15 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         if each.answered < each.asked:
             failed = f"{each.asked - each.answered} of {counted(each.asked, 'request')}"
             yield f"{each.model} failed in {failed}: {each.errors[0] if each.errors else 'no reason told'}"
-    quality = comparison.quality
-    if quality is None:
+    if not comparison.qualities:
         yield (
             "nothing tells which answers are better: give prompts an expected answer, name a judge, or review them with"
             f" gwctl compare review {comparison.id[-8:]}"
         )
-    else:
-        yield from (best_of(each) for each in comparison.best if each.task is None)
-        yield from map(difference, comparison.of(quality))
-        yield from (best_of(each) for each in comparison.best if each.task is not None)
+    yield from (best_of(each) for each in comparison.best if each.task is None)
+    for measure in comparison.qualities:
+        yield from map(difference, comparison.of(measure))
+    yield from (best_of(each) for each in comparison.best if each.task is not None)
     if comparison.judging is not None:
         yield judging(comparison.judging)
     for measure in (Measure.FIRST_CONTENT, Measure.TOTAL, Measure.COST):
