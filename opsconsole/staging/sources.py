@@ -7,16 +7,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from opsconsole.staging.exchanges import Exchange, Unusable, read, read_file
+from keyvault.errors import UsageError
+from opsconsole.staging.exchanges import Exchange, Unusable, read, read_file, read_lines
 
 if TYPE_CHECKING:
     from keyvault.home import Home
 
 CAPTURE: Final = "capture:"
+STDIN: Final = "-"
 
 
 def read_source(home: Home, source: str) -> Iterator[Exchange | Unusable]:
     """The requests of `capture:ID`, of `-` (stdin) or of a file. Raises `NotFound`, `UsageError`, `Locked`."""
-    if source == "-":
-        return read(sys.stdin.buffer)
-    return read_file(Path(source))
+    if source.startswith(CAPTURE):
+        return _captured(home, source.removeprefix(CAPTURE))
+    return read(sys.stdin.buffer) if source == STDIN else read_file(Path(source))
+
+
+def absolute(source: str) -> str:
+    """The same source, wherever one stands."""
+    return source if source == STDIN or source.startswith(CAPTURE) else str(Path(source).absolute())
+
+
+def _captured(home: Home, number: str) -> Iterator[Exchange | Unusable]:
+    """What this machine captured, in the very form in which it is exported."""
+    from opsconsole.staging.captures import line_of
+
+    if not (number.isascii() and number.isdecimal()) or len(number) > 9:
+        raise UsageError(f"not a capture: {number[:40]!a}", hint="write it as capture:3; gwctl captures list")
+    found = home.captures.export(int(number))
+    return read_lines(enumerate((line_of(captured).encode() for captured in found), 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -32,7 +31,6 @@ _COLUMNS: Final = [
     Column("direct_ms"),
     Column("difference", absent=""),
 ]
-_SDKS: Final = ("openai", "anthropic")
 _VERDICTS: Final = {True: "passed", False: "failed"}
 
 
@@ -136,10 +134,11 @@ def _chosen(only: Sequence[str] | None) -> Sequence[Probe]:
 
 
 def _with_sdk(client: Client | None) -> bool:
-    installed = all(importlib.util.find_spec(name) for name in _SDKS)
-    if client is Client.SDK and not installed:
+    from opsconsole.staging.checking.sdks import installed
+
+    if client is Client.SDK and not installed():
         raise UsageError("the official SDKs are not installed", hint="pip install 'opsconsole[sdk]'")
-    return installed if client is None else client is Client.SDK
+    return installed() if client is None else client is Client.SDK
 
 
 def _place(session: Session, url: str, key_file: Path | None) -> Place:

@@ -77,8 +77,8 @@ def run(
     rate: Annotated[float | None, typer.Option("--rate", metavar="COUNT", min=0.001, help="Begun each second.")] = None,
     max_cost: MaxCost = None,
     tolerate: Annotated[
-        int, typer.Option("--tolerate", metavar="COUNT", min=0, help="How many broken requests still pass.")
-    ] = 0,
+        int | None, typer.Option("--tolerate", metavar="COUNT", min=0, help="How many broken requests still pass.")
+    ] = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="ID", help="Go on with a replay that was interrupted.")
     ] = None,
@@ -95,35 +95,36 @@ def run(
     """
     from opsconsole.staging.costing import Costing
     from opsconsole.staging.replaying import Options, Replay
+    from opsconsole.staging.sources import exchanges_of
+
+    from opsconsole.staging.sources import STDIN
 
     began = _begun(session, source, resume)
-    source = began.plan["source"] if began else source
-    assert source is not None
-    exchanges, unusable = _read(session, source, limit if began is None else began.plan["limit"])
+    plan = _planned(began, source, limit, model, renamed, pin, url, max_cost, tolerate)
+    if plan["source"] == STDIN and key_stdin:
+        raise UsageError("stdin cannot be both the requests and the key", hint="--key-file FILE")
+    exchanges, unusable = _read(session, plan["source"], plan["limit"])
     costing = Costing(session.home)
-    if began is not None:
-        if model or pin or renamed:
-            raise UsageError("a replay goes on with the models it began with", hint=f"gwctl replay --resume {resume}")
-        model, pin, names, url = (began.plan[name] for name in ("model", "pin", "renamed", "url"))
-    else:
-        names = dict(_pair(each) for each in renamed or ())
-    chosen = Options(model, names, _target(costing, pin), concurrency, rate, most_cost(max_cost))
+    chosen = Options(
+        plan["model"], plan["renamed"], _target(costing, plan["pin"]), concurrency, rate, plan["max_cost_pico"]
+    )
+    player = Replay(exchanges, chosen, costing, own=plan["url"] is None)
     if session.dry_run:
-        _estimate(session, exchanges, unusable, Replay(exchanges, chosen, costing, own=url is None))
+        _estimate(session, exchanges if began is None else player.left(began), unusable, player)
         return
     _tell_unusable(session, unusable)
-    work = began or runs(session).begin("replay", source, _plan(source, chosen, limit, url))
-    with asked_place(session, "replay", url, key_file, key_stdin) as (place, own):
-        player = Replay(exchanges, chosen, costing, own=own)
+    with asked_place(session, "replay", plan["url"], key_file, key_stdin) as (place, _):
+        work = began or runs(session).begin("replay", plan["source"], plan)
         try:
             asyncio.run(player.run(place, work, session.io.progress("replaying")))
         except KeyboardInterrupt:
-            work.release()
             session.io.note(f"interrupted; go on with: gwctl replay --resume {work.id[-8:]}")
             raise
-    report = _finished(work, len(exchanges), "the cost ceiling" if player.stopped else None, tolerate)
+        finally:
+            work.release()
+    report = _finished(work, len(exchanges), player.stopped, plan["tolerate"])
     _show(session, work, report, verbose=verbose)
-    _judge(work, report, tolerate)
+    _judge(work, report, plan["tolerate"])
 
 
 @replay.verb("list", examples="gwctl replay list")
@@ -175,21 +176,6 @@ def _begun(session: Session, source: str | None, resume: str | None) -> Run | No
     return None if resume is None else runs(session).open("replay", resume)
 
 
-def _read(session: Session, source: str, limit: int | None) -> tuple[list[Exchange], list[Unusable]]:
-    from itertools import islice
-
-    from opsconsole.staging.exchanges import Exchange, Unusable
-    from opsconsole.staging.sources import read_source
-
-    found = list(islice(read_source(session.home, source), limit))
-    exchanges = [each for each in found if isinstance(each, Exchange)]
-    unusable = [each for each in found if isinstance(each, Unusable)]
-    if not exchanges:
-        why = f": {unusable[0].reason} (line {unusable[0].line})" if unusable else ""
-        raise UsageError(f"{source}: no request in it can be sent again{why}", hint="gwctl replay run --help")
-    return exchanges, unusable
-
-
 def _target(costing: Costing, pin: str | None) -> Any:
     if pin is None:
         return None
@@ -207,14 +193,38 @@ def _pair(text: str) -> tuple[str, str]:
     return old, new
 
 
-def _plan(source: str, options: Options, limit: int | None, url: str | None) -> dict[str, Any]:
+def _planned(
+    began: Run | None,
+    source: str | None,
+    limit: int | None,
+    model: str | None,
+    renamed: list[str] | None,
+    pin: str | None,
+    url: str | None,
+    max_cost: str | None,
+    tolerate: int | None,
+) -> dict[str, Any]:
+    """What a replay sets out to do. One that is gone on with keeps to it, but for its ceiling and what it tolerates."""
+    from opsconsole.staging.asking import Place
+    from opsconsole.staging.sources import absolute
+
+    bounds = {"max_cost_pico": most_cost(max_cost), "tolerate": tolerate}
+    if began is not None:
+        if model or renamed or pin or limit or url:
+            hint = f"gwctl replay --resume {began.id[-8:]}"
+            raise UsageError("a replay goes on with the requests, models and place it began with", hint=hint)
+        return {**began.plan, **{name: bound for name, bound in bounds.items() if bound is not None}}
+    if url is not None:
+        Place.at(url)
     return {
-        "source": str(Path(source).absolute()) if not source.startswith("capture:") else source,
-        "model": options.model,
-        "renamed": dict(options.renamed),
-        "pin": None if options.pin is None else str(options.pin),
+        "source": absolute(source or ""),
+        "model": model,
+        "renamed": dict(_pair(each) for each in renamed or ()),
+        "pin": pin,
         "limit": limit,
         "url": url,
+        **bounds,
+        "tolerate": tolerate or 0,
     }
 
 
