@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +24,7 @@ from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
     from opsconsole.staging.asking import Place
-    from opsconsole.staging.comparison.collecting import Bill, Pace
+    from opsconsole.staging.comparison.collecting import Pace
     from opsconsole.staging.comparison.comparing import Comparing
     from opsconsole.staging.comparison.comparisons import Comparisons
     from opsconsole.staging.comparison.plan import Plan
@@ -112,42 +116,31 @@ def run(
     key of environment `test`; they are real requests and cost real money. An answer that an earlier comparison brought
     to the same request is taken over.
     """
-    from opsconsole.staging.comparison.collecting import Bill, Pace
+    from opsconsole.staging.comparison.collecting import Pace
     from opsconsole.staging.comparison.comparisons import Comparisons, Wanted, check_guard, finished
 
     comparisons, ceiling = Comparisons(session.home), most_cost(max_cost)
     if resume is not None:
-        work = _begun(session, comparisons, resume, source, models)
+        work = _begun(comparisons, resume, source, models)
+        plan = comparisons.comparing(work).plan
     else:
         if source is None or models is None:
             raise UsageError("a comparison needs prompts and models", hint="gwctl compare FILE --models NAME,NAME")
-        wanted = Wanted(
-            source=source,
-            models=tuple(models.split(",")),
-            repeat=repeat,
-            judge=judge,
-            limit=limit,
-            url=url,
-            stream=not no_stream,
-            max_tokens=max_tokens,
-            max_cost_pico=ceiling,
+        names, stream = tuple(models.split(",")), not no_stream
+        plan = comparisons.plan(
+            Wanted(source, names, repeat, judge, limit, url, stream, max_tokens, bounded=ceiling is not None)
         )
-        plan = comparisons.plan(wanted)
-        comparisons.check_ceiling(plan, ceiling)
-        check_guard(plan, fail_if_worse, margin)
-        if session.dry_run:
-            _estimate(session, comparisons, plan, fresh=fresh)
-            return
-        work = comparisons.begin(plan, source)
-    comparing = comparisons.comparing(work, fresh=fresh)
-    comparisons.check_ceiling(comparing.plan, ceiling)
-    check_guard(comparing.plan, fail_if_worse, margin)
-    whole = True
-    if comparing.left():
-        pace = Pace(concurrency, rate)
-        lives = comparing.lasts(pace)
-        with asked_place(session, "compare", comparing.plan.url, key_file, key_stdin, lives) as (place, own):
-            whole = _asked(session, comparing, place, Bill(comparisons.costing, own), pace, ceiling)
+    comparisons.check_ceiling(plan, ceiling)
+    check_guard(plan, fail_if_worse, margin)
+    if session.dry_run:
+        _estimate(session, comparisons, plan, fresh=fresh)
+        return
+    if resume is None:
+        work = comparisons.begin(plan, source or "")
+    lent = partial(asked_place, session, "compare", plan.url, key_file, key_stdin)
+    whole = _asked(
+        session, comparisons, comparisons.comparing(work, fresh=fresh), lent, Pace(concurrency, rate), ceiling
+    )
     found = finished(work, None if whole else "the cost ceiling is reached")
     print_comparison(session, found, out)
     if not whole:
@@ -229,20 +222,31 @@ def delete(
     session.changed(f"deleted comparison {work.id}")
 
 
-def _begun(session: Session, comparisons: Comparisons, resume: str, source: str | None, models: str | None) -> Run:
+def _begun(comparisons: Comparisons, resume: str, source: str | None, models: str | None) -> Run:
     """The run that is gone on with. Raises `UsageError` where something else is asked for too."""
     if source is not None or models is not None:
         hint = f"gwctl compare --resume {resume}"
         raise UsageError("a comparison goes on with its own prompts and models", hint=hint)
-    if session.dry_run:
-        raise UsageError("what a comparison would cost is told before it begins", hint="leave --dry-run out")
     return comparisons.open(resume)
 
 
-def _asked(session: Session, comparing: Comparing, place: Place, bill: Bill, pace: Pace, ceiling: int | None) -> bool:
-    """Ask what is left; False: the ceiling was in the way."""
+def _asked(
+    session: Session,
+    comparisons: Comparisons,
+    comparing: Comparing,
+    lent: Callable[[timedelta], AbstractContextManager[tuple[Place, bool]]],
+    pace: Pace,
+    ceiling: int | None,
+) -> bool:
+    """Ask what is left, of a place that is lent for so long; False: the ceiling was in the way."""
+    from opsconsole.staging.comparison.collecting import Bill
+
+    if not comparing.left():
+        return True
     try:
-        return asyncio.run(comparing.go_to(place, bill, pace, ceiling, session.io.progress))
+        with lent(comparing.lasts(pace)) as (place, own):
+            bill = Bill(comparisons.costing, own)
+            return asyncio.run(comparing.go_to(place, bill, pace, ceiling, session.io.progress))
     except KeyboardInterrupt:
         session.io.note(f"interrupted; go on with: gwctl compare --resume {comparing.run.id[-8:]}")
         raise

@@ -30,7 +30,7 @@ CAP = 4_096
 """The cap on output that a ceiling gives to prompts without one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a comparison is asked to be."""
 
@@ -43,7 +43,8 @@ class Wanted:
     """None: the gateway of this home."""
     stream: bool = True
     max_tokens: int | None = None
-    max_cost_pico: int | None = None
+    bounded: bool = False
+    """There will be a ceiling: prompts without a cap on output get one."""
 
 
 class Comparisons:
@@ -59,12 +60,12 @@ class Comparisons:
         names = check_models(wanted.models)
         prompts, left_out = usable(read_source(self._home, wanted.source), wanted.source, wanted.limit)
         path, routes = prompts[0].exchange.path, self._home.routes.current()
-        bounded = wanted.max_cost_pico is not None and wanted.max_tokens is None
+        cap = wanted.max_tokens or (CAP if wanted.bounded else None)
         return Plan(
             prompts=tuple(prompts),
             models=tuple(self._model(name, path, wanted.url, routes) for name in names),
             repeat=wanted.repeat,
-            sending=Sending(wanted.stream, CAP if bounded else wanted.max_tokens),
+            sending=Sending(wanted.stream, cap),
             judge=None if wanted.judge is None else self._model(wanted.judge, PATH, wanted.url, routes),
             url=wanted.url,
             place=wanted.url or OWN,
