@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keyvault.errors import UsageError
 from opsconsole.staging.asking import Answer
 from opsconsole.staging.comparison.collecting import Pace, earlier_answers
 from opsconsole.staging.comparison.comparing import Comparing
+from opsconsole.staging.comparison.comparisons import finished, shown
 from opsconsole.staging.comparison.findings import comparison
 from opsconsole.staging.comparison.plan import Plan
 from opsconsole.staging.comparison.prompts import Model, Prompt, Question, Sending, usable
@@ -253,6 +255,42 @@ def test_a_blind_review_hides_who_says_what_and_can_be_left_and_taken_back(runs:
     assert (found.reviewed, found.review_pending) == (29, 1)
     [told] = found.of(Measure.REVIEW)
     assert (told.verdict, told.estimate, found.best[0].model) == (Verdict.SECOND, -1.0, "b")
+
+
+def test_a_review_outweighs_expected_answers_once_it_is_done(runs: Runs) -> None:
+    run = begin(runs, plan(prompts(12)))
+    carried_out(runs, run, Place(lambda model, asked: "yes" if model == "a" else f"no to {asked}"))
+    review = Review(run)
+    while (pair := review.next()) is not None:
+        review.decide(pair.id, "left" if pair.right == "yes" else "right")  # a person likes b better
+        if review.decided == 6:
+            assert (comparison(run).quality, comparison(run).best[0].model) == (Measure.EXPECTED, "a")
+    review.close()
+    assert (comparison(run).quality, comparison(run).best[0].model) == (Measure.REVIEW, "b")
+
+
+def test_what_was_found_is_kept_until_something_comes_to_it(runs: Runs) -> None:
+    run = begin(runs, plan(prompts(2)))
+    carried_out(runs, run, Place(lambda model, _: model))
+    assert shown(run).reviewed == 0
+    finished(run)
+    assert shown(run) == comparison(run)
+    review = Review(run)
+    pair = review.next()
+    assert pair is not None
+    review.decide(pair.id, "equal")
+    review.close()
+    assert shown(run).reviewed == 1
+    run.finish({"written": "by an earlier version"}, "passed")
+    assert shown(run).prompts == 2
+    assert run.summary().verdict == "no difference shown"
+
+
+def test_a_key_lives_as_long_as_the_asking_may_take(runs: Runs) -> None:
+    comparing = Comparing(begin(runs, plan(prompts(50), "a", "b", "c", repeat=2, judge="j")), {})
+    assert comparing.lasts(Pace(at_once=4)) == timedelta(seconds=(300 + 600) * 120 / 4)
+    assert comparing.lasts(Pace(at_once=200)) == timedelta(hours=1)
+    assert comparing.lasts(Pace(at_once=200, rate=0.1)) == timedelta(seconds=900 * 10)
 
 
 def test_a_choice_of_another_review_is_refused(runs: Runs) -> None:
