@@ -21,6 +21,8 @@ EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - no
 """Where a worker that listens on every address is reached on its own machine."""
 ANYTHING: Final = Policy(expose=True, pin=True)
 """Every model, at the endpoints that keep no state; told which target served, and free to choose it."""
+LONGEST: Final = timedelta(days=1)
+"""How long a temporary key lives at most, where nobody could delete it; what takes longer is gone on with."""
 APPLIED_WITHIN: Final = timedelta(seconds=5)
 
 
@@ -41,7 +43,7 @@ def temporary_key(
     policy: Policy = ANYTHING,
     project: str = DEFAULT_PROJECT,
     env: str = "test",
-    lives: timedelta = timedelta(hours=1),
+    lives: timedelta = LONGEST,
     rules: Iterable[KeyRule] = (),
 ) -> Iterator[tuple[Key, Secret]]:
     """A key for one purpose, such as `check`, that every worker knows; deleted for good at the end. `rules`: its

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 
 def violations(schema: Any, value: Any) -> Iterator[str]:
-    """What of a schema a value breaks, each as one line that says where; nothing where it keeps to it.
+    """What of a schema a value breaks, each as one line that says where and what the schema wants there, never what
+    the value is; nothing where it keeps to it.
 
     A schema that is none, or that points outside itself, is the asker's own mistake: nothing is held against a value.
     Nothing is fetched.
@@ -21,7 +26,7 @@ def violations(schema: Any, value: Any) -> Iterator[str]:
     try:
         Draft202012Validator.check_schema(schema)
         for error in Draft202012Validator(schema, registry=Registry()).iter_errors(value):
-            yield f"{error.json_path}: {error.message[:200]}"
+            yield f"{error.json_path}: {_wanted(error)}"
     except (SchemaError, Unresolvable, RecursionError, re.error):
         return
 
@@ -46,6 +51,13 @@ def unusable(schema: Any) -> str | None:
     except (RecursionError, re.error):
         return "it is nested too deeply, or holds a pattern that is none"
     return None
+
+
+def _wanted(error: ValidationError) -> str:
+    """The part of a schema that is not kept to. Only `required` is told by the library: it names what is missing."""
+    if error.validator == "required":
+        return error.message[:200]
+    return f"not to {error.validator} {json.dumps(error.validator_value)[:160]}"
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,22 @@ def read_source(home: Home, source: str) -> Iterator[Exchange | Unusable]:
     if source.startswith(CAPTURE):
         return _captured(home, source.removeprefix(CAPTURE))
     return read(sys.stdin.buffer) if source == STDIN else read_file(Path(source))
+
+
+def exchanges_of(home: Home, source: str, limit: int | None = None) -> tuple[list[Exchange], list[Unusable]]:
+    """The first requests of a source, and the lines among them that are none. Raises also `UsageError` where there is
+    no request at all."""
+    exchanges: list[Exchange] = []
+    unusable: list[Unusable] = []
+    for each in islice(read_source(home, source), limit):
+        if isinstance(each, Exchange):
+            exchanges.append(each)
+        else:
+            unusable.append(each)
+    if not exchanges:
+        why = f": {unusable[0].reason} (line {unusable[0].line})" if unusable else ""
+        raise UsageError(f"{source}: no request in it can be sent again{why}", hint="gwctl replay run --help")
+    return exchanges, unusable
 
 
 def absolute(source: str) -> str:

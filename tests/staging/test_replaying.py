@@ -147,7 +147,7 @@ async def test_no_request_is_begun_that_the_ceiling_does_not_cover(tmp_path: Pat
     run = Runs(tmp_path, Clock()).begin("replay", "x", {})
     replay = a_replay(10, concurrency=3, max_cost_pico=7 * Prices.COST)
     await replay.run(place, run)
-    assert (len(run.done()), replay.stopped) == (7, True)
+    assert (len(run.done()), replay.stopped) == (7, "the cost ceiling")
 
 
 async def test_an_interrupted_replay_sends_only_what_is_left(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +20,7 @@ from opsconsole.cli.verbs import Noun
 if TYPE_CHECKING:
     from opsconsole.staging.costing import Costing
     from opsconsole.staging.exchanges import Exchange, Unusable
-    from opsconsole.staging.replaying import Options, Report
+    from opsconsole.staging.replaying import Report
     from opsconsole.staging.runs import Run
 
 replay = Noun(
@@ -95,15 +94,13 @@ def run(
     """
     from opsconsole.staging.costing import Costing
     from opsconsole.staging.replaying import Options, Replay
-    from opsconsole.staging.sources import exchanges_of
-
-    from opsconsole.staging.sources import STDIN
+    from opsconsole.staging.sources import STDIN, exchanges_of
 
     began = _begun(session, source, resume)
     plan = _planned(began, source, limit, model, renamed, pin, url, max_cost, tolerate)
     if plan["source"] == STDIN and key_stdin:
         raise UsageError("stdin cannot be both the requests and the key", hint="--key-file FILE")
-    exchanges, unusable = _read(session, plan["source"], plan["limit"])
+    exchanges, unusable = exchanges_of(session.home, plan["source"], plan["limit"])
     costing = Costing(session.home)
     chosen = Options(
         plan["model"], plan["renamed"], _target(costing, plan["pin"]), concurrency, rate, plan["max_cost_pico"]

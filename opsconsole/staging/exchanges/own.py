@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -80,26 +81,26 @@ def from_capture(fields: Fields, line: int) -> Exchange | None:
     method = text(fields, "method")
     if method != "POST":
         raise Unfit(f"a {method or 'nameless'} request has no body to send again")
+    path = path_of(text(fields, "path"))
     given = value(fields, "body")
-    if isinstance(given, str):
-        body = body_of(_unpacked(given))
-    else:
-        body = body_of(bytes(fields.get("body", msgspec.Raw(b"null"))))
+    if path is None or given is None:
+        raise Unfit("its body was not kept" if path else "it has no path")
     told = objects(fields, "recorded") or {}
     answer = _captured_answer(objects(fields, "response") or {})
-    counts = told.get("usage") or {}
+    counts = told.get("usage")
+    target = told.get("target")
     return Exchange(
         identifier(value(fields, "id"), line),
-        path_of(text(fields, "path")) or "",
-        body,
+        path,
+        body_of(_unpacked(given) if isinstance(given, str) else bytes(fields["body"])),
         Recorded(
-            status=answer.status,
+            status=None if answer is None else answer.status,
             answer=answer,
             first_content_ms=number(told.get("first_content_ms")),
             total_ms=number(told.get("total_ms")),
             usage=usage(counts.get("input"), counts.get("output")) if isinstance(counts, dict) else None,
             cost_pico=dollars(told.get("cost")),
-            target=told.get("target"),
+            target=target if isinstance(target, str) else None,
         ),
         line=line,
     )
@@ -114,14 +115,18 @@ def _as_chat(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return {**fields, "messages": messages}
 
 
-def _captured_answer(response: dict[str, Any]) -> Answer:
-    status = response.get("status")
-    pairs = response.get("headers") or {}
-    headers = tuple((str(name), str(each)) for name, each in (pairs.items() if isinstance(pairs, dict) else pairs))
-    body = response.get("body")
+def _captured_answer(response: dict[str, Any]) -> Answer | None:
+    """What the client got; None where nothing was sent, or what was sent could not be kept."""
+    status, pairs, body = response.get("status"), response.get("headers"), response.get("body")
+    if not isinstance(status, int):
+        return None
+    headers = (
+        tuple((name, each) for name, each in pairs.items() if isinstance(each, str)) if isinstance(pairs, dict) else ()
+    )
     raw = _unpacked(body) if isinstance(body, str) else b"" if body is None else msgspec.json.encode(body)
-    answer = Answer(status if isinstance(status, int) else None, headers, raw)
-    return Answer(answer.status, headers, raw, _events(raw)) if answer.streamed else answer
+    failure = "the answer was cut" if response.get("whole") is False else None
+    answer = Answer(status, headers, raw, failure=failure)
+    return replace(answer, events=_events(raw)) if answer.streamed else answer
 
 
 def _events(body: bytes) -> tuple[Event, ...]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -50,8 +50,13 @@ def read_file(path: Path) -> Iterator[Exchange | Unusable]:
 
 def read(stream: BinaryIO) -> Iterator[Exchange | Unusable]:
     """The requests of a stream of bytes, in order."""
+    return read_lines(_lines(_plain(stream)))
+
+
+def read_lines(lines: Iterable[tuple[int, bytes]]) -> Iterator[Exchange | Unusable]:
+    """The requests of lines that are told with their numbers, in order; ids that come again are told apart."""
     seen: dict[str, int] = {}
-    for number, line in _lines(_plain(stream)):
+    for number, line in lines:
         if not line.strip():
             continue
         read_line = _read(line, number)
@@ -75,6 +80,8 @@ def _read(line: bytes | msgspec.Raw, number: int) -> Exchange | Unusable:
                 return exchange
     except Unfit as reason:
         return Unusable(number, str(reason))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Unusable(number, "a value in it is damaged, or nested too deeply")
     return Unusable(number, "no request body in it")
 
 

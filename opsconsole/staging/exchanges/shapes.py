@@ -19,7 +19,10 @@ Fields = Mapping[str, msgspec.Raw]
 """A line, its values undecoded."""
 
 LONGEST_ID: Final = 200
-_body: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+LARGEST: Final = 2.0**53
+"""What a log tells beyond it is no count and no time."""
+DEAREST: Final = 1_000_000
+"""Dollars; what a log tells beyond it is no cost of one request."""
 _OUTPUT_CAPS: Final = ("max_output_tokens", "instructions", "previous_response_id")
 
 
@@ -54,13 +57,14 @@ def objects(fields: Fields, *names: str) -> dict[str, Any] | None:
 
 
 def number(found: Any) -> float | None:
-    """A number, or a text that is one; None for anything else."""
+    """A finite number, or a text that is one; None for anything else."""
     if isinstance(found, bool) or not isinstance(found, int | float | str):
         return None
     try:
-        return float(found)
-    except ValueError:
+        told = float(found)
+    except (ValueError, OverflowError):
         return None
+    return told if abs(told) <= LARGEST else None
 
 
 def moment(found: Any) -> datetime | None:
@@ -88,9 +92,9 @@ def dollars(found: Any) -> int | None:
         return None
     try:
         amount = Decimal(str(found))
-    except InvalidOperation:
+        return int((amount * PICO_PER_USD).to_integral_value()) if 0 <= amount <= DEAREST else None
+    except InvalidOperation:  # no number, or none that can be compared
         return None
-    return int((amount * PICO_PER_USD).to_integral_value()) if amount.is_finite() and amount >= 0 else None
 
 
 def usage(tokens_in: Any, tokens_out: Any) -> Usage | None:
@@ -119,7 +123,10 @@ def path_of(url: str | None) -> str | None:
     cannot be sent again: one to no known endpoint, or a form."""
     if url is None:
         return None
-    path = urlsplit(url).path.rstrip("/")
+    try:
+        path = urlsplit(url).path.rstrip("/")
+    except ValueError:
+        raise Unfit("its URL is none") from None
     known = next((each for each in sorted(ENDPOINTS, key=len, reverse=True) if path.endswith(each)), None)
     if known is None:
         raise Unfit(f"not an endpoint that can be asked again: {path[:80]}")
@@ -132,9 +139,11 @@ def body_of(raw: bytes | str) -> bytes:
     """A request body if it is a JSON object. Raises `Unfit`."""
     data = raw.encode() if isinstance(raw, str) else bytes(raw)
     try:
-        _body.decode(data)
+        told = msgspec.json.decode(data)  # all of it: whoever looks into it later meets nothing that is damaged
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unfit("its request body is not a JSON object") from None
+        told = None
+    if not isinstance(told, dict):
+        raise Unfit("its request body is not a JSON object")
     return data
 
 

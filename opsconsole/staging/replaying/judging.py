@@ -15,11 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from keyvault.domain.endpoints import Dialect
+from keyvault.secrets import scrub_foreign
 from opsconsole.staging.asking import Answer, Said, said
 from opsconsole.staging.exchanges import Exchange, Recorded
 from opsconsole.staging.schemas import violations
 
 MOST_VIOLATIONS: Final = 3
+LONGEST_REASON: Final = 300
 _REFUSED: Final = frozenset({400, 404, 405, 413, 415, 422})
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _LIMITED: Final = frozenset({402, 408, 409, 429})
@@ -62,17 +64,22 @@ def _refused(exchange: Exchange, answer: Answer, before: Recorded) -> tuple[Find
     )
     named = _parameter(answer)
     about = f" ({named})" if named else ""
-    return (Finding(kind, f"{status} {heard.error_code}{about}: {heard.error_text or 'no reason given'}"),)
+    return (Finding(kind, f"{status} {heard.error_code}{about}: {_reason(heard)}"),)
 
 
 _BY_STATUS: Final = {"refused": _REFUSED, "not_allowed": _NOT_ALLOWED, "limited": _LIMITED}
+
+
+def _reason(heard: Said) -> str:
+    """What an error says, without a credential that it repeats."""
+    return scrub_foreign(heard.error_text or "no reason given")[:LONGEST_REASON]
 
 
 def _parameter(answer: Answer) -> str | None:
     """The parameter that an error names."""
     error = answer.json.get("error") if isinstance(answer.json, dict) else None
     named = error.get("param") if isinstance(error, dict) else None
-    return named if isinstance(named, str) and named else None
+    return named[:80] if isinstance(named, str) and named else None
 
 
 def _of_answer(exchange: Exchange, answer: Answer) -> Iterator[Finding]:
@@ -86,7 +93,7 @@ def _of_answer(exchange: Exchange, answer: Answer) -> Iterator[Finding]:
         return
     heard = said(exchange.path, answer)
     if heard.error_code is not None:
-        yield Finding("failed", f"{heard.error_code}: {heard.error_text or 'no reason given'}")
+        yield Finding("failed", f"{heard.error_code}: {_reason(heard)}")
     elif not heard.complete:
         yield Finding("stream", answer.failure or "the stream ended without its last event")
     else:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from keyvault.domain.ledger import Usage
 from keyvault.domain.routes import Target
-from keyvault.errors import UsageError
+from keyvault.errors import Conflict, UsageError
 from opsconsole.staging.asking import Answer, Asker, Place, said
 from opsconsole.staging.costing import Costing
 from opsconsole.staging.exchanges import Exchange
 from opsconsole.staging.replaying.judging import judge
 from opsconsole.staging.runs import Run
+
+WALL: Final = 10
+"""Requests in a row without any answer after which a replay stops."""
+_NEVER_SENT: Final[Mapping[str, Any]] = {"status": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,9 @@ class Replay:
         self._sleep = sleep
         self._spent = 0
         self._reserved = 0
-        self.stopped = False
-        """Whether the ceiling ended it."""
+        self._unanswered = 0
+        self.stopped: str | None = None
+        """What ended it before its end."""
         if options.max_cost_pico is not None:
             self._check_priced()
 
@@ -83,11 +89,22 @@ class Replay:
         before = exchange.recorded.usage if exchange.recorded else None
         return self._costing.about(exchange.path, self.body_of(exchange), target, before.output if before else None)
 
-    async def run(self, place: Place, run: Run, progress: Callable[[int, int], None] = lambda *_: None) -> None:
-        """Send what the run has not done yet, and note each answer in it as it comes."""
+    def left(self, run: Run) -> list[Exchange]:
+        """What a run has not done yet: what was not sent, or got no answer at all. Raises `Conflict` where something
+        else stands in the place of a request that was sent."""
         done = run.done()
-        self._spent = sum(record["cost_pico"] or 0 for record in done.values())
-        left = [exchange for exchange in self._exchanges if exchange.id not in done]
+        for exchange in self._exchanges:
+            if exchange.id in done and done[exchange.id]["body"] != _print(exchange):
+                raise Conflict(
+                    f"line {exchange.line} is another request than the one that was sent from there",
+                    hint="gwctl replay FILE begins anew",
+                )
+        return [each for each in self._exchanges if done.get(each.id, _NEVER_SENT)["status"] is None]
+
+    async def run(self, place: Place, run: Run, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+        """Send what the run has not done yet, and note each answer in it as it comes. Raises `Conflict`."""
+        left = self.left(run)
+        self._spent = sum(record["cost_pico"] or 0 for _, record in run.items())
         finished = len(self._exchanges) - len(left)
         progress(finished, len(self._exchanges))
         waiting = iter(left)
@@ -95,7 +112,7 @@ class Replay:
 
         async def work(asker: Asker) -> None:
             nonlocal finished
-            for exchange in waiting:
+            while self.stopped is None and (exchange := next(waiting, None)) is not None:
                 reserve = self._reserve(exchange)
                 if reserve is None:
                     return
@@ -104,26 +121,31 @@ class Replay:
                 self._reserved -= reserve
                 self._spent += record["cost_pico"] or 0
                 run.add(exchange.id, record)
+                self._stop_at_a_wall(record)
                 finished += 1
                 progress(finished, len(self._exchanges))
 
         async with Asker(place) as asker, asyncio.TaskGroup() as group:
-            for _ in range(min(self._options.concurrency, len(left)) or 1):
+            for _ in range(min(self._options.concurrency, len(left))):
                 group.create_task(work(asker))
 
     def _reserve(self, exchange: Exchange) -> int | None:
         """What is put by for a request; None where the ceiling does not allow it, and nothing more is begun."""
         ceiling = self._options.max_cost_pico
-        if self.stopped:
-            return None
         if ceiling is None:
             return 0
         expected = self.expected_pico(exchange) or 0
         if self._spent + self._reserved + expected > ceiling:
-            self.stopped = True
+            self.stopped = "the cost ceiling"
             return None
         self._reserved += expected
         return expected
+
+    def _stop_at_a_wall(self, record: Mapping[str, Any]) -> None:
+        """Nobody is there any more where nothing answers: the rest waits for `--resume`."""
+        self._unanswered = self._unanswered + 1 if record["status"] is None else 0
+        if self._unanswered >= WALL:
+            self.stopped = f"{WALL} requests in a row got no answer"
 
     async def _send(self, asker: Asker, exchange: Exchange) -> dict[str, Any]:
         headers = {} if self._options.pin is None else {"x-gateway-pin": str(self._options.pin)}
@@ -140,6 +162,7 @@ class Replay:
         before = exchange.recorded
         return {
             "line": exchange.line,
+            "body": _print(exchange),
             "path": exchange.path,
             "model": self.model_of(exchange),
             "task": exchange.task,
@@ -189,6 +212,11 @@ class _Pace:
         self._next = begins + self._gap
         if begins > now:
             await self._sleep(begins - now)
+
+
+def _print(exchange: Exchange) -> str:
+    """What tells a request from others, without saying what it is."""
+    return hashlib.sha256(exchange.body).hexdigest()[:16]
 
 
 def _counts(usage: Usage | None) -> Mapping[str, int | None] | None:
