@@ -5,8 +5,8 @@ ever would by chance. What is plain enough, such as ten failures out of ten, nee
 nothing was found does.
 
 Where whole units are drawn (the requests of a key or a customer), their requests are alike, and count for less: by
-Kish's design effect, with the likeness of the baseline's units. Where units are few to tell it, each counts as one
-request.
+Kish's design effect, with the likeness of the baseline's units. Where those are too few to tell it, each unit counts as
+one request; where the target has few, they are taken for rather alike.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ from keyvault.statistics.two_arms import (
 
 LEAST_COSTS: Final = 10
 """Known costs of each arm, before their means are compared."""
-_UNITS: Final = (20, 5)
-"""Of the baseline and of the target, from which on the likeness within units is worked out."""
+_UNITS: Final = 20
+"""Of the baseline, from which on the likeness within units is worked out."""
+_FEW: Final = 5
+"""Units of the target below which their requests are taken for at least so much alike:"""
+_LIKENESS_OF_FEW: Final = 0.2
 _LEAST_LIKENESS: Final = 0.02
 
 Parts = Callable[[Tally], tuple[int, float, float]]
@@ -157,9 +160,9 @@ def _effects(baseline: Arm, arm: Arm, parts: Parts) -> tuple[float, float]:
     if not arm.units and not baseline.units:
         return 1.0, 1.0
     units = [[found for unit in each.units if (found := parts(unit))[0]] for each in (baseline, arm)]
-    enough = all(len(found) >= least for found, least in zip(units, _UNITS, strict=True))
-    likeness = correlation(units[0]) if enough else None
-    alike = 1.0 if likeness is None else max(likeness, _LEAST_LIKENESS)
+    likeness = correlation(units[0]) if len(units[0]) >= _UNITS else None
+    least = _LIKENESS_OF_FEW if len(units[1]) < _FEW else _LEAST_LIKENESS
+    alike = 1.0 if likeness is None else max(likeness, least)
     one, other = (design_effect([unit[0] for unit in found], alike) for found in reversed(units))
     return one, other
 

@@ -73,8 +73,12 @@ class Watching:
         now_ms = self._clock.now_ms()
         if now_ms - self._forgotten_ms < FORGET_EVERY_MS:
             return
-        with self._database.write() as tx:
-            forgotten = rows.forget_requests(tx, now_ms - KEPT_MS, FORGOTTEN_AT_ONCE)
+        forgotten = 0
+        with self._database.read() as tx:
+            any_old = rows.keeps_requests(tx, now_ms - KEPT_MS)
+        if any_old:
+            with self._database.write() as tx:
+                forgotten = rows.forget_requests(tx, now_ms - KEPT_MS, FORGOTTEN_AT_ONCE)
         if forgotten < FORGOTTEN_AT_ONCE:
             self._forgotten_ms = now_ms
 

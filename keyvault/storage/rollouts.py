@@ -116,13 +116,22 @@ def arm_of(tx: Transaction, request_id: str) -> tuple[int, int] | None:
     return None if row is None else (row[0], row[1])
 
 
+def keeps_requests(tx: Transaction, ended_before_ms: int) -> bool:
+    """Whether it is still on record which requests belonged to a rollout that ended before a moment."""
+    return tx.execute(_old_requests(ended_before_ms).limit(1)).first() is not None
+
+
 def forget_requests(tx: Transaction, ended_before_ms: int, at_most: int) -> int:
-    """Delete which requests belonged to rollouts that ended before a moment, some at a time; how many."""
-    old = sa.select(rollouts.c.id).where(rollouts.c.ended_ms < ended_before_ms)
-    some = sa.select(rollout_requests.c.rollout_id, rollout_requests.c.request_id)
-    some = some.where(rollout_requests.c.rollout_id.in_(old)).limit(at_most)
+    """Delete that, some at a time; how many."""
     both = sa.tuple_(rollout_requests.c.rollout_id, rollout_requests.c.request_id)
-    return tx.execute(sa.delete(rollout_requests).where(both.in_(some))).rowcount
+    old = _old_requests(ended_before_ms).limit(at_most)
+    return tx.execute(sa.delete(rollout_requests).where(both.in_(old))).rowcount
+
+
+def _old_requests(ended_before_ms: int) -> sa.Select[Any]:
+    old = sa.select(rollouts.c.id).where(rollouts.c.ended_ms < ended_before_ms)
+    found = sa.select(rollout_requests.c.rollout_id, rollout_requests.c.request_id)
+    return found.where(rollout_requests.c.rollout_id.in_(old))
 
 
 def _rollout(row: sa.Row[Any]) -> Rollout:

@@ -39,8 +39,6 @@ class Behaviour:
     spread: float = 0.6
     dollars: float = 0.002
     dear: float = 1.0
-    units: int = 0
-    """Of how many keys its requests come, of which each has an error rate of its own; 0: all by themselves."""
 
 
 WELL = Behaviour()
@@ -83,11 +81,46 @@ class Slice:
     """What came between two moments."""
 
     since_ms: int
-    arms: tuple[Tally, Tally]
+    arms: tuple[Arm, Arm]
 
 
-def simulate(plan: Plan, target: Behaviour, rng: np.random.Generator, per_second: float = 1.0) -> Ending:
-    """One rollout, from its start until the target is out, the last step begins, or nothing happens any more."""
+@dataclass(frozen=True)
+class Customer:
+    """One of those who ask, where whole customers are drawn: each in a way of its own."""
+
+    place: int
+    weight: float
+    """Of all requests, whose these are."""
+    errors: float
+    slower: float
+    dearer: float
+    """By what factor, beside the usual."""
+
+    def at(self, target: Behaviour) -> Behaviour:
+        errors = min(1.0, target.errors * self.errors)
+        return replace(
+            target, errors=errors, median_ms=target.median_ms * self.slower, dollars=target.dollars * self.dearer
+        )
+
+
+def customers(count: int, rng: np.random.Generator) -> list[Customer]:
+    weights = rng.lognormal(0, 1, count)
+    return [
+        Customer(int(rng.integers(1 << 63)) * 2, weight, *factors)
+        for weight, factors in zip(
+            weights / weights.sum(),
+            zip(rng.gamma(1.0, 1.0, count), rng.lognormal(0, 0.3, count), rng.lognormal(0, 0.5, count), strict=True),
+            strict=True,
+        )
+    ]
+
+
+def simulate(
+    plan: Plan, target: Behaviour, rng: np.random.Generator, per_second: float = 1.0, among: int = 0
+) -> Ending:
+    """One rollout, from its start until the target is out, the last step begins, or nothing happens any more. `among`:
+    how many customers there are, where they are what is drawn."""
+    known = customers(among, rng)
     start = to_ms(EPOCH + timedelta(days=20_000))
     rollout = Rollout(1, "fast", Target("new", "m"), State.RUNNING, plan, "salt", 0, from_ms(start), from_ms(start))
     made: set[tuple[int, int]] = set()
@@ -95,24 +128,24 @@ def simulate(plan: Plan, target: Behaviour, rng: np.random.Generator, per_second
     while schedule.watched(plan, rollout.step):
         slices: list[Slice] = []
         for moment in _moments(rollout, now, per_second, rng):
-            slices.append(Slice(now, _arrived(rollout, target, (moment - now) / 1000 * per_second, rng)))
+            slices.append(Slice(now, _arrived(rollout, target, (moment - now) / 1000 * per_second, rng, known)))
             now = moment
-            ended = sum(each.arms[1].requests for each in slices)
+            ended = sum(each.arms[1].tally.requests for each in slices)
             found = schedule.due(rollout, made, now, lambda ended=ended: ended)  # type: ignore[misc]
             if found is None:
                 continue
             made.add((rollout.step, found.index))
             seen = [each.arms for each in slices if each.since_ms >= found.since_ms]
-            baseline, arm = (Arm(added(each[at] for each in seen)) for at in (0, 1))
+            baseline, arm = (_together([each[at] for each in seen]) for at in (0, 1))
             look = look_at(rollout, found, baseline, arm, At(now))
             if look.verdict is Verdict.BREACHED:
-                requests += sum(each.arms[1].requests for each in slices)
+                requests += sum(each.arms[1].tally.requests for each in slices)
                 return Ending(True, rollout.step, (now - start) / 1000, requests)
             if found.closing and look.verdict is Verdict.HOLDS:
                 break
         else:
             return Ending(False, rollout.step, (now - start) / 1000, requests)
-        requests += sum(each.arms[1].requests for each in slices)
+        requests += sum(each.arms[1].tally.requests for each in slices)
         if rollout.last_step:
             break
         rollout = replace(rollout, step=rollout.step + 1, step_started_at=from_ms(now))
@@ -133,9 +166,32 @@ def _moments(rollout: Rollout, now: int, per_second: float, rng: np.random.Gener
         yield at
 
 
-def _arrived(rollout: Rollout, target: Behaviour, expected: float, rng: np.random.Generator) -> tuple[Tally, Tally]:
+def _arrived(
+    rollout: Rollout, target: Behaviour, expected: float, rng: np.random.Generator, known: Sequence[Customer]
+) -> tuple[Arm, Arm]:
+    if known:
+        return _of_customers(rollout, target, expected, rng, known)
     share = rollout.share_ppm / 1e6
-    return _drawn(WELL, rng.poisson(expected * (1 - share)), rng), _drawn(target, rng.poisson(expected * share), rng)
+    baseline, arm = rng.poisson(expected * (1 - share)), rng.poisson(expected * share)
+    return Arm(_drawn(WELL, baseline, rng)), Arm(_drawn(target, arm, rng))
+
+
+def _of_customers(
+    rollout: Rollout, target: Behaviour, expected: float, rng: np.random.Generator, known: Sequence[Customer]
+) -> tuple[Arm, Arm]:
+    arms: tuple[list[Tally], list[Tally]] = ([], [])
+    for each in known:
+        taken = rollout.takes(each.place)
+        count = rng.poisson(expected * each.weight)
+        arms[taken].append(_drawn(each.at(target if taken else WELL), count, rng))
+    baseline, arm = (Arm(added(found), tuple(found)) for found in arms)
+    return baseline, arm
+
+
+def _together(slices: Sequence[Arm]) -> Arm:
+    """What came in several slices of time; units stay in their order."""
+    units = tuple(added(found) for found in zip(*(each.units for each in slices), strict=True))
+    return Arm(added(each.tally for each in slices), tuple(unit for unit in units if unit.requests))
 
 
 def _drawn(of: Behaviour, count: int, rng: np.random.Generator) -> Tally:
@@ -167,8 +223,10 @@ class Summary:
     median_requests: float | None
 
 
-def rounds(name: str, plan: Plan, target: Behaviour, count: int, seed: int, per_second: float = 1.0) -> Summary:
-    endings = [simulate(plan, target, np.random.default_rng((seed, at)), per_second) for at in range(count)]
+def rounds(
+    name: str, plan: Plan, target: Behaviour, count: int, seed: int, per_second: float = 1.0, among: int = 0
+) -> Summary:
+    endings = [simulate(plan, target, np.random.default_rng((seed, at)), per_second, among) for at in range(count)]
     out = [each for each in endings if each.taken_out]
     last = sum(not each.taken_out and each.step == len(plan.steps) - 1 for each in endings)
     return Summary(
@@ -192,6 +250,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--per-second", type=float, default=1.0, help="requests of the alias")
     parser.add_argument("--alpha", type=float, default=PLAN.alpha)
+    parser.add_argument("--customers", type=int, default=0, help="draw by customer, among so many unlike ones")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     plan = replace(PLAN, alpha=arguments.alpha)
@@ -199,10 +258,11 @@ def main() -> None:
     steps = ",".join(f"{step / 10_000:g}" for step in plan.steps)
     if not arguments.json:
         print(f"{guards}; steps {steps} every {plan.every_s} s, {plan.looks} looks each; {arguments.per_second:g}/s")
-        print(f"stated rate of false alarms: {plan.alpha:.1%}\n")
+        drawn = f"by customer, of {arguments.customers}" if arguments.customers else "by request"
+        print(f"drawn {drawn}; stated rate of false alarms: {plan.alpha:.1%}\n")
         print(f"{'target':26}{'taken out':>12}{'finished':>10}{'median':>10}{'9 of 10':>10}{'its requests':>14}")
     for name, target in TARGETS.items():
-        found = rounds(name, plan, target, arguments.rounds, arguments.seed, arguments.per_second)
+        found = rounds(name, plan, target, arguments.rounds, arguments.seed, arguments.per_second, arguments.customers)
         if arguments.json:
             print(json.dumps(found.__dict__))
             continue
