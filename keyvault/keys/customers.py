@@ -48,9 +48,7 @@ class Customers:
             if existing := rows.find_customer(tx, name):
                 raise Conflict(f"customer {existing.name} exists already", hint=f"gwctl customers show {existing.name}")
             customer = make_customer(tx, self._clock, name, ppm, tags)
-            if not never_capture:
-                return customer
-            mark_customer(tx, self._clock, customer, never=True)
+            change_customer(tx, self._clock, customer, never_capture=never_capture)
             return existing_customer(tx, name)
 
     def list(self) -> Sequence[Customer]:
@@ -80,9 +78,15 @@ class Customers:
         tags = None if tags is None else check_tags(tags)
         with self._changing(denies=suspended is True and ppm is None and never_capture is None) as tx:
             customer = existing_customer(tx, name)
-            change_customer(tx, self._clock, customer, multiplier_ppm=ppm, tags=tags, suspended=suspended)
-            if never_capture is not None and never_capture != customer.never_capture:
-                mark_customer(tx, self._clock, customer, never=never_capture)
+            change_customer(
+                tx,
+                self._clock,
+                customer,
+                multiplier_ppm=ppm,
+                tags=tags,
+                suspended=suspended,
+                never_capture=never_capture,
+            )
             return existing_customer(tx, name)
 
     def create_project(self, path: str, *, tags: Mapping[str, str] = NO_TAGS) -> Project:
@@ -180,15 +184,18 @@ def change_customer(
     multiplier_ppm: int | None = None,
     tags: Mapping[str, str] | None = None,
     suspended: bool | None = None,
+    never_capture: bool | None = None,
 ) -> None:
     """Set what is given, checked before."""
+    if never_capture is not None and never_capture != customer.never_capture:
+        _mark(tx, clock, customer, never=never_capture)
     if changes := _given(multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended):
         rows.update_customer(tx, customer.id, multiplier_ppm=multiplier_ppm, tags=tags, suspended=suspended)
         rows.stamp_keys_of_customer(tx, customer.id, epochs.bump(tx, "keys"))
         audit.record(tx, clock, "customers.update", f"customer:{customer.name}", **changes)
 
 
-def mark_customer(tx: Transaction, clock: Clock, customer: Customer, *, never: bool) -> None:
+def _mark(tx: Transaction, clock: Clock, customer: Customer, *, never: bool) -> None:
     """Say that nothing of a customer is ever captured, or that it may be again."""
     if never:
         captures.mark(tx, customer.id, clock.now_ms())

@@ -49,8 +49,9 @@ class Changes:
     def make_customer(self, new: Customer) -> Do:
         def do(tx: Transaction) -> None:
             made = makers.make_customer(tx, self._clock, new.name, new.multiplier_ppm, new.tags)
-            if new.suspended:
-                makers.change_customer(tx, self._clock, made, suspended=True)
+            if new.suspended or new.never_capture:
+                never, suspended = new.never_capture, new.suspended or None
+                makers.change_customer(tx, self._clock, made, suspended=suspended, never_capture=never)
 
         return do
 
@@ -62,6 +63,7 @@ class Changes:
             multiplier_ppm=_given(one.multiplier_ppm),
             tags=_given(one.tags),
             suspended=_given(one.suspended),
+            never_capture=_given(one.never_capture),
         )
 
     def suspend_customer(self, found: Customer) -> Do:

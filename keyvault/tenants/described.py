@@ -22,7 +22,12 @@ Description = dict[str, Any]
 
 def customer(found: Customer) -> Description:
     multiplier = format((Decimal(found.multiplier_ppm) / PPM).normalize(), "f")
-    return {"multiplier": multiplier, "suspended": found.suspended, "tags": dict(found.tags)}
+    return {
+        "multiplier": multiplier,
+        "suspended": found.suspended,
+        "never_capture": found.never_capture,
+        "tags": dict(found.tags),
+    }
 
 
 def project(found: Project) -> Description:

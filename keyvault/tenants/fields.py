@@ -30,7 +30,7 @@ from keyvault.money import parse_usd
 from keyvault.tenants.described import NEVER, NONE
 from keyvault.tenants.wanted import WantedCustomer, WantedKey, WantedProject
 
-CUSTOMER_FIELDS: Final = ("multiplier", "suspended", "tags")
+CUSTOMER_FIELDS: Final = ("multiplier", "suspended", "never_capture", "tags")
 PROJECT_FIELDS: Final = ("suspended", "tags")
 KEY_FIELDS: Final = (
     "project", "env", "state", "models", "endpoints", "addresses", "expose", "pin", "isolation", "rotate_every",
@@ -69,6 +69,7 @@ def customer(name: str, table: Table) -> WantedCustomer:
         where=table.at(""),
         multiplier_ppm=table.read("multiplier", _multiplier),
         suspended=table.read("suspended", _flag),
+        never_capture=table.read("never_capture", _flag),
         tags=table.read("tags", _tags),
     )
 

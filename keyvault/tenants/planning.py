@@ -62,7 +62,7 @@ class Planner:
             if found is None:
                 blank = Customer(0, one.name, self._now)
                 made = _as_wanted(blank, one)
-                change = differences({"multiplier": "1", "suspended": False, "tags": {}}, described.customer(made))
+                change = differences(described.customer(blank), described.customer(made))
                 yield Step("+", f"customer:{one.name}", change, self._changes.make_customer(made))
             elif change := differences(described.customer(found), described.customer(_as_wanted(found, one))):
                 yield Step("~", f"customer:{found.name}", change, self._changes.change_customer(found, one))
@@ -178,6 +178,7 @@ def _as_wanted(found: Customer, one: WantedCustomer) -> Customer:
         found,
         multiplier_ppm=_or(one.multiplier_ppm, found.multiplier_ppm or PPM),
         suspended=_or(one.suspended, found.suspended),
+        never_capture=_or(one.never_capture, found.never_capture),
         tags=dict(_or(one.tags, found.tags)),
     )
 

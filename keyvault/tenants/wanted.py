@@ -16,6 +16,7 @@ class WantedCustomer:
     """Where it was read, for what is wrong with it: `tenants.toml:3: customers.acme`."""
     multiplier_ppm: int | Unchanged = UNCHANGED
     suspended: bool | Unchanged = UNCHANGED
+    never_capture: bool | Unchanged = UNCHANGED
     tags: Mapping[str, str] | Unchanged = UNCHANGED
 
 

@@ -164,6 +164,16 @@ def test_what_is_printed_as_current_leaves_nothing_to_do(gwctl: Gwctl) -> None:
     assert apply(gwctl, current, "--prune").out == "no changes\n"
 
 
+def test_who_is_never_captured_goes_from_file_to_file(gwctl: Gwctl) -> None:
+    for marked in (True, False, True):
+        applied(gwctl, f"[customers.hospital]\nnever_capture = {str(marked).lower()}\n")
+        assert gwctl("customers", "show", "hospital", "--json").json["never_capture"] is marked
+    applied(gwctl, "[customers.hospital]\nmultiplier = 1.5\n")
+    current = gwctl("apply", "--print-current").out
+    assert "never_capture = true" in current.partition("[customers.hospital]")[2]
+    assert apply(gwctl, current).out == "no changes\n"
+
+
 WRONG = {
     'x = 1\n[keys.a]\nmodels = ["a b"]': "tenants.toml:1: x: no such section: 'x'",
     "[key.a]": "tenants.toml:1: key: no such section: 'key'|did you mean keys?",

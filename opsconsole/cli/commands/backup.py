@@ -52,6 +52,7 @@ def create(
     """
     from keyvault import backup as backups
     from keyvault.backup.making import target_of
+    from keyvault.domain.names import counted
 
     path = target_of(session.home, target, force=force)
     if session.dry_run:
@@ -67,6 +68,8 @@ def create(
     session.changed(f"wrote {made.path}: {made.size_bytes:,} bytes in {made.took_seconds:.1f} s")
     session.show(Details(row, key="file"))
     _say_what_is_missing(session, made.verified)
+    if kept := len(session.home.captures.list()):
+        session.io.note(f"what {counted(kept, 'capture')} kept is not in it; to keep that: gwctl captures export")
 
 
 @backup.verb("verify", examples="gwctl backup verify gateway.tar\ngwctl backup verify gateway.tar --json")
