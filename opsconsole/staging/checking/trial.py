@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from keyvault.domain.endpoints import Dialect
 from opsconsole.staging.asking import said
 from opsconsole.staging.checking.aspects import Facts
 from opsconsole.staging.checking.comparing import differing, unmet
 from opsconsole.staging.checking.edits import why_allowed
-from opsconsole.staging.checking.facts import Seen, facts_of
+from opsconsole.staging.checking.facts import Seen, dialect_of, facts_of
 from opsconsole.staging.checking.probes import Models, Probe
 from opsconsole.staging.checking.shapes import Unmet
 from opsconsole.view.checking.report import Difference, Result, Verdict
@@ -24,6 +25,9 @@ often, only the one comes here six times and only the other there seven times on
 
 CANNOT: Final = (400, 403, 404, 405, 415, 422, 501)
 """Statuses that say that something is not done here; others do so only in words."""
+
+UNKNOWN: Final = (404, 405, 501)
+"""Statuses of a path that is not there: not every place speaks the messages dialect."""
 
 
 class Prober(Protocol):
@@ -111,14 +115,16 @@ class Trial:
         behind, probe = self._there or self._here, self._probe
         answer = behind.seen[-1].answer
         heard = said(probe.path, answer)
+        text = heard.error_text or heard.error_code or "no reason given"
+        refusal = f"the answer is {answer.status}: {text}"
         if probe.fails:
-            answered = probe.optional and answer.ok and heard.error_code is None
-            return "it is not refused" if answered else None
+            if probe.optional and answer.ok and heard.error_code is None:
+                return "it is not refused"
+            unknown = differs and answer.status in UNKNOWN and dialect_of(probe.path) is Dialect.MESSAGES
+            return refusal if unknown else None
         if not behind.seen[-1].refused:
             return probe.lacks(behind.facts[-1])
-        text = heard.error_text or heard.error_code or "no reason given"
-        cannot = probe.optional and (answer.status in CANNOT or "support" in text)
-        return f"the answer is {answer.status}: {text}" if cannot else None
+        return refusal if probe.optional and (answer.status in CANNOT or "support" in text) else None
 
     def _result(self, verdict: Verdict, found: Sequence[Difference], reason: str | None = None) -> Result:
         counted = [each for each in found if each.allowed is None and verdict is Verdict.DIFFERS]
