@@ -214,6 +214,21 @@ def test_a_judge_sees_each_pair_in_both_orders(runs: Runs) -> None:
     assert (told.verdict, told.estimate) == (Verdict.FIRST, 1.0)
     assert found.judging is not None
     assert (found.judging.pairs, found.judging.agreeing, found.judging.cost_pico) == (12, 12, 24 * CENT)
+    assert found.judging.as_reviewed is None
+
+
+def test_a_judge_is_held_against_a_person_who_decided_the_same_pairs(runs: Runs) -> None:
+    run = begin(runs, plan(prompts(4, right=None), judge="judge"))
+    carried_out(runs, run, Place(judge(lambda one, two: "ONE" if len(one) > len(two) else "TWO")))
+    review = Review(run)
+    while (pair := review.next()) is not None:
+        longer = "left" if len(pair.left) > len(pair.right) else "right"
+        review.decide(pair.id, longer if review.decided < 3 else "equal")
+    review.close()
+    judging = comparison(run).judging
+    assert judging is not None
+    assert judging.as_reviewed is not None
+    assert (judging.as_reviewed.value, judging.as_reviewed.of) == (0.75, 4)
 
 
 def test_a_judge_that_likes_what_it_sees_first_tells_nothing(runs: Runs) -> None:

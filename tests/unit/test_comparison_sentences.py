@@ -110,9 +110,12 @@ def test_preferences_lean_to_whom_is_preferred() -> None:
 
 
 def test_a_judge_is_told_with_how_far_it_can_be_relied_on() -> None:
-    fair = Judging("j", 40, 36, 0, Share(0.5, 0.4, 0.6, 80), None)
-    biased = Judging("j", 40, 12, 2, Share(0.9, 0.8, 0.95, 80), None)
-    assert judging(fair) == "j, the judge, agreed with itself in both orders about 36 of 40 pairs"
+    fair = Judging("j", 40, 36, 0, Share(0.5, 0.4, 0.6, 80), Share(0.85, 0.7, 0.95, 20), None)
+    biased = Judging("j", 40, 12, 2, Share(0.9, 0.8, 0.95, 80), None, None)
+    assert judging(fair) == (
+        "j, the judge, agreed with itself in both orders about 36 of 40 pairs; it said what the reviewer said about"
+        " 85 % of 20"
+    )
     assert judging(biased) == (
         "j, the judge, agreed with itself in both orders about 12 of 38 pairs; it prefers what it sees first (90 % of"
         " its preferences); about 2 it gave no verdict; do not rely on it"

@@ -38,9 +38,9 @@ def comparison(run: Run, unfinished: str | None = None) -> Comparison:
     plan, done = Plan.of(run.plan), run.done()
     answers = answers_of(done)
     scores = _scores(plan, answers)
-    judge, by_judge = _by_judge(plan, answers, done)
     found = pairs(plan.prompts, plan.names, answers, once=True)
     by_hand = reviewed(found, done)
+    judge, by_judge = _by_judge(plan, answers, done, {pair.id: value for pair, value in by_hand})
     by_review = preferences(by_hand)
     told = _differences(plan, answers, scores, {Measure.JUDGE: by_judge, Measure.REVIEW: by_review})
     preferred = {
@@ -65,7 +65,7 @@ def comparison(run: Run, unfinished: str | None = None) -> Comparison:
         judging=judge,
         reviewed=decided,
         review_pending=pending,
-        remarks=tuple(_remarks(plan, answers)),
+        remarks=tuple(_remarks(run.id, plan, answers)),
         unfinished=unfinished or (f"{missing} of {len(plan.questions())} answers are missing" if missing else None),
         records=len(done),
     )
@@ -95,7 +95,7 @@ def _by_prompt(plan: Plan, answers: Iterable[Given], value: Callable[[Given], fl
 
 
 def _by_judge(
-    plan: Plan, answers: Sequence[Given], done: Mapping[str, Mapping[str, Any]]
+    plan: Plan, answers: Sequence[Given], done: Mapping[str, Mapping[str, Any]], by_hand: Mapping[str, float]
 ) -> tuple[Judging | None, dict[tuple[str, str], dict[str, float]]]:
     if plan.judge is None:
         return None, {}
@@ -105,7 +105,7 @@ def _by_judge(
     decided += [(pair, pair.known) for pair in every if pair.known is not None]
     costs = [record.get("cost_pico") for record in done.values() if record.get("kind") == JUDGEMENT]
     known = [cost for cost in costs if cost is not None]
-    return judging(plan.judge.name, found, sum(known) if known else None), preferences(decided)
+    return judging(plan.judge.name, found, by_hand, sum(known) if known else None), preferences(decided)
 
 
 def _differences(
@@ -185,7 +185,7 @@ def _beats_all(name: str, names: Sequence[str], among: Sequence[Difference]) -> 
     return len(beaten) == len(names) - 1
 
 
-def _remarks(plan: Plan, answers: Sequence[Given]) -> Iterable[str]:
+def _remarks(run_id: str, plan: Plan, answers: Sequence[Given]) -> Iterable[str]:
     if plan.left_out:
         yield plan.left_out
     without = sum(prompt.expectation is None for prompt in plan.prompts)
@@ -195,6 +195,8 @@ def _remarks(plan: Plan, answers: Sequence[Given]) -> Iterable[str]:
         yield f"{reused} of {len(answers)} answers, with their times, are those of an earlier comparison"
     if cut := sum(each.finish in ("length", "max_tokens", "incomplete") for each in answers):
         yield f"{cut} of {len(answers)} answers were cut off by a cap on output"
+    if any(each.error is not None for each in answers):
+        yield f"what failed is asked again by gwctl compare --resume {run_id[-8:]}"
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -106,9 +106,10 @@ def judged(judge: Model, pairs: Sequence[Pair], done: Mapping[str, Mapping[str, 
     return found
 
 
-def judging(judge: str, found: Sequence[Judged], cost_pico: int | None) -> Judging:
-    """How the judge fared."""
+def judging(judge: str, found: Sequence[Judged], by_hand: Mapping[str, float], cost_pico: int | None) -> Judging:
+    """How the judge fared. `by_hand`: what a person said of pairs, by their ids."""
     whole = [each for each in found if each.value is not None]
+    both = [each for each in whole if each.pair.id in by_hand]
     firsts = sum((each.as_is == 1) + (each.swapped == -1) for each in found)
     seconds = sum((each.as_is == -1) + (each.swapped == 1) for each in found)
     return Judging(
@@ -117,8 +118,14 @@ def judging(judge: str, found: Sequence[Judged], cost_pico: int | None) -> Judgi
         agreeing=sum(each.as_is == each.swapped for each in whole),
         undecided=len(found) - len(whole),
         first_place=share(firsts, firsts + seconds),
+        as_reviewed=share(sum(_leaning(each.value) == by_hand[each.pair.id] for each in both), len(both)),
         cost_pico=cost_pico,
     )
+
+
+def _leaning(value: float | None) -> int:
+    """1, 0 or -1: a verdict that only one order gave leans as that one does."""
+    return 0 if not value else 1 if value > 0 else -1
 
 
 def share(successes: int, trials: int) -> Share | None:

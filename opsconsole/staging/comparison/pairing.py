@@ -29,7 +29,7 @@ class Pair:
     @property
     def id(self) -> str:
         """Within its run."""
-        return f"{self.prompt.id} {self.first.model} {self.second.model} {self.first.nth}"
+        return f"{self.prompt.id}\t{self.first.model}\t{self.second.model}\t{self.first.nth}"
 
     @property
     def known(self) -> float | None:

@@ -110,7 +110,8 @@ class Question:
 
 
 def question_id(prompt_id: str, model: Model, nth: int) -> str:
-    return f"{prompt_id} {model.name} {nth}"
+    """Parted by what no id and no name holds."""
+    return f"{prompt_id}\t{model.name}\t{nth}"
 
 
 def usable(

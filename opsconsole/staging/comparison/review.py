@@ -5,6 +5,7 @@ Decisions are on the disk as they are made; a review can be left and taken up ag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -54,12 +55,13 @@ class Review:
     def decided(self) -> int:
         return len(self._decided)
 
-    def next(self) -> Blind | None:
-        """The next pair without a decision; None: everything is decided."""
-        for place, (pair_id, pair) in enumerate(self._pairs.items(), 1):
-            if pair_id not in self._decided:
-                return self._blind(pair_id, pair, place)
-        return None
+    def next(self, put_off: Sequence[str] = ()) -> Blind | None:
+        """The next pair without a decision, those that were put off after the others; None: everything is decided."""
+        waiting = [pair_id for pair_id in self._pairs if pair_id not in self._decided and pair_id not in put_off]
+        waiting += [pair_id for pair_id in put_off if pair_id not in self._decided]
+        if not waiting:
+            return None
+        return self._blind(waiting[0], self._pairs[waiting[0]], list(self._pairs).index(waiting[0]) + 1)
 
     def decide(self, pair_id: str, choice: Choice) -> None:
         """Put a decision on record. Raises `UsageError` for a pair that is not of this review, or no choice."""

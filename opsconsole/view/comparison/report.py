@@ -127,6 +127,8 @@ class Judging:
     """Pairs without a verdict that could be read in both orders."""
     first_place: Share | None
     """How often it preferred what it saw first, of the verdicts that preferred one."""
+    as_reviewed: Share | None
+    """How often it said what the person said, of the pairs that both decided."""
     cost_pico: int | None
 
 

@@ -75,9 +75,12 @@ def judging(told: Judging) -> str:
     first = ""
     if told.first_place is not None and told.first_place.low > 0.5:
         first = f"; it prefers what it sees first ({percent(told.first_place.value)} of its preferences)"
+    person = ""
+    if told.as_reviewed is not None:
+        person = f"; it said what the reviewer said about {percent(told.as_reviewed.value)} of {told.as_reviewed.of}"
     unread = f"; about {told.undecided} it gave no verdict" if told.undecided else ""
     doubt = "; do not rely on it" if known and told.agreeing / known < _WORSE_THAN_CHANCE else ""
-    return f"{told.judge}, the judge, {agreed}{first}{unread}{doubt}"
+    return f"{told.judge}, the judge, {agreed}{first}{person}{unread}{doubt}"
 
 
 _WHAT: Final = {
