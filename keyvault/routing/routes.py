@@ -17,7 +17,7 @@ from keyvault.clock import Clock, to_ms
 from keyvault.domain.differences import Change
 from keyvault.domain.names import fold, not_found, shown
 from keyvault.domain.routes import Choice, Revision, Route, Target, check_alias, clashing, parse_target
-from keyvault.errors import NotFound, UsageError
+from keyvault.errors import Conflict, NotFound, UsageError
 from keyvault.routing import described, document
 from keyvault.routing.ending import superseded
 from keyvault.storage import epochs, upstreams
@@ -86,13 +86,16 @@ class Routes:
             routes = document.read(text, file, _names(tx))
             return self._change(tx, rows.current(tx), routes, "routes.apply", ALL)
 
-    def rollback(self, number: int | None = None) -> Outcome:
+    def rollback(self, number: int | None = None, *, only_from: int | None = None) -> Outcome:
         """Make the routes what they were in a revision, by default in the one before. Raises `NotFound`.
 
-        Raises `UsageError` where an upstream of that revision is gone.
+        Raises `UsageError` where an upstream of that revision is gone, and `Conflict` where another revision than
+        `only_from` holds, so that nobody else's change is undone.
         """
         with self._database.change() as tx:
             current = rows.current(tx)
+            if only_from not in (None, current.number):
+                raise Conflict(f"revision {current.number} holds, not {only_from}", hint="gwctl routes history")
             wanted = _revision(tx, _before(current) if number is None else number)
             rows.rely_on(tx, wanted)
             _check_upstreams(tx, wanted)

@@ -161,6 +161,15 @@ class Database:
         with self.write() as tx:
             yield tx
 
+    @contextlib.contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """A block whose write transactions keep nothing. For one thread that has the database for itself."""
+        before, self.rehearsal = self.rehearsal, True
+        try:
+            yield
+        finally:
+            self.rehearsal = before
+
     def connect(self, timeout_ms: int) -> Any:
         """A driver's connection of its own, outside the pool, on which nothing waits longer for a lock."""
         if self.path is not None:

@@ -67,6 +67,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "compare": "The same prompts to several models, and what the differences are worth.",
         "replay": "Real requests of the past once more: what breaks, what it costs.",
         "drill": "Break one target for one key, and see what comes of it.",
+        "readiness": "Whether an alias is ready for production: six steps, one verdict.",
     },
     "Keep": {
         "backup": "The whole home in one file, verified.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keyvault.domain.names import counted
 from keyvault.money import format_usd
@@ -24,7 +25,9 @@ BACK = "replay without the gateway"
 def replayed(here: Standing, plan: Replay) -> Step:
     """Send the requests, and where the API behind the gateway is named, there too. Raises `GatewayError`."""
     exchanges, unusable = exchanges_of(here.home, source(here.directory, plan.file), plan.limit)
-    evidence = [Evidence("lines left out", None, f"{len(unusable)}, the first: {unusable[0].reason}")] if unusable else []
+    evidence = (
+        [Evidence("lines left out", None, f"{len(unusable)}, the first: {unusable[0].reason}")] if unusable else []
+    )
     player = _player(here, plan, exchanges, _options(here, plan), own=True)
     run = _run(here, NAME, plan, None)
     with here.key() as (_, place):
@@ -84,8 +87,8 @@ def _run(here: Standing, name: str, plan: Replay, direct: Direct | None) -> Run:
     file = source(here.directory, plan.file)
     model = plan.model or here.alias if direct is None else direct.model
     url = None if direct is None else direct.url
-    told = {"source": file, "model": model, "renamed": {}, "pin": None, "limit": plan.limit, "url": url}
-    return here.inner(name, "replay", plan.file, lambda: told)
+    told: dict[str, Any] = {"source": file, "model": model, "renamed": {}, "pin": None, "limit": plan.limit, "url": url}
+    return here.inner(name, "replay", plan.file, told)
 
 
 def _found(where: str, plan: Replay, report: Report) -> Iterator[Evidence]:

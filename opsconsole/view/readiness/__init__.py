@@ -1,0 +1,1 @@
+"""A readiness: what its steps found, and the forms in which that is told."""
