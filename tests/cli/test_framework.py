@@ -58,7 +58,7 @@ PROMISED = {
     "import": "litellm one-api",
     "objects": "list assign forget",
     "rotation": "install",
-    "": "init serve console top demo doctor restore completion help version suspend resume apply",
+    "": "init serve console check top demo doctor restore completion help version suspend resume apply",
 }
 
 
