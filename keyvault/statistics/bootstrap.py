@@ -51,13 +51,8 @@ def corrected(
 
 
 def mean(values: Sequence[float]) -> float:
-    """The figure for differences."""
+    """The plainest figure of numbers."""
     return fsum(values) / len(values)
-
-
-def ratio_of_totals(pairs: Sequence[tuple[float, float]]) -> float:
-    """The figure for pairs of amounts: all the first ones over all the second ones."""
-    return sum([first for first, _ in pairs]) / sum([second for _, second in pairs])
 
 
 def _bias(drawn: Sequence[float], seen: float) -> float:

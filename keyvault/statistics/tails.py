@@ -73,6 +73,12 @@ def student_upper(t: float, freedom: float) -> float:
     return half if t >= 0 else 1.0 - half
 
 
+def student_critical(confidence: float, freedom: float) -> float:
+    """How many standard errors an interval of this confidence reaches to either side."""
+    share = _where(lambda each: beta(each, freedom / 2, 0.5) >= 1 - confidence)
+    return sqrt(freedom * (1 - share) / share)
+
+
 def exact_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Clopper and Pearson's interval of a share; without a trial it is everything from 0 to 1."""
     miss = (1 - confidence) / 2

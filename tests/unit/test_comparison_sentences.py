@@ -70,7 +70,7 @@ SAID = [
     ),
     (
         took(STEADY, [each + (n % 2) * 8 for n, each in enumerate(STEADY)], Measure.COST),
-        "a costs less than b: 0.75 of what b takes on 30 prompts (95 % interval 0.69 to 0.83); p < 0.001",
+        "a costs less than b: 0.75 of what b takes on 30 prompts (95 % interval 0.68 to 0.83); p < 0.001",
     ),
     (
         took(STEADY, [each + (1 if n % 2 else -1) for n, each in enumerate(STEADY)], Measure.FIRST_CONTENT),

@@ -10,10 +10,11 @@ import pytest
 from scipy import stats as scipy_stats
 
 from keyvault.statistics import normal
-from keyvault.statistics.bootstrap import bootstrap, corrected, mean, ratio_of_totals
+from keyvault.statistics.bootstrap import bootstrap, corrected, mean
 from keyvault.statistics.pairs import EXACT_PAIRS, mcnemar, sign_flips
 from keyvault.statistics.planning import fewest_discordant, pairs_for_mean, pairs_for_shares
 from keyvault.statistics.proportions import Fourfold, paired_difference, wilson
+from keyvault.statistics.ratios import fieller, ratio_of_totals
 from keyvault.statistics.several import holm
 
 DATA_SETS = 1000
@@ -85,22 +86,37 @@ def test_the_corrected_interval_is_scipys_for_the_same_resamples() -> None:
         assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), rel=1e-9)
 
 
-def test_the_bootstrap_of_a_ratio_is_near_scipys_with_resamples_of_its_own() -> None:
+def test_resamples_of_our_own_give_nearly_scipys_interval() -> None:
     chance = random.Random(8)
     for _ in range(10):
-        pairs = [(chance.expovariate(1) + 0.1, chance.expovariate(1) + 0.1) for _ in range(30)]
-        theirs = scipy_stats.bootstrap(
-            ([a for a, _ in pairs], [b for _, b in pairs]),
-            lambda x, y, axis: numpy.sum(x, axis=axis) / numpy.sum(y, axis=axis),
-            paired=True,
-            vectorized=True,
-            n_resamples=4000,
-            rng=7,
-        )
-        ours = bootstrap(pairs, ratio_of_totals, resamples=4000)
+        values = [chance.expovariate(1) for _ in range(30)]
+        theirs = scipy_stats.bootstrap((values,), numpy.mean, n_resamples=4000, method="BCa", rng=7)
+        ours = bootstrap(values, mean, resamples=4000)
         assert ours is not None
-        bounds = pytest.approx(tuple(theirs.confidence_interval), abs=0.4 * float(theirs.standard_error))
+        bounds = pytest.approx(tuple(theirs.confidence_interval), abs=0.3 * float(theirs.standard_error))
         assert (ours.low, ours.high) == bounds
+
+
+def test_the_interval_of_a_ratio_ends_where_scipys_t_test_of_the_pairs_does() -> None:
+    chance, bounded = random.Random(11), 0
+    for _ in range(DATA_SETS):
+        pairs = [(chance.expovariate(1), chance.expovariate(1) + 0.2) for _ in range(chance.randint(5, 40))]
+        confidence = chance.choice([0.9, 0.95])
+        interval = fieller(pairs, confidence)
+        if interval is not None:
+            bounded += 1
+            assert interval.low <= ratio_of_totals(pairs) <= interval.high
+            critical = scipy_stats.t.isf((1 - confidence) / 2, len(pairs) - 1)
+            for end in (interval.low, interval.high):
+                moved = numpy.array([first - end * second for first, second in pairs])
+                t = moved.mean() / moved.std(ddof=1) * len(moved) ** 0.5
+                assert abs(t) == pytest.approx(critical, rel=1e-9)
+    assert bounded > 0.9 * DATA_SETS
+
+
+@pytest.mark.parametrize("pairs", [[], [(1.0, 2.0)], [(1.0, 2.0)] * 5, [(1.0, 5.0), (1.0, -4.9), (1.0, 0.1)]])
+def test_a_ratio_that_nothing_bounds_has_no_interval(pairs: list[tuple[float, float]]) -> None:
+    assert fieller(pairs) is None
 
 
 @pytest.mark.parametrize("sample", [[], [0.4], [0.0] * 30, [0.1] * 30])

@@ -5,8 +5,8 @@ it would take.
 - scores between, preferences: the mean difference with a bootstrap interval, the randomisation test;
 - times: the typical ratio (the geometric mean over prompts), which one long answer does not decide, with a bootstrap
   interval and the randomisation test of its logarithms;
-- costs: the ratio of the totals, which is the ratio of the bills, with a bootstrap interval, the randomisation test of
-  the differences.
+- costs: the ratio of the totals, which is the ratio of the bills, with Fieller's interval, and the randomisation test
+  of the differences.
 
 A difference is shown where the p-value after Holm's correction, over all comparisons by one measure, is at most 5 %.
 """
@@ -20,11 +20,12 @@ from math import exp, log
 from statistics import pstdev
 from typing import Final
 
-from keyvault.statistics.bootstrap import bootstrap, mean, ratio_of_totals
+from keyvault.statistics.bootstrap import bootstrap, mean
 from keyvault.statistics.interval import Interval
 from keyvault.statistics.pairs import mcnemar, sign_flips
 from keyvault.statistics.planning import pairs_for_mean, pairs_for_shares, smallest_shown
 from keyvault.statistics.proportions import Fourfold, paired_difference
+from keyvault.statistics.ratios import fieller, ratio_of_totals
 from keyvault.statistics.several import holm
 from opsconsole.view.comparison.report import Difference, Measure, Verdict
 
@@ -151,7 +152,7 @@ def _billed(first: str, second: str, pairs: Sequence[_Pair]) -> _Seen:
     moved = tuple(one - other for one, other in pairs)
     if len(pairs) < FEWEST or not all(other > 0 for _, other in pairs):
         return _Seen(first, second, None, len(pairs))
-    interval = bootstrap(pairs, ratio_of_totals)
+    interval = fieller(pairs)
     return _Seen(
         first, second, None, len(pairs), ratio_of_totals(pairs), interval, sign_flips(moved), sum(moved), moved
     )
