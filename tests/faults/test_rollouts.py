@@ -10,6 +10,7 @@ from tests.faults.rollouts import PLAN, TARGETS, rounds
 
 FEW = 12
 HEALTHY = ("healthy: the same", "healthy: at every bound", "healthy: better")
+CUSTOMERS = 60
 SOON = {"errors +10 points": 60, "all requests fail": 5, "times doubled": 120, "cost tripled": 120}
 """Minutes within which most are out, at a request a second with 5 % for the target."""
 
@@ -28,3 +29,8 @@ def test_a_bad_target_is_taken_out_soon(name: str) -> None:
     assert found.taken_out == FEW
     assert found.median_s is not None
     assert found.median_s <= SOON[name] * 60
+
+
+def test_customers_that_are_unlike_each_other_take_no_target_out() -> None:
+    found = rounds("healthy", replace(PLAN, alpha=0.5), TARGETS["healthy: the same"], FEW, seed=1, among=CUSTOMERS)
+    assert found.taken_out <= FEW // 2

@@ -199,7 +199,7 @@ async def test_a_rollout_that_something_else_has_changed_sends_nothing_anywhere(
         served.home.rollouts.start("m", NEW, ALL)
         assert said(await served.chat()) == "new"
         with contextlib.closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as database:
-            database.execute("UPDATE rollouts SET upstream = 'old', model = 'elsewhere'")
+            database.execute("UPDATE rollouts SET salt = 'another'")
             database.execute("UPDATE epochs SET routes = routes + 1")
             database.commit()
         assert said(await served.chat()) == "old"

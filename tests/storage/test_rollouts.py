@@ -300,6 +300,20 @@ def test_of_two_workers_one_makes_a_look(
     assert entries(database).count("rollouts.advance") == 1
 
 
+def test_what_somebody_has_done_meanwhile_comes_before_what_a_look_would_do(
+    database: Database, rollouts: Rollouts, send: Traffic, clock: FrozenClock
+) -> None:
+    begun = rollouts.start("fast", NEW, PLAN).rollout
+    send(begun, 0, 190)
+    send(begun, 1, 60, Outcome.FAILED)
+    clock.advance(seconds=HOUR)
+    known = rollouts.live()
+    rollouts.finish("fast", now=True)
+    Watching(database, clock, lambda: known)()
+    status = rollouts.status("fast")
+    assert (status.rollout.state, status.looks) == (State.FINISHED, [])
+
+
 def test_a_paused_one_is_not_looked_at_and_begins_its_step_anew(
     rollouts: Rollouts, watching: Watching, send: Traffic, clock: FrozenClock
 ) -> None:

@@ -195,6 +195,8 @@ def test_times_are_those_of_the_quantile_whatever_their_distribution() -> None:
     assert says("p95 < 1.3x", arm(1_000, ms=usual), arm(200, ms={125: 190, 1_100: 10})).verdict is Verdict.HOLDS
     slow = says("p95 < 1.3x", arm(1_000, ms=usual), arm(200, ms={100: 100, 2_000: 100}))
     assert (slow.verdict, slow.arm, slow.baseline) == (Verdict.BREACHED, 2_000, 100)
+    assert says("p50 < 1.3x", arm(1_000, ms={100: 1_000}), arm(200, ms={130: 200})).verdict is Verdict.HOLDS
+    assert says("p50 < 1.3x", arm(1_000, ms={100: 1_000}), arm(200, ms={131: 200})).verdict is Verdict.BREACHED
     assert says("p50 < +50ms", arm(1_000, ms=usual), arm(200, ms={151: 200})).verdict is Verdict.BREACHED
     assert says("p50 < 2s", arm(1_000, ms=usual), arm(200, ms={2_001: 200})).verdict is Verdict.BREACHED
     assert says("p99 < 2x", arm(60), arm(200, ms={900: 200})).verdict is Verdict.TOO_LITTLE, "of 60, none stands for it"
