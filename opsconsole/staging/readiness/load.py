@@ -21,18 +21,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What was asked after a change and before the next one. Requests under way while it was made are of the one
-    before."""
+    """One change: what was asked while it was made, and from when on it held until the next one began."""
 
     name: str
     seconds: float
+    meanwhile: tuple[Answer, ...]
     answers: tuple[Answer, ...]
 
     @property
-    def failed(self) -> list[Answer]:
-        return [answer for answer in self.answers if not answer.ok]
+    def asked(self) -> tuple[Answer, ...]:
+        return self.meanwhile + self.answers
 
     def served_by(self, target: str) -> int:
+        """Since it held."""
         return sum(answer.header("x-gateway-target") == target for answer in self.answers)
 
 
@@ -44,36 +45,38 @@ async def under_load(
     each: int,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Phase]:
-    """Make the changes, with at least so many answers before the first and after each of them."""
-    answers: list[tuple[int, Answer]] = []
-    came, phase, over = asyncio.Condition(), 0, False
+    """Make the changes, with at least so many answers before the first and after each of them. What was before the
+    first one is a phase too."""
+    came, over = asyncio.Condition(), False
     took = [0.0]
+    moment = 0  # even: after so many changes twice; odd: one is being made
+    answers: list[list[Answer]] = [[]]
 
     async def client(asker: Asker) -> None:
         while not over:
-            began = phase
+            asked_at = answers[moment]
             answer = await asker.ask(path, body)
             async with came:
-                answers.append((began, answer))
+                asked_at.append(answer)
                 came.notify_all()
 
     async def enough() -> None:
         async with came:
-            await came.wait_for(lambda: sum(number == phase for number, _ in answers) >= each)
+            await came.wait_for(lambda: len(answers[moment]) >= each)
 
     async with Asker(place) as asker, asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
             group.create_task(client(asker))
         await enough()
-        for number, change in enumerate(changes, 1):
-            progress(number - 1, len(changes))
+        for number, change in enumerate(changes):
+            progress(number, len(changes))
+            answers += [[], []]
+            moment += 1
             took.append(await asyncio.to_thread(change.do))
-            phase = number
+            moment += 1
             await enough()
         over = True
         progress(len(changes), len(changes))
     names = ["before", *(change.name for change in changes)]
-    return [
-        Phase(name, took[number], tuple(answer for at, answer in answers if at == number))
-        for number, name in enumerate(names)
-    ]
+    between = [[], *answers[1::2]]
+    return [Phase(name, took[at], tuple(between[at]), tuple(answers[2 * at])) for at, name in enumerate(names)]

@@ -44,9 +44,9 @@ def there_and_back(here: Standing, plan: Rollout) -> Step:
         changes = _Journey(here, plan, route).changes()
         each = -(-plan.requests // (len(changes) + 1))
         phases = asyncio.run(under_load(place, here.path, body, changes, each, here.progress(NAME)))
-    asked = sum(len(phase.answers) for phase in phases)
-    failed = [answer for phase in phases for answer in phase.failed]
-    told = f"{len(failed)} of {asked} requests failed while routes changed {len(changes)} times"
+    asked = [answer for phase in phases for answer in phase.asked]
+    failed = [answer for answer in asked if not answer.ok]
+    told = f"{len(failed)} of {len(asked)} requests failed while routes changed {len(changes)} times"
     if failed:
         heard = said(here.path, failed[0])
         told += f", such as {failed[0].failure or f'{failed[0].status} {heard.error_code}'}"
@@ -75,11 +75,13 @@ def _foreseen(started: Started) -> Iterator[Evidence]:
     if not started.recent.requests:
         yield Evidence("what guards would find", None, "not known: nothing asked for the alias in the last day")
         return
+    asked = f"{started.recent.requests:,} requests in the last day"
     for step in started.foreseen:
         for each in step.detectable:
-            least = "nothing" if each.least is None else f"what is from {amount(each.guard, each.least)} on"
-            now = f"now {amount(each.guard, each.now)}, {step.arm:,.0f} requests an hour"
-            yield Evidence(f"{each.guard} at {step.share_ppm / 10_000:g} %", None, f"finds {least} ({now})")
+            least = f"nothing: {asked} are too few"
+            if each.least is not None:
+                least = f"{amount(each.guard, each.least)} and more, now {amount(each.guard, each.now)}; {asked}"
+            yield Evidence(f"{each.guard} at {step.share_ppm / 10_000:g} % finds", None, least)
 
 
 @contextlib.contextmanager
@@ -159,11 +161,11 @@ def _rollout(steps: tuple[int, ...], plan: Rollout) -> RolloutPlan:
 
 
 def _went(to: Target, was: set[str], phases: dict[str, Phase]) -> Iterator[Evidence]:
-    """Whether the target served when it was to, and nobody asked it when it was not."""
+    """Whether the target served when it was to, and not when it was not to: unless it serves the alias anyhow."""
     name = str(to)
     for phase, there in ((STARTED, True), (ROLLED_BACK, False), (CHANGED, True), (REVERTED, False)):
         found = phases[phase]
         served = found.served_by(name)
         told = f"{served} of {len(found.answers)} served by {name}; in force after {found.seconds * 1000:,.0f} ms"
-        held = None if name in was and not there else (served > 0) is there
+        held = None if name in was and not there else served > 0 if there else not served
         yield Evidence(phase, held, told)

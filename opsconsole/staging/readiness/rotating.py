@@ -29,16 +29,18 @@ def rotated(here: Standing, plan: Keys) -> Step:
         assert rotation.secret is not None
         newer = here.place(place, rotation.secret)
         progress(1, _REQUESTS)
-        evidence = [_followed(here, plan, "rotation", lambda: home.workers.wait("keys", plan.within).seconds)]
+        evidence = [_followed(here, plan, "the rotation", lambda: home.workers.wait("keys", plan.within).seconds)]
         evidence.append(_served(here, newer, "the new secret"))
         home.keys.acknowledge(key.name, rotation.generation)
-        evidence.append(_followed(here, plan, "its end", lambda: home.workers.wait("keys", plan.within).seconds))
+        evidence.append(
+            _followed(here, plan, "the end of the old one", lambda: home.workers.wait("keys", plan.within).seconds)
+        )
         evidence.append(_refused(here, place, "the old secret"))
         progress(2, _REQUESTS)
-        evidence.append(_served(here, newer, "the new secret, after that"))
+        evidence.append(_served(here, newer, "after that, the new secret"))
         progress(3, _REQUESTS)
         home.keys.revoke(key.name)
-        took = _followed(here, plan, "revocation", lambda: home.workers.wait("keys", plan.within).seconds)
+        took = _followed(here, plan, "the revocation", lambda: home.workers.wait("keys", plan.within).seconds)
         evidence += [took, _refused(here, newer, "the revoked key")]
         progress(_REQUESTS, _REQUESTS)
     return Step.of(NAME, f"rotated without grace, then revoked: {took.found}", evidence)
@@ -54,9 +56,7 @@ def _followed(here: Standing, plan: Keys, what: str, wait: Callable[[], float]) 
     """Whether every worker acts by the change, and how long that took."""
     seconds = wait()
     most = plan.within.total_seconds()
-    return Evidence(
-        f"every worker knows of the {what}", seconds < most, f"{seconds * 1000:,.0f} ms, {most:g} s allowed"
-    )
+    return Evidence(f"every worker knows of {what}", seconds < most, f"{seconds * 1000:,.0f} ms, {most:g} s allowed")
 
 
 def _served(here: Standing, place: Place, what: str) -> Evidence:

@@ -31,13 +31,14 @@ _STEPS: Final[Mapping[str, tuple[Try, Foresee]]] = {
     "check": (checking.checked, checking.foreseen),
     "replay": (replaying.replayed, replaying.foreseen),
     "compare": (comparing.compared, comparing.foreseen),
+    "rollout": (rolling.there_and_back, rolling.foreseen),
     "drill": (drilling.drilled, drilling.foreseen_drill),
     "quota": (drilling.exhausted, drilling.foreseen_quota),
     "keys": (rotating.rotated, rotating.foreseen),
-    "rollout": (rolling.there_and_back, rolling.foreseen),
     "spend": (spending.added_up, spending.foreseen),
 }
-"""In the order in which they are run: what the others spent is looked at last."""
+"""In the order in which they are run: guards are foreseen before something is broken on purpose, and what all of them
+spent is looked at last."""
 
 
 @dataclass(frozen=True, slots=True)
