@@ -82,11 +82,10 @@ def _clients(sdk: bool) -> tuple[str, ...]:
 
 
 def _beside(named: Named, models: Models) -> Named:
-    return Named(
-        named.chat or models.chat,
-        named.embedding or models.embedding,
-        named.messages or named.chat or models.messages,
-    )
+    """What to ask the API itself for: the same names, or its own and what it lists."""
+    if named.chat is None:
+        return Named(models.chat, models.embedding, models.messages)
+    return Named(named.chat, named.embedding, named.messages or named.chat)
 
 
 async def _all(here: Side, there: Side | None, wanted: Wanted, told: Callable[[Result], None]) -> list[Result]:

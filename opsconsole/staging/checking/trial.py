@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from keyvault.domain.endpoints import Dialect
+from keyvault.secrets import scrub_foreign
 from opsconsole.staging.asking import said
 from opsconsole.staging.checking.aspects import Facts
 from opsconsole.staging.checking.comparing import differing, unmet
@@ -28,6 +29,9 @@ CANNOT: Final = (400, 403, 404, 405, 415, 422, 501)
 
 UNKNOWN: Final = (404, 405, 501)
 """Statuses of a path that is not there: not every place speaks the messages dialect."""
+
+LONGEST_VALUE: Final = 500
+"""How much of a value a report holds."""
 
 
 class Prober(Protocol):
@@ -75,7 +79,7 @@ class Trial:
         self._probe = probe
         self._here = _Answers(probe, here)
         self._there = None if there is None else _Answers(probe, there)
-        self._same_model = there is None or here.models.chat == there.models.chat
+        self._same_model = there is None or probe.model(here.models) == probe.model(there.models)
         self._ignored = ignored
 
     async def run(self) -> Result:
@@ -106,7 +110,7 @@ class Trial:
 
     def _difference(self, miss: Unmet) -> Difference:
         why = why_allowed(self._probe, miss, same_model=self._same_model, ignored=self._ignored)
-        return Difference(str(miss.aspect), miss.expected, miss.found, why)
+        return Difference(str(miss.aspect), _shown(miss.expected), _shown(miss.found), why)
 
     def _cannot(self, *, differs: bool) -> str | None:
         """What is not done behind the gateway; None where it is, and where a difference says more."""
@@ -139,3 +143,8 @@ class Trial:
             allowed=tuple(each for each in found if each.allowed is not None),
             reason=reason,
         )
+
+
+def _shown(value: str | None) -> str | None:
+    """A value for a report: short, and without what looks like a credential, which an error may repeat."""
+    return None if value is None else scrub_foreign(value[:LONGEST_VALUE])
