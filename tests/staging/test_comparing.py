@@ -119,6 +119,16 @@ def test_the_best_of_a_task_is_named_only_where_it_is_shown(runs: Runs) -> None:
     assert {best.task: best.model for best in found.best} == {None: "b", "extract": "b", "chat": None}
 
 
+def test_the_best_is_better_than_every_other_one(runs: Runs) -> None:
+    def says(model: str, asked: str) -> str:
+        return "yes" if model == "a" or (model == "b" and not asked.endswith("3")) else "no"
+
+    found = compared(runs, plan(prompts(20), "a", "b", "c"), says)
+    verdicts = {(each.first, each.second): each.verdict for each in found.of(Measure.EXPECTED)}
+    assert verdicts == {("a", "b"): Verdict.UNCLEAR, ("a", "c"): Verdict.FIRST, ("b", "c"): Verdict.FIRST}
+    assert [best.model for best in found.best] == [None]
+
+
 def test_repeats_of_a_prompt_count_once_by_their_mean(runs: Runs) -> None:
     turns: dict[tuple[str, str], int] = {}
 
