@@ -128,6 +128,13 @@ class Reports:
                 return request_detail(settled, opened, rows.names(tx))
         raise NotFound(f"no request {request_id[:40]!a} in the ledger", hint="gwctl usage tail")
 
+    def cost(self, request_id: str) -> int | None:
+        """What a request cost, all its attempts together, in pico-dollars: nothing where none was made, None where the
+        cost of one is not known yet, or never will be."""
+        with self._database.read() as tx:
+            costs = rows.costs_of(tx, request_id)
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
     def live(self, window: timedelta, by: str = "key", tz: str = "UTC") -> LiveSnapshot:
         """The live picture of the last `window`, rows by `by` (key, project, customer, model or target) × model."""
         return self._live.read(window, by, spans.zone_of(tz))

@@ -252,6 +252,16 @@ def attempts_of(tx: Transaction, request_ids: Sequence[str]) -> list[Any]:
     return found
 
 
+def costs_of(tx: Transaction, request_id: str) -> list[int | None]:
+    """What each attempt of a request cost, None for one that is open or whose cost is not known."""
+    settled = sa.select(attempts.c.cost_pico).where(attempts.c.request_id == request_id)
+    known = sa.select(attempts.c.number).where(attempts.c.request_id == request_id)
+    still = sa.select(sa.null()).where(
+        open_attempts.c.request_id == request_id, open_attempts.c.number.not_in(known)
+    )  # an attempt may stand in both for a moment
+    return list(tx.execute(settled.union_all(still)).scalars())
+
+
 def open_of(tx: Transaction, request_id: str) -> list[Any]:
     """Open attempts of a request, as rows of the table, in order; settled ones may be among them."""
     of = open_attempts.c.request_id == request_id

@@ -148,7 +148,7 @@ def with_usual_verb(verb: str) -> type[Nouns]:
 
     class Usual(Nouns):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            first = next((word for word in args if not word.startswith("-")), None)
+            first = next((word for word in args if word == "-" or not word.startswith("-")), None)
             if first is not None and first not in self.list_commands(ctx):
                 args = [verb, *args]
             return super().parse_args(ctx, args)

@@ -13,7 +13,7 @@ from keyvault.domain.endpoints import ENDPOINTS
 from keyvault.domain.ledger import Usage
 from keyvault.domain.prices import Price, cost
 from keyvault.domain.routes import Target, parse_target
-from keyvault.errors import GatewayError, NotFound, Refusal, UsageError
+from keyvault.errors import GatewayError, Refusal, UsageError
 from keyvault.metering.holds import worst_case
 from keyvault.metering.usage import estimate_input
 from keyvault.proxy.dialects.body import read_body
@@ -91,10 +91,7 @@ class Costing:
     def of_answer(self, answer: Answer) -> int | None:
         """What an answer of this gateway cost by its ledger, all attempts together."""
         request_id = answer.header("x-request-id")
-        try:
-            return None if request_id is None else self._home.reports.request(request_id).line.cost_pico
-        except NotFound:
-            return None
+        return None if request_id is None else self._home.reports.cost(request_id)
 
     def _find(self, target: Target) -> Price | None:
         try:

@@ -64,7 +64,7 @@ def temporary_key(
 
 @contextlib.contextmanager
 def own_place(
-    home: Home, purpose: str, *, url: str = "", policy: Policy = ANYTHING, lives: timedelta = timedelta(hours=1)
+    home: Home, purpose: str, *, url: str = "", policy: Policy = ANYTHING, lives: timedelta = LONGEST
 ) -> Iterator[Place]:
     """The gateway of this home with a temporary key. `url`: where it is reached, if not where its worker says."""
     place = Place.at(url or own_gateway(home))

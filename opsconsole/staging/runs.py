@@ -73,6 +73,11 @@ class Run:
         path = self.directory / "report.json"
         return _object(path)["report"] if path.exists() else None
 
+    @property
+    def stamp(self) -> tuple[tuple[int, int] | None, ...]:
+        """Another one when parts have come to it or it has ended."""
+        return tuple(map(_stamp, (self.directory / "items.jsonl", self.directory / "report.json")))
+
     def summary(self) -> Summary:
         end = _object(self.directory / "report.json") if (self.directory / "report.json").exists() else {}
         return Summary(
@@ -111,6 +116,10 @@ class Run:
         files.replace(self.directory / "report.json", msgspec.json.encode(told))
         self.release()
 
+    def hold(self) -> None:
+        """Let nobody else go on with it until it is released. Raises `Conflict` while somebody does."""
+        _ = self._appending
+
     def release(self) -> None:
         """Let others go on with it."""
         if self._items is not None:
@@ -119,7 +128,7 @@ class Run:
 
     def delete(self) -> None:
         """Remove everything of it. Raises `Conflict` while it is under way elsewhere."""
-        _ = self._appending
+        self.hold()
         self.release()
         shutil.rmtree(self.directory)
 
@@ -173,8 +182,12 @@ class Runs:
 
     def summaries(self, kind: str | None = None) -> list[Summary]:
         """The newest first."""
-        found = [run.summary() for each in ([kind] if kind else KINDS) for run in self._all(each)]
-        return sorted(found, key=lambda summary: summary.id, reverse=True)
+        return [run.summary() for run in self.each(kind)]
+
+    def each(self, kind: str | None = None) -> list[Run]:
+        """The newest first."""
+        found = [run for each in ([kind] if kind else KINDS) for run in self._all(each)]
+        return sorted(found, key=lambda run: run.id, reverse=True)
 
     def _all(self, kind: str) -> list[Run]:
         """The newest first; a directory without its head was begun by a process that did not live to write it."""
@@ -183,6 +196,14 @@ class Runs:
             return []
         found = sorted(directory.iterdir(), reverse=True)
         return [Run(each, self._clock) for each in found if (each / "run.json").exists()]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _object(path: Path) -> dict[str, Any]:

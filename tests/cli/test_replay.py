@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from opsconsole.staging.asking import said
+from opsconsole.staging.exchanges import Exchange, read_file
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import running
-from tests.gateway import Gateway, serving
+from tests.gateway import GWCTL, Gateway, serving
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +71,64 @@ def test_a_replay_tells_what_breaks_and_what_it_cost(gateway: Gateway, requests:
     assert gateway.json("replay", "list")["replays"] == []
 
 
+def test_what_was_captured_is_replayed_from_the_capture_and_from_its_export(gateway: Gateway, tmp_path: Path) -> None:
+    secret = gateway.create_key("app")
+    gateway.run("captures", "start", "--scope", "key:app")
+    chat = {"model": "fast", "messages": [{"role": "user", "content": "hello"}], "temperature": 1.0}
+    responses = {"model": "fast", "input": "hello"}
+    asked = [
+        (path, {**body, "stream": stream})
+        for path, body in (("/chat/completions", chat), ("/responses", responses))
+        for stream in (False, True)
+    ]
+    asked.append(("/chat/completions", {**chat, "messages": [{"role": "user", "content": "[sim:429]"}]}))
+    with httpx.Client(headers={"authorization": f"Bearer {secret}"}, trust_env=False) as client:
+        answers = [client.post(gateway.base_url + path, json=body) for path, body in asked]
+    while gateway.json("captures", "show", "1")["taken"] < len(asked):
+        pass
+    out = tmp_path / "capture.jsonl"
+    gateway.run("captures", "export", "1", "--out", str(out))
+    exchanges = [each for each in read_file(out) if isinstance(each, Exchange)]
+    assert [(each.path, json.loads(each.body)) for each in exchanges] == asked
+    assert b'"temperature":1.0' in exchanges[0].body
+    for exchange, answer in zip(exchanges, answers, strict=True):
+        recorded = exchange.recorded
+        assert recorded is not None
+        assert recorded.answer is not None
+        assert recorded.status == answer.status_code
+        heard = said(exchange.path, recorded.answer)
+        assert (heard.complete, heard.error_code is None) == (answer.is_success, answer.is_success)
+        assert recorded.usage is not None
+        assert (recorded.target, recorded.total_ms is not None) == ("openai/sim", True)
+    told = [gateway.json("replay", source) for source in (str(out), "capture:1")]
+    figures = ("requests", "sent", "served", "broken", "recorded_cost")
+    assert [[each[name] for name in figures] for each in told] == [[5, 5, 4, 0, told[0]["recorded_cost"]]] * 2
+    assert float(told[0]["recorded_cost"]) > 0
+    gateway.run("captures", "delete", "1", "--confirm", "1")
+    gateway.run("keys", "delete", "app", "--purge", "--confirm", "app")
+
+
+def test_an_interrupted_replay_goes_on_within_its_bounds(gateway: Gateway, requests: Path) -> None:
+    words = [str(GWCTL), "replay", str(requests), "--rate", "0.01", "--max-cost", "0.0005", "--tolerate", "1"]
+    with subprocess.Popen(words, env=gateway.environ, stderr=subprocess.PIPE, text=True) as process:
+        while not [
+            each
+            for each in gateway.json("replay", "list")["replays"]
+            if each["verdict"] == "not done" and each["requests"]
+        ]:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert gateway.json("keys", "list")["keys"] == []
+    resume = said.split("gwctl replay ")[1].split()
+    assert gateway.json("replay", *resume, "--dry-run")["requests"] == 2
+    assert gateway.gwctl("replay", *resume, "--model", "other", check=False).returncode == 2
+    done = gateway.gwctl("replay", *resume, "--json", check=False)
+    assert (done.returncode, json.loads(done.stdout)["sent"]) == (0, 3), "one that breaks is still tolerated"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -79,6 +142,9 @@ def test_a_replay_tells_what_breaks_and_what_it_cost(gateway: Gateway, requests:
         (["REQUESTS", "--url", "http://127.0.0.1:9/v1"], "no key for"),
         (["REQUESTS", "--max-cost", "-1"], "amount"),
         (["REQUESTS", "--max-cost", "1", "--model", "unknown"], "no price is known"),
+        (["-", "--key-stdin"], "stdin cannot be both"),
+        (["capture:x"], "not a capture"),
+        (["capture:99"], "no such capture"),
     ],
 )
 def test_what_is_typed_wrongly_gets_one_line(gateway: Gateway, requests: Path, words: list[str], said: str) -> None:

@@ -72,7 +72,7 @@ def test_quotas_run_out_and_are_never_overspent(gateway: Gateway) -> None:
 
 def test_a_killed_drill_ends_by_itself(gateway: Gateway) -> None:
     """What is left of it is a row that says when it is over, and a key that expires."""
-    words = [GWCTL, "drill", "fast", "--fault", "hang", "--requests", "1", "--for", "7s"]
+    words = [str(GWCTL), "drill", "fast", "--fault", "hang", "--requests", "1", "--for", "7s"]
     process = subprocess.Popen(words, env=gateway.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (rows := gateway.rows("SELECT * FROM drills WHERE ended_ms IS NULL")):
         assert process.poll() is None

@@ -126,6 +126,52 @@ def test_an_access_log_of_nginx() -> None:
     assert exchange.recorded.first_content_ms == 250.0
 
 
+HOSTILE = [
+    "x",
+    -1,
+    1.5,
+    True,
+    [],
+    [1],
+    {},
+    {"a": 1},
+    "nan",
+    "inf",
+    "1e999999",
+    1e308,
+    "http://[",
+    "\x1b[31m",
+    "[" * 9000,
+]
+SHAPED = [
+    LITELLM,
+    {
+        "recorded": {"usage": {}},
+        "response": {"status": 200, "headers": {}},
+        "method": "POST",
+        "path": "/v1/x",
+        "body": CHAT,
+    },
+    {"request_body": json.dumps(CHAT), "uri": "/v1/chat/completions", "status": 200, "request_time": 1},
+    {"custom_id": "1", "url": "/v1/chat/completions", "body": CHAT, "task": "t", "expected": {}},
+    {"id": "1", "path": "/v1/chat/completions", "body": CHAT},
+]
+
+
+@pytest.mark.parametrize("line", SHAPED, ids=["litellm", "capture", "access log", "batch", "plain"])
+def test_no_value_of_a_line_stops_the_reading(line: dict[str, Any]) -> None:
+    """Whatever stands in a field of a log, and in a field of that."""
+    told = [{**line, name: bad} for name in (*line, "usage", "stream", "spend") for bad in HOSTILE]
+    for name, inner in line.items():
+        if isinstance(inner, dict):
+            told += [{**line, name: {**inner, below: bad}} for below in (*inner, "headers", "body") for bad in HOSTILE]
+    for exchange in read(io.BytesIO(lines(*told, b'{"body":' + b"[" * 9000, b'{"id":"\\ud800","messages":[]}'))):
+        assert exchange.line
+        if isinstance(exchange, Exchange):
+            assert isinstance(json.loads(exchange.body), dict)
+            assert (exchange.model, exchange.stream) is not None
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -12,7 +12,7 @@ import pytest
 from keyvault.clock import Clock
 from keyvault.domain.ledger import Usage
 from keyvault.domain.routes import Target
-from keyvault.errors import UsageError
+from keyvault.errors import Conflict, UsageError
 from keyvault.secrets import Secret
 from opsconsole.staging.asking import Answer, Event, Place
 from opsconsole.staging.exchanges import Exchange, Recorded
@@ -161,6 +161,41 @@ async def test_an_interrupted_replay_sends_only_what_is_left(
     assert simulator.counts.to_json()["requests"] - before == 2
     assert told == [(4, 6), (5, 6), (6, 6)]
     assert report_of(run.done(), 6).passed
+
+
+async def test_a_replay_stops_where_nobody_answers_and_sends_that_again_when_it_goes_on(
+    tmp_path: Path, place: Place
+) -> None:
+    run = Runs(tmp_path, Clock()).begin("replay", "x", {})
+    replay = a_replay(30, concurrency=1)
+    await replay.run(Place.at("http://127.0.0.1:9"), run)
+    assert (len(run.done()), replay.stopped) == (10, "10 requests in a row got no answer")
+    again = a_replay(30)
+    assert len(again.left(run)) == 30
+    await again.run(place, run)
+    assert report_of(run.done(), 30, again.stopped).passed
+
+
+async def test_a_file_that_was_changed_is_not_gone_on_with(tmp_path: Path, place: Place) -> None:
+    run = Runs(tmp_path, Clock()).begin("replay", "x", {})
+    await a_replay(2).run(place, run)
+    changed = [exchanges(1)[0], Exchange("1", "/chat/completions", asked(seed=99), line=2)]
+    with pytest.raises(Conflict, match="line 2 is another request"):
+        Replay(changed, Options(), Prices(), own=False).left(run)  # type: ignore[arg-type]
+
+
+async def test_what_was_said_is_not_kept(tmp_path: Path, place: Place) -> None:
+    """Neither what was asked, nor what was answered, nor a credential that an error repeats."""
+    run = Runs(tmp_path, Clock()).begin("replay", "x", {})
+    strict = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["Bonn"]}}}
+    asks = Exchange("1", "/chat/completions", asked(response_format=strict), line=1)
+    answers = [answered(json.dumps("a secret of mine")), refused(401, message="wrong key sk-proj-abcdefghijklmnop1234")]
+    told = [finding.text for answer in answers for finding in judge(asks, answer)]
+    assert told[0] == '$: not to enum ["Bonn"]'
+    assert "sk-proj-abcdefghijklmnop1234" not in told[1]
+    replay = Replay([asks], Options(), Prices(), own=False)  # type: ignore[arg-type]
+    await replay.run(place, run)
+    assert "hello" not in (run.directory / "items.jsonl").read_text()
 
 
 async def test_requests_begin_no_faster_than_asked(tmp_path: Path, place: Place) -> None:

@@ -372,10 +372,12 @@ class TestRequests:
         await books.ledger.open(second)
         open_detail = reports.request(first.request_id)
         assert [a.outcome for a in open_detail.attempts] == ["failed", "open"]
+        assert reports.cost(first.request_id) is None
         await books.ledger.settle(settlement(second))
         (line,) = reports.tail(10)
         assert (line.target, line.attempts, line.outcome, line.cost_pico) == ("b/m", 2, "served", 7_000)
         assert (line.first_content_ms, line.total_ms) == (540, 620)
+        assert (reports.cost(first.request_id), reports.cost("no such request")) == (7_000, 0)
         detail = reports.request(first.request_id.lower())
         assert [(a.number, a.target, a.outcome, a.error_code) for a in detail.attempts] == [
             (1, "a/m", "failed", "rate_limit"),

@@ -111,7 +111,7 @@ def run(
         return
     _tell_unusable(session, unusable)
     with asked_place(session, "replay", plan["url"], key_file, key_stdin) as (place, _):
-        work = began or runs(session).begin("replay", plan["source"], plan)
+        work = began or runs(session).begin("replay", plan["source"], {**plan, "requests": len(exchanges)})
         try:
             asyncio.run(player.run(place, work, session.io.progress("replaying")))
         except KeyboardInterrupt:
@@ -149,9 +149,8 @@ def show(session: Session, run_id: RunId, verbose: Verbose = False) -> None:
     work = runs(session).open("replay", run_id)
     told = work.report or {}
     records = work.done()
-    report = report_of(
-        records, told.get("requests", len(records)), told.get("stopped") if told else "not gone on with yet"
-    )
+    requests = work.plan.get("requests", len(records))
+    report = report_of(records, requests, told.get("stopped") if told else "it has not come to its end yet")
     _show(session, work, report, verbose=verbose)
 
 
@@ -236,12 +235,13 @@ def _estimate(session: Session, exchanges: list[Exchange], unusable: list[Unusab
     """What would be sent, and about what it would cost."""
     _tell_unusable(session, unusable)
     costs = [player.expected_pico(exchange) for exchange in exchanges]
+    known = [cost for cost in costs if cost is not None]
     before = [each.recorded.cost_pico for each in exchanges if each.recorded and each.recorded.cost_pico is not None]
     targets = Counter(str(player.target_of(exchange) or "nobody") for exchange in exchanges)
     row = {
         "requests": len(exchanges),
         "unusable_lines": len(unusable),
-        "expected_cost": Amount(sum(cost for cost in costs if cost is not None), at_least=None in costs),
+        "expected_cost": Amount(sum(known), at_least=None in costs) if known or not costs else None,
         "unpriced_requests": costs.count(None),
         "recorded_cost": Amount(sum(before)) if before else None,
         "currency": "USD",
@@ -268,7 +268,7 @@ def _show(session: Session, work: Run, report: Report, *, verbose: bool) -> None
         "sent": report.sent,
         "served": report.served,
         "broken": report.broken,
-        "cost": Amount(report.spent_pico, at_least=bool(report.unknown_costs)),
+        "cost": None if report.unknown_costs == report.sent else _amount(report),
         "recorded_cost": None if report.cost_pico.before is None else Amount(int(report.cost_pico.before)),
         "currency": "USD",
         "stopped": report.stopped,
@@ -285,6 +285,10 @@ def _show(session: Session, work: Run, report: Report, *, verbose: bool) -> None
         inner.append(Listing("found", _found(work), _REQUESTS, key="line"))
     omit = {"currency"} | {name for name in ("stopped", "recorded_cost") if row[name] is None}
     session.show(Details(row, key="id", omit=frozenset(omit), inner=inner))
+
+
+def _amount(report: Report) -> Amount:
+    return Amount(report.spent_pico, at_least=bool(report.unknown_costs))
 
 
 def _found(work: Run) -> list[Row]:

@@ -87,7 +87,8 @@ class Replay:
         if target is None:
             return None
         before = exchange.recorded.usage if exchange.recorded else None
-        return self._costing.about(exchange.path, self.body_of(exchange), target, before.output if before else None)
+        output = before.output or None if before else None  # what failed before brought none, and may succeed now
+        return self._costing.about(exchange.path, self.body_of(exchange), target, output)
 
     def left(self, run: Run) -> list[Exchange]:
         """What a run has not done yet: what was not sent, or got no answer at all. Raises `Conflict` where something
@@ -103,6 +104,7 @@ class Replay:
 
     async def run(self, place: Place, run: Run, progress: Callable[[int, int], None] = lambda *_: None) -> None:
         """Send what the run has not done yet, and note each answer in it as it comes. Raises `Conflict`."""
+        run.hold()
         left = self.left(run)
         self._spent = sum(record["cost_pico"] or 0 for _, record in run.items())
         finished = len(self._exchanges) - len(left)
@@ -117,10 +119,10 @@ class Replay:
                 if reserve is None:
                     return
                 await pace.turn()
-                record = await self._send(asker, exchange)
+                answer = await self._send(asker, exchange)
+                record = await asyncio.to_thread(self._noted, run, exchange, answer)
                 self._reserved -= reserve
                 self._spent += record["cost_pico"] or 0
-                run.add(exchange.id, record)
                 self._stop_at_a_wall(record)
                 finished += 1
                 progress(finished, len(self._exchanges))
@@ -147,10 +149,15 @@ class Replay:
         if self._unanswered >= WALL:
             self.stopped = f"{WALL} requests in a row got no answer"
 
-    async def _send(self, asker: Asker, exchange: Exchange) -> dict[str, Any]:
+    async def _send(self, asker: Asker, exchange: Exchange) -> Answer:
         headers = {} if self._options.pin is None else {"x-gateway-pin": str(self._options.pin)}
-        answer = await asker.ask(exchange.path, self.body_of(exchange), headers=headers)
-        return self._record(exchange, answer)
+        return await asker.ask(exchange.path, self.body_of(exchange), headers=headers)
+
+    def _noted(self, run: Run, exchange: Exchange, answer: Answer) -> dict[str, Any]:
+        """What is kept of an answer, on the disk. In a thread: while it is written, others are timed."""
+        record = self._record(exchange, answer)
+        run.add(exchange.id, record)
+        return record
 
     def _record(self, exchange: Exchange, answer: Answer) -> dict[str, Any]:
         heard = said(exchange.path, answer)

@@ -94,7 +94,7 @@ def _kinds(records: Iterable[Mapping[str, Any]]) -> list[Kind]:
             found.setdefault((finding["kind"], finding["breaks"]), []).append((finding["text"], record["line"]))
     kinds = []
     for (kind, breaks), told in found.items():
-        lines = dict(reversed(told))
+        lines = dict(sorted(told, key=lambda each: each[1], reverse=True))
         common = Counter(text for text, _ in told).most_common(MOST_EXAMPLES)
         examples = tuple(f"{text} ({many} times, first in line {lines[text]})" for text, many in common)
         kinds.append(Kind(kind, breaks, len(told), examples))
