@@ -174,6 +174,14 @@ async def test_a_plain_event_is_written_as_the_very_bytes_that_came(
     assert passage.told()[0] == event * 4
 
 
+async def test_short_pieces_of_a_stream_under_a_ceiling_are_hardly_ever_looked_at() -> None:
+    passage = Passage(Relay, ceiling=500)
+    came = chunk(chat({"content": " word"}, padding="what each event says beside its text is none"))
+    passage.answer(HEAD + came, *[came] * 199)
+    looked_at = 200 - sum(written is came for written in passage.client.writes)
+    assert looked_at <= 10
+
+
 @pytest.mark.parametrize("length", [8, 15, 16, 17, 254, 255, 256, 257, 4094, 4095, 4096, 4097])
 async def test_only_a_chunk_in_the_plainest_framing_is_taken(length: int) -> None:
     content = b"data:" + b"x" * (length - 7) + b"\n\n"

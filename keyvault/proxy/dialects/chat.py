@@ -65,9 +65,15 @@ class ChatMeter(Meter):
         return True
 
     def _learn(self, event: bytes) -> None:
-        match = _DELTA.search(event)
-        if match is not None:
-            self.straight.learn(event[: match.end()])
+        """How events begin: up to their text where that is what they add, else up to their delta."""
+        delta = _DELTA.search(event)
+        if delta is None:
+            return
+        text = TEXT_FIELDS.search(event, delta.end())
+        if text is None or event.find(b"{", delta.end(), text.start()) >= 0 or TEXT_FIELDS.search(event, text.end()):
+            self.straight.learn(event[: delta.end()])
+        else:
+            self.straight.learn(event[: text.start(2)], event[text.end() :])
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)

@@ -33,12 +33,13 @@ class Straight:
     touch must be fetched from memory anew.
     """
 
-    __slots__ = ("_head_length", "_rest", "head", "last", "left", "outlet", "unread")
+    __slots__ = ("_head_length", "_rest", "_tail", "_tail_length", "head", "last", "left", "outlet", "unread")
 
     def __init__(self, unread: list[bytes], rest: re.Pattern[bytes]) -> None:
         """`unread`: where events are put by. `rest`: what follows `head`, up to the end of the event."""
         self._rest = re.compile(rest.pattern + rb"\n\n\r\n").fullmatch
-        self._head_length = 0
+        self._head_length = self._tail_length = 0
+        self._tail = b""
         self.head = _UNKNOWN
         """How plain events begin. It ends within the event's last line."""
         self.unread = unread
@@ -48,13 +49,17 @@ class Straight:
         """Bytes that events may still add before somebody wants to look."""
         self.outlet: Outlet
 
-    def learn(self, head: bytes) -> None:
-        self.head = head
-        self._head_length = len(head)
+    def learn(self, head: bytes, tail: bytes = b"") -> None:
+        """How plain events begin, and how most of them end."""
+        self.head, self._head_length = head, len(head)
+        self._tail, self._tail_length = tail + b"\r\n", len(tail)
 
     def added_by(self, event: bytes) -> int:
-        """The bytes of an event that can be new: all but how plain ones begin."""
-        return len(event) - self._head_length if event.startswith(self.head) else len(event)
+        """The bytes of an event that can be new: all but how plain ones begin, and how most end."""
+        if not event.startswith(self.head):
+            return len(event)
+        added = len(event) - self._head_length
+        return added - self._tail_length if event.endswith(self._tail[:-2], self._head_length) else added
 
     def take(self, chunk: bytes) -> bool:
         """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event."""
@@ -62,9 +67,12 @@ class Straight:
         size = length - (6 if length < 0x106 else 7)
         begin = b"%x\r\n%b" % (size, self.head)
         added = size - self._head_length
+        whole = len(begin) + added + 2 == length
+        if chunk.endswith(self._tail, len(begin)):
+            added -= self._tail_length
         if (
             added >= self.left
-            or len(begin) + added + 2 != length
+            or not whole
             or not chunk.startswith(begin)
             or not self._rest(chunk, len(begin))
             or len(self.unread) > MOST_UNREAD
