@@ -126,7 +126,7 @@ def test_the_best_is_better_than_every_other_one(runs: Runs) -> None:
     found = compared(runs, plan(prompts(20), "a", "b", "c"), says)
     verdicts = {(each.first, each.second): each.verdict for each in found.of(Measure.EXPECTED)}
     assert verdicts == {("a", "b"): Verdict.UNCLEAR, ("a", "c"): Verdict.FIRST, ("b", "c"): Verdict.FIRST}
-    assert [best.model for best in found.best] == [None]
+    assert [(best.model, best.among) for best in found.best] == [(None, ("a", "b"))]
 
 
 def test_repeats_of_a_prompt_count_once_by_their_mean(runs: Runs) -> None:

@@ -116,6 +116,8 @@ def test_a_judge_is_told_with_how_far_it_can_be_relied_on() -> None:
         "j, the judge, agreed with itself in both orders about 36 of 40 pairs; it said what the reviewer said about"
         " 85 % of 20"
     )
+    mute = Judging("j", 3, 0, 3, None, None, None)
+    assert judging(mute) == "j, the judge, gave no verdict that could be read about any of 3 pairs"
     assert judging(biased) == (
         "j, the judge, agreed with itself in both orders about 12 of 38 pairs; it prefers what it sees first (90 % of"
         " its preferences); about 2 it gave no verdict; do not rely on it"
@@ -140,8 +142,8 @@ def compared(*differences: Difference, **more: Any) -> Comparison:
     given = {
         "id": "01m831c7x4aqv08z64cyht7kfp", "title": "a, b on <p>.jsonl", "began_at": "2026-11-23T01:00:00+00:00",
         "prompts": 50, "tasks": (), "repeat": 1, "place": "this gateway", "models": (figures("a"), figures("b|c")),
-        "best": (Best(None, 50, Measure.EXPECTED, None),), "judging": None, "reviewed": 0, "review_pending": 0,
-        "remarks": (), "unfinished": None, "records": 100,
+        "best": (Best(None, 50, Measure.EXPECTED, None, ("a", "b|c")),), "judging": None, "reviewed": 0,
+        "review_pending": 0, "remarks": (), "unfinished": None, "records": 100,
     }  # fmt: skip
     return Comparison(differences=differences, **(given | more))
 
@@ -158,7 +160,18 @@ def test_what_is_not_finished_or_failed_is_said_first() -> None:
         "a failed in 2 of 50 requests: 429 slow down",
         "best over all: no difference shown on 50 prompts",
     ]
-    assert best_of(Best("extract", 24, Measure.EXPECTED, "b")) == "best for extract: b, shown on 24 prompts"
+
+
+@pytest.mark.parametrize(
+    ("best", "among", "said"),
+    [
+        ("b", ("b",), "best for extract: b, shown on 24 prompts"),
+        (None, ("a", "b"), "best for extract: a or b, no difference between them shown on 24 prompts"),
+        (None, ("a", "b", "c"), "best for extract: no difference shown on 24 prompts"),
+    ],
+)
+def test_the_best_is_named_as_far_as_it_is_known(best: str | None, among: tuple[str, ...], said: str) -> None:
+    assert best_of(Best("extract", 24, Measure.EXPECTED, best, among), 3) == said
 
 
 def test_every_form_says_what_is_known_and_what_is_not() -> None:

@@ -174,15 +174,18 @@ def _best(plan: Plan, told: Sequence[Difference], review_pending: int) -> list[B
     for task in (None, *sorted({each.task for each in told if each.task is not None})):
         among = [each for each in told if each.measure is measure and each.task == task]
         if measure is not None and among:
-            leader = next((name for name in plan.names if _beats_all(name, plan.names, among)), None)
-            found.append(Best(task, max(each.prompts for each in among), measure, leader))
+            beaten = {name: _beaten_by(name, among) for name in plan.names}
+            leader = next((name for name in plan.names if len(beaten[name]) == len(plan.names) - 1), None)
+            worse = set().union(*beaten.values())
+            left = tuple(name for name in plan.names if name not in worse)
+            found.append(Best(task, max(each.prompts for each in among), measure, leader, left))
     return found
 
 
-def _beats_all(name: str, names: Sequence[str], among: Sequence[Difference]) -> bool:
-    beaten = {each.second for each in among if each.first == name and each.verdict is Verdict.FIRST}
-    beaten |= {each.first for each in among if each.second == name and each.verdict is Verdict.SECOND}
-    return len(beaten) == len(names) - 1
+def _beaten_by(name: str, among: Sequence[Difference]) -> set[str]:
+    """The models that are shown to be worse than one."""
+    as_first = {each.second for each in among if each.first == name and each.verdict is Verdict.FIRST}
+    return as_first | {each.first for each in among if each.second == name and each.verdict is Verdict.SECOND}
 
 
 def _remarks(run_id: str, plan: Plan, answers: Sequence[Given]) -> Iterable[str]:

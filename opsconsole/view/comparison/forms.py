@@ -9,7 +9,7 @@ import msgspec
 
 from keyvault.money import CURRENCY, format_usd
 from opsconsole.view.comparison.report import QUALITY, Comparison, Difference, Measure, ModelFigures, Share
-from opsconsole.view.comparison.sentences import sentences
+from opsconsole.view.comparison.sentences import ratio, sentences
 from opsconsole.view.numbers import count, latency, money, percent
 from opsconsole.view.paper import Paper, Table
 from opsconsole.view.text import printable
@@ -138,8 +138,8 @@ def _amounts(comparison: Comparison) -> Table:
             printable(each.first),
             printable(each.second),
             str(each.prompts),
-            UNKNOWN if each.estimate is None else f"{each.estimate:.2f}",
-            UNKNOWN if each.low is None or each.high is None else f"{each.low:.2f} to {each.high:.2f}",
+            UNKNOWN if each.estimate is None else ratio(each.estimate),
+            UNKNOWN if each.low is None or each.high is None else f"{ratio(each.low)} to {ratio(each.high)}",
             _p(each),
         )
         for measure in measures

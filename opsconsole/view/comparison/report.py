@@ -106,13 +106,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The model that is shown to be better than every other, of one class of tasks or of all."""
+    """The model that is shown to be better than every other, by one class of tasks or by all."""
 
     task: str | None
     prompts: int
     measure: Measure
     model: str | None
-    """None: no difference is shown."""
+    """None: there is none."""
+    among: tuple[str, ...]
+    """Those that are not shown to be worse than any other."""
 
 
 @dataclass(frozen=True, slots=True)

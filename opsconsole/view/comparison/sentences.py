@@ -34,22 +34,25 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             "nothing tells which answers are better: give prompts an expected answer, name a judge, or review them with"
             f" gwctl compare review {comparison.id[-8:]}"
         )
-    yield from (best_of(each) for each in comparison.best if each.task is None)
+    yield from (best_of(each, len(comparison.models)) for each in comparison.best if each.task is None)
     for measure in comparison.qualities:
         yield from map(difference, comparison.of(measure))
-    yield from (best_of(each) for each in comparison.best if each.task is not None)
+    yield from (best_of(each, len(comparison.models)) for each in comparison.best if each.task is not None)
     if comparison.judging is not None:
         yield judging(comparison.judging)
     for measure in (Measure.FIRST_CONTENT, Measure.TOTAL, Measure.COST):
         yield from map(difference, comparison.of(measure))
 
 
-def best_of(best: Best) -> str:
-    """`best for extract: b, on 24 prompts`, or that no difference is shown."""
-    where = f"for {best.task}" if best.task is not None else "over all"
-    if best.model is None:
-        return f"best {where}: no difference shown on {counted(best.prompts, 'prompt')}"
-    return f"best {where}: {best.model}, shown on {counted(best.prompts, 'prompt')}"
+def best_of(best: Best, models: int) -> str:
+    """`best for extract: b, shown on 24 prompts`, or between which of so many models no difference is shown."""
+    where = f"best for {best.task}" if best.task is not None else "best over all"
+    on = counted(best.prompts, "prompt")
+    if best.model is not None:
+        return f"{where}: {best.model}, shown on {on}"
+    if 1 < len(best.among) < models:
+        return f"{where}: {', '.join(best.among[:-1])} or {best.among[-1]}, no difference between them shown on {on}"
+    return f"{where}: no difference shown on {on}"
 
 
 def difference(told: Difference) -> str:
@@ -71,6 +74,8 @@ def judging(told: Judging) -> str:
     if not told.pairs:
         return f"{told.judge} had nothing to judge"
     known = told.pairs - told.undecided
+    if not known:
+        return f"{told.judge}, the judge, gave no verdict that could be read about any of {counted(told.pairs, 'pair')}"
     agreed = f"agreed with itself in both orders about {told.agreeing} of {counted(known, 'pair')}"
     first = ""
     if told.first_place is not None and told.first_place.low > 0.5:
@@ -79,7 +84,7 @@ def judging(told: Judging) -> str:
     if told.as_reviewed is not None:
         person = f"; it said what the reviewer said about {percent(told.as_reviewed.value)} of {told.as_reviewed.of}"
     unread = f"; about {told.undecided} it gave no verdict" if told.undecided else ""
-    doubt = "; do not rely on it" if known and told.agreeing / known < _WORSE_THAN_CHANCE else ""
+    doubt = "; do not rely on it" if told.agreeing / known < _WORSE_THAN_CHANCE else ""
     return f"{told.judge}, the judge, {agreed}{first}{person}{unread}{doubt}"
 
 
@@ -158,7 +163,12 @@ def _ratio(told: Difference) -> str:
     value = (1 / told.estimate if told.estimate else 0) if turned else told.estimate
     of = told.first if turned else told.second
     typically = "" if told.measure is Measure.COST else "typically "
-    return f"{typically}{value:.2f} of what {of} takes"
+    return f"{typically}{ratio(value)} of what {of} takes"
+
+
+def ratio(value: float) -> str:
+    """Two digits behind the point, or two that say something."""
+    return f"{value:.2f}" if value >= 0.095 or not value else f"{value:.2g}"
 
 
 def _interval(told: Difference) -> str:
@@ -172,7 +182,7 @@ def _interval(told: Difference) -> str:
         return f" (95 % interval {_signed(low)} to {_signed(high)})"
     if told.verdict is Verdict.SECOND:
         low, high = (1 / high if high else 0.0), (1 / low if low else 0.0)
-    return f" (95 % interval {low:.2f} to {high:.2f})"
+    return f" (95 % interval {ratio(low)} to {ratio(high)})"
 
 
 def _signed(share: float) -> str:
