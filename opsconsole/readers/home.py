@@ -16,6 +16,7 @@ from opsconsole.readers.live import LiveReader
 from opsconsole.readers.logs import LogsReader
 from opsconsole.readers.requests import RequestReader, RequestsReader
 from opsconsole.readers.routes import RoutesReader
+from opsconsole.readers.staging import StagingReader
 from opsconsole.readers.usage import UsageReader
 from opsconsole.readers.vault import VaultReader
 from opsconsole.readers.zone import local_zone
@@ -25,6 +26,7 @@ from opsconsole.view.logs.snapshot import AlertsQuestion, AuditQuestion
 from opsconsole.view.requests.snapshot import RequestQuestion, RequestsQuestion
 from opsconsole.view.routes.snapshot import RevisionsQuestion, RoutesQuestion
 from opsconsole.view.snapshot import Question, Setup, Snapshot
+from opsconsole.view.staging.snapshot import StagingQuestion
 from opsconsole.view.usage.snapshot import UsageQuestion
 from opsconsole.view.vault.snapshot import VaultQuestion
 
@@ -57,6 +59,7 @@ class HomeReader:
             RevisionsQuestion: routes.revisions,
             AuditQuestion: logs.audit,
             AlertsQuestion: logs.alerts,
+            StagingQuestion: StagingReader(home, around).read,
             UsageQuestion: UsageReader(home, around, zone).read,
             RequestsQuestion: RequestsReader(home, around).read,
             RequestQuestion: RequestReader(home, around).read,

@@ -96,6 +96,7 @@ CONSOLE_ACTIONS: Final = (
     ),
     Action("audit", ("A",), "app.over('audit')", "audit", "Who changed what", "console"),
     Action("alerts", ("exclamation_mark",), "app.over('alerts')", "alerts", "What needs a person", "console"),
+    Action("staging", ("E",), "app.over('staging')", "staging", "Rollouts, drills, captures, reports", "console"),
     Action("refresh", ("ctrl+r",), "app.read_now", "refresh", "Read the figures now", "console"),
     Action("theme", ("T",), "app.theme", "colours", "Other colours: dark, light, contrast, plain", "console"),
     Action("faster", ("plus", "equals_sign"), "app.faster", "faster", "Read the figures more often", "console"),

@@ -13,6 +13,7 @@ from opsconsole.tui.screens.logs import AlertsScreen, AuditScreen
 from opsconsole.tui.screens.request import RequestScreen
 from opsconsole.tui.screens.requests import RequestsScreen
 from opsconsole.tui.screens.routes import RevisionsScreen, RoutesScreen
+from opsconsole.tui.screens.staging import StagingScreen
 from opsconsole.tui.screens.usage import UsageScreen
 from opsconsole.tui.screens.vault import VaultScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
@@ -31,6 +32,7 @@ SCREENS: Final[dict[str, type[ViewScreen[Any]]]] = {
 OVER: Final[dict[str, type[ViewScreen[Any]]]] = {
     "audit": AuditScreen,
     "alerts": AlertsScreen,
+    "staging": StagingScreen,
 }
 """What can be opened over any view."""
 
