@@ -50,6 +50,7 @@ def staging(tmp_path: Path, simulators: list[Simulator]) -> Path:
         f"""
         [check]
         only = ["chat"]
+        client = "httpx"
         [replay]
         file = "requests.jsonl"
         max_cost = "1usd"

@@ -59,6 +59,7 @@ def test_the_example_is_a_file_and_so_is_everything_it_offers() -> None:
         ("[rollout]\nto = 'a/b'\npercent = 0", "staging.toml:3: rollout.percent: not a percentage"),
         ("[rollout]\nto = 'a/b'\nguards = ['nice']", "staging.toml:3: rollout.guards: not a guard"),
         ("[keys]\nwithin = 5", "staging.toml:2: keys.within: expected a text"),
+        ("[check]\nclient = 'curl'", "staging.toml:2: check.client: no such client"),
         ("[alias]\ndialect = 'embeddings'", "staging.toml:2: alias.dialect: not a dialect"),
         ("keys = 1", "staging.toml:1: keys: expected a table"),
         ("[keys", "staging.toml:1:"),

@@ -24,9 +24,8 @@ def checked(here: Standing, plan: Check) -> Step:
     """Probe the alias, beside the API behind it where one is named. Raises `GatewayError` where it cannot be tried."""
     probes = probes_of(plan)
     beside, model = (None, None) if plan.direct is None else here.beside(plan.direct)
-    wanted = Wanted(
-        named=Named(here.alias), direct_named=Named(model), probes=probes, ignored=plan.ignore, sdk=installed()
-    )
+    sdk = installed() if plan.client is None else plan.client == "sdk"
+    wanted = Wanted(named=Named(here.alias), direct_named=Named(model), probes=probes, ignored=plan.ignore, sdk=sdk)
     progress, results = here.progress(NAME), []
 
     def told(result: Result) -> None:

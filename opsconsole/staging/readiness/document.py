@@ -23,6 +23,7 @@ from keyvault.domain.rollouts import guards_of, parse_percent
 from keyvault.domain.routes import parse_target
 from keyvault.errors import ConfigurationError, UsageError
 from keyvault.money import parse_usd
+from opsconsole.staging.checking.sdks import installed
 from opsconsole.staging.drilling.failing import PATHS
 from opsconsole.staging.readiness.plan import (
     Alias,
@@ -119,6 +120,14 @@ def _dialect(value: Any) -> Dialect:
     return Dialect(value)
 
 
+def _client(value: Any) -> str:
+    if value not in ("sdk", "httpx"):
+        raise UsageError(f"no such client: {shown(str(value))}", hint="sdk or httpx")
+    if value == "sdk" and not installed():
+        raise UsageError("the official SDKs are not installed", hint="pip install 'opsconsole[sdk]'")
+    return str(value)
+
+
 def _duration(value: Any) -> timedelta:
     return parse_duration(_text(value))
 
@@ -143,7 +152,10 @@ def _direct(value: Any) -> Direct:
 
 _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Callable[[Any], Any]]]]] = {
     "alias": (Alias, {"name": _text, "dialect": _dialect}),
-    "check": (Check, {"only": _texts, "ignore": _texts, "tolerate": _whole(0, 100), "direct": _direct}),
+    "check": (
+        Check,
+        {"only": _texts, "ignore": _texts, "tolerate": _whole(0, 100), "client": _client, "direct": _direct},
+    ),
     "replay": (
         Replay,
         {

@@ -26,6 +26,8 @@ name = ALIAS
 #only = ["chat*"]
 #ignore = ["header x-*"]
 #tolerate = 0
+# Who asks: httpx, or the official SDKs (sdk), which is the default where they are installed.
+#client = "httpx"
 # With the API itself beside it, every answer is compared. `model`: what it calls the alias.
 #direct = { url = "https://api.openai.com/v1", key_file = "openai.key", model = "gpt-5-mini" }
 

@@ -40,6 +40,8 @@ class Check:
     """Patterns of differences that count for nothing."""
     tolerate: int = 0
     """Probes that may differ."""
+    client: str | None = None
+    """`sdk` or `httpx`; None: the official SDKs, where they are installed."""
     direct: Direct | None = None
 
 
