@@ -101,6 +101,8 @@ def try_(session: Session, alias: Alias, dialect: AskedAs = "chat", asked_as: As
     columns = [Column(name, absent="") for name in ("order", "target", "rank", "weight", "share", "health", "left_out")]
     inner = Listing("targets", _rows(planner, plan, alias, Dialect(dialect), reported), columns, key="target")
     absent = {"matched": "no route", "refused": "no"}
+    if (rollout := next((r for r in home.rollouts.live() if route and r.alias == route.alias), None)) is not None:
+        row |= {"rollout": f"{rollout.target} takes {rollout.share_ppm / 10_000:g} %"}
     session.show(Details(row, key="alias", inner=[inner], absent=absent))
     if reason is not None:
         raise CheckFailed(f"nothing would serve {alias[:70]!a}", hint="gwctl routes list")
