@@ -162,9 +162,9 @@ def show(
     session: Session, run_id: RunId = None, fail_if_worse: Guard = None, margin: Margin = None, out: OutFile = None
 ) -> None:
     """What a comparison found, as far as it has come. With --out the file's name decides the form."""
-    from opsconsole.staging.comparison.comparisons import Comparisons, shown
+    from opsconsole.staging.comparison.comparisons import Comparisons, looked_at
 
-    found = shown(Comparisons(session.home).open(run_id))
+    found = looked_at(Comparisons(session.home).open(run_id))
     print_comparison(session, found, out)
     outcome(found, fail_if_worse, margin)
 

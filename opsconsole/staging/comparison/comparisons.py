@@ -116,16 +116,22 @@ def finished(run: Run, stopped: str | None = None) -> Comparison:
     return found
 
 
-def shown(run: Run) -> Comparison:
-    """What a run found, from its record where nothing has come to it since; of one that is under way, so far."""
+def looked_at(run: Run) -> Comparison:
+    """What a run found: its record where nothing has come to it since, else worked out anew. Nothing is written."""
     kept = run.report
-    if kept is None:
-        return comparison(run)
     try:
-        found = msgspec.convert(kept, Comparison)
+        found = None if kept is None else msgspec.convert(kept, Comparison)
     except msgspec.ValidationError:  # an earlier version of this program has written it
-        return finished(run)
-    return found if found.records == len(run.done()) else finished(run)
+        found = None
+    return found if found is not None and found.records == len(run.done()) else comparison(run)
+
+
+def shown(run: Run) -> Comparison:
+    """The same, put on record where the run has ended and something has come to it since, such as a review."""
+    found = looked_at(run)
+    if run.report not in (None, msgspec.to_builtins(found)):
+        run.finish(msgspec.to_builtins(found), verdict_of(found))
+    return found
 
 
 def verdict_of(found: Comparison) -> str:
