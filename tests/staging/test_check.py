@@ -11,13 +11,15 @@ import pytest
 from keyvault.errors import GatewayError, Locked, NotFound, Unavailable, UsageError
 from opsconsole.staging.checking.checking import Wanted, check
 from opsconsole.staging.checking.finding_out import Named
+from opsconsole.staging.checking.probes import Models
+from opsconsole.staging.checking.sdk import SdkProber
 from opsconsole.staging.checking.table import PROBES
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import Simulator, running
 from opsconsole.view.checking.report import CheckReport, Result, Verdict
 from tests.proxy.harness import UPSTREAM_SECRET, add_upstream, new_home
 from tests.proxy.harness import running as serving
-from tests.proxy.scripted import Line, Provider, Script, Seen, completion
+from tests.proxy.scripted import Line, Provider, Script, Seen, chunk, completion
 from tests.staging import relay as faults
 from tests.staging.relay import Fault, place, relay
 
@@ -164,3 +166,19 @@ async def test_a_difference_can_be_ignored_by_name(simulators: list[Simulator]) 
     assert [(each.aspect, each.allowed) for each in report.results[0].allowed] == [
         ("header content-type", "ignored as asked")
     ]
+
+
+async def cut_at_its_cap(seen: Seen, line: Line) -> None:
+    await line.begin_stream()
+    for event in (chunk({"role": "assistant", "content": "hel"}), chunk({}, "length"), "[DONE]"):
+        await line.event(event)
+    await line.end_stream()
+
+
+async def test_what_an_sdk_leaves_unread_is_known_all_the_same() -> None:
+    """It raises an error at the event that says so; what was on the wire behind it is still compared."""
+    (probe,) = of("chat-stream-tool").probes
+    async with Provider(cut_at_its_cap).running() as provider, SdkProber(place(provider.url), timeout=5) as prober:
+        seen = await prober.ask(probe, Models("m"))
+    assert seen.sdk["raises"] == "LengthFinishReasonError"
+    assert [event.data for event in seen.answer.events][2:] == ["[DONE]"]

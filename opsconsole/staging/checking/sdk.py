@@ -6,6 +6,7 @@ iterated, the error it raised, and whether every field is of the type that the S
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from operator import attrgetter
@@ -103,15 +104,17 @@ class _Keeping(httpx2.AsyncBaseTransport):
 
 
 class _Kept(httpx2.AsyncByteStream):
-    """The body of an answer, on its way to the SDK."""
+    """The body of an answer, on its way to the SDK. What the SDK leaves, because it has raised an error or has seen
+    enough, is read all the same: what was on the wire must not depend on how far it read."""
 
     def __init__(self, inner: httpx2.AsyncByteStream, keeping: _Keeping) -> None:
         self._inner = inner
+        self._pieces = aiter(inner)
         self._keeping = keeping
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._inner:
+            async for piece in self._pieces:
                 self._keeping.reading.feed(piece)
                 yield piece
         except httpx2.HTTPError as error:
@@ -119,6 +122,9 @@ class _Kept(httpx2.AsyncByteStream):
             raise
 
     async def aclose(self) -> None:
+        with contextlib.suppress(httpx2.HTTPError):  # noted where it was raised
+            async for _ in self:
+                pass
         await self._inner.aclose()
 
 
