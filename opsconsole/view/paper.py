@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from opsconsole.view.report import svg
 from opsconsole.view.report.frame import framed
 from opsconsole.view.report.markdown import escaped
 
@@ -28,14 +29,24 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """Lying bars; only a page for a browser draws them, and a table says what they show."""
+
+    ident: str
+    title: str
+    bars: tuple[svg.Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Paper:
-    """`findings`: what there is to say, in front of the tables that show it."""
+    """`findings`: what there is to say, in front of the charts and tables that show it."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     remarks: tuple[str, ...]
     findings: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
 
 def as_text(page: Paper) -> str:
@@ -71,6 +82,7 @@ def as_html(page: Paper) -> str:
     parts = [
         f'<dl class="sums">\n{facts}</dl>',
         _html_list("findings", page.findings),
+        _html_charts(page.charts),
         *map(_html_table, page.tables),
         _html_list("remarks", page.remarks),
     ]
@@ -91,6 +103,11 @@ def _aligned(table: Table) -> list[str]:
 
 def _marked(cells: Sequence[str], *, raw: bool = False) -> str:
     return f"| {' | '.join(cells if raw else map(escaped, cells))} |"
+
+
+def _html_charts(charts: Sequence[Chart]) -> str:
+    drawn = [svg.figure(each.title, svg.rows(each.ident, each.title, each.bars)) for each in charts]
+    return svg.beside(drawn)
 
 
 def _html_list(kind: str, sentences: Sequence[str]) -> str:

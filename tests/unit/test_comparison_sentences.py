@@ -130,7 +130,7 @@ def test_how_many_it_would_take_is_said_with_two_digits(exact: int, said: int) -
 
 
 def figures(model: str, **more: Any) -> ModelFigures:
-    given = {
+    given: dict[str, Any] = {
         "asked": 50, "answered": 50, "reused": 0, "targets": ("up/x",), "right": Share(0.5, 0.4, 0.6, 50),
         "preferred": {}, "first_content_ms": 120.0, "total_ms": 2345.6, "input_tokens": 1000, "output_tokens": None,
         "cost_pico": 1_500_000_000, "unknown_costs": 2, "errors": (),
@@ -139,7 +139,7 @@ def figures(model: str, **more: Any) -> ModelFigures:
 
 
 def compared(*differences: Difference, **more: Any) -> Comparison:
-    given = {
+    given: dict[str, Any] = {
         "id": "01m831c7x4aqv08z64cyht7kfp", "title": "a, b on <p>.jsonl", "began_at": "2026-11-23T01:00:00+00:00",
         "prompts": 50, "tasks": (), "repeat": 1, "place": "this gateway", "models": (figures("a"), figures("b|c")),
         "best": (Best(None, 50, Measure.EXPECTED, None, ("a", "b|c")),), "judging": None, "reviewed": 0,
@@ -182,6 +182,7 @@ def test_every_form_says_what_is_known_and_what_is_not() -> None:
         for part in ("24 points on 50 prompts", "≥ $ 0.0015", "120 ms", "2.3 s", "–"):
             assert part in text, form
     assert "<p>.jsonl" not in as_html(page)
+    assert as_html(page).count("<svg") == 3
     assert "b\\|c" in as_markdown(page)
     told = document(found)
     assert (told["models"][0]["cost"], told["currency"]) == ("0.0015", "USD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,8 @@ from keyvault.money import CURRENCY, format_usd
 from opsconsole.view.comparison.report import QUALITY, Comparison, Difference, Measure, ModelFigures, Share
 from opsconsole.view.comparison.sentences import ratio, sentences
 from opsconsole.view.numbers import count, latency, money, percent
-from opsconsole.view.paper import Paper, Table
+from opsconsole.view.paper import Chart, Paper, Table
+from opsconsole.view.report.svg import Bar
 from opsconsole.view.text import printable
 
 UNKNOWN: Final = "–"
@@ -49,6 +51,7 @@ def paper(comparison: Comparison) -> Paper:
         tables=tuple(table for table in tables if table.rows),
         remarks=tuple(map(printable, comparison.remarks)),
         findings=tuple(map(printable, sentences(comparison))),
+        charts=tuple(_charts(comparison)),
     )
 
 
@@ -81,6 +84,28 @@ def _priced(told: dict[str, Any]) -> None:
 def _reviewed(comparison: Comparison) -> str:
     left = f", {comparison.review_pending} pending" if comparison.review_pending else ""
     return f"{comparison.reviewed} pairs{left}"
+
+
+def _charts(comparison: Comparison) -> Iterator[Chart]:
+    """Right answers, time and cost of each model, where all of them are known."""
+    for ident, title, bar in (("right", "Right answers", _right), ("total", "Time", _time), ("cost", "Cost", _cost)):
+        bars = [bar(each) for each in comparison.models]
+        if any(each.value for each in bars):
+            yield Chart(ident, title, tuple(bars))
+
+
+def _right(each: ModelFigures) -> Bar:
+    share = None if each.right is None else each.right.value
+    return Bar(printable(each.model), round((share or 0) * 1000), percent(share), share is None)
+
+
+def _time(each: ModelFigures) -> Bar:
+    return Bar(printable(each.model), round(each.total_ms or 0), latency(each.total_ms), each.total_ms is None)
+
+
+def _cost(each: ModelFigures) -> Bar:
+    figure = money(each.cost_pico, unpriced=each.unknown_costs)
+    return Bar(printable(each.model), each.cost_pico or 0, figure, each.cost_pico is None or each.unknown_costs > 0)
 
 
 def _models(comparison: Comparison) -> Table:

@@ -56,18 +56,14 @@ def _charts(report: Report, decimals: int) -> str:
     drawn: list[str] = []
     if report.days:
         days = [_bar(group, decimals) for group in report.days]
-        drawn.append(_figure("Cost per day", svg.columns("days", "Cost per day", days), wide=True))
+        drawn.append(svg.figure("Cost per day", svg.columns("days", "Cost per day", days), wide=True))
     for ident, title, groups in (
         ("models", "Cost by model", report.models),
         ("customers", "Cost by customer", report.customers),
     ):
         if groups:
-            drawn.append(_figure(title, svg.rows(ident, title, _dearest(groups, decimals))))
-    return f'<div class="charts">\n{chr(10).join(drawn)}\n</div>' if drawn else ""
-
-
-def _figure(title: str, drawn: str, *, wide: bool = False) -> str:
-    return f"<section{' class=wide' if wide else ''}>\n<h2>{title}</h2>\n{drawn}\n</section>"
+            drawn.append(svg.figure(title, svg.rows(ident, title, _dearest(groups, decimals))))
+    return svg.beside(drawn)
 
 
 def _bar(group: Group, decimals: int) -> svg.Bar:

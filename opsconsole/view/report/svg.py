@@ -1,4 +1,4 @@
-"""Bar charts of money as SVG: zero is the base line, the largest amount is printed, every bar says its figure.
+"""Bar charts as SVG: zero is the base line, the largest amount is printed, every bar says its figure.
 
 Nothing but elements and classes: colours and fonts are the page's. `title` and `desc` say to who cannot see a chart
 what is in it.
@@ -78,6 +78,16 @@ def rows(ident: str, title: str, bars: Sequence[Bar]) -> str:
     return _svg(ident, title, _told(bars, peak), (NARROW, height), [top, *drawn, base])
 
 
+def figure(title: str, drawn: str, *, wide: bool = False) -> str:
+    """A chart below its title."""
+    return f"<section{' class=wide' if wide else ''}>\n<h2>{escape(title)}</h2>\n{drawn}\n</section>"
+
+
+def beside(figures: Sequence[str]) -> str:
+    """Figures as far beside one another as there is room; nothing of none."""
+    return f'<div class="charts">\n{chr(10).join(figures)}\n</div>' if figures else ""
+
+
 def _svg(ident: str, title: str, told: str, size: tuple[int, int], inner: Sequence[str]) -> str:
     return (
         f'<svg id="{ident}" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-labelledby="{ident}-t {ident}-d">\n'
@@ -107,5 +117,5 @@ def _told(bars: Sequence[Bar], peak: Bar) -> str:
             f"the first is {bars[0].name} with {bars[0].figure}, the last {bars[-1].name} with {bars[-1].figure}"
         )
     if all(before.value >= after.value for before, after in pairwise(bars)) and len(bars) > 1:
-        parts.append("the dearest comes first")
+        parts.append("the largest comes first")
     return "; ".join(parts)
