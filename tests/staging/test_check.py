@@ -126,11 +126,13 @@ async def test_what_is_no_api_is_one_clear_error(script: Script, error: type[Gat
             await check(place(provider.url))
 
 
-async def test_a_wrong_key_and_nobody_there_are_one_clear_error_each(simulators: list[Simulator]) -> None:
+async def test_a_wrong_key_a_wrong_model_and_nobody_there_are_one_clear_error_each(simulators: list[Simulator]) -> None:
     with pytest.raises(Locked, match="refuses the key: 401 Incorrect API key"):
         await check(place(simulators[0].origin, "sk-wrong"))
     with pytest.raises(Unavailable, match="connection refused"):
         await check(place(simulators[0].origin), place("http://127.0.0.1:9"))
+    with pytest.raises(NotFound, match="has no model 'nonesuch': The model"):
+        await check(place(simulators[0].origin), None, Wanted(named=Named("nonesuch")))
 
 
 async def limited(seen: Seen, line: Line) -> None:

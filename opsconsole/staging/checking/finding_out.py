@@ -33,8 +33,8 @@ ANY: Final = Named()
 async def models_of(place: Place, named: Named, patience: float) -> Models:
     """The models to ask at a place. `patience`: seconds. Raises `Unavailable`, `Locked`, `UsageError`, `NotFound`."""
     async with Asker(place, timeout=patience) as asker:
-        listed = _checked(place, await asker.ask("/models", method="GET"))
-        found = _names(listed)
+        listed = await asker.ask("/models", method="GET")
+        found = _names(listed if named.chat else _checked(place, listed))
         chat = named.chat or next((name for name in found if "embed" not in name.lower()), None)
         if chat is None:
             raise NotFound(f"{place.base_url} names no model", hint="--model NAME")
@@ -44,6 +44,9 @@ async def models_of(place: Place, named: Named, patience: float) -> Models:
             messages=named.messages or chat,
         )
         first = _checked(place, await asker.ask(_PATH, requests.chat(models)))
+    if first.status == 404:
+        text = said(_PATH, first).error_text or "not found"
+        raise NotFound(f"{place.base_url} has no model {chat!a}: {text}", hint="--model NAME; at --direct, --direct-model NAME")
     if first.status == 400 and _NEWER_CAP in (said(_PATH, first).error_text or ""):
         return Models(models.chat, models.embedding, models.messages, _NEWER_CAP)
     return models
