@@ -43,10 +43,13 @@ PROMISED = {
     "captures": "start list show export stop delete",
     "compare": "run show list review delete",
     "customers": "create list show update",
+    "drill": "run start stop list",
     "projects": "create list show update",
     "limits": "set list show delete",
     "keys": "create list show update rotate revoke suspend resume delete restore "
     "verify acknowledge adopt end-grace extend-grace export import identify scan",
+    "readiness": "init run show list delete",
+    "replay": "run list show delete",
     "rollouts": "start list status advance pause resume rollback finish",
     "routes": "set list show delete history init plan apply rollback diff health test",
     "prices": "update set list show",

@@ -153,3 +153,32 @@ def test_two_ways_to_the_same_model_are_compared_by_what_the_server_counts(gatew
     assert 0 < named["first_content_ms"] <= named["total_ms"]
     assert (named["cost"], named["unknown_costs"]) == (None, 3)  # nobody has set a price
     assert [each["verdict"] for each in told["differences"] if each["measure"] == "expected"] == ["unclear"]
+
+
+def test_an_alias_on_a_real_server_is_proved(gateway: Gateway, llama: str, tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        gateway.create_upstream(name, "llamacpp", f"{llama}/v1", SECRET)
+        gateway.set_price(f"{name}/{MODEL}")
+    gateway.run("routes", "set", "ready", f"left/{MODEL}", f"right/{MODEL}")
+    file = tmp_path / "staging.toml"
+    file.write_text(
+        f"""
+        [check]
+        only = ["models", "chat", "chat-stream"]
+        [drill]
+        faults = ["cut"]
+        requests = 2
+        [quota]
+        [spend]
+        [keys]
+        [rollout]
+        to = "right/{MODEL}"
+        requests = 40
+        """
+    )
+    told = gateway.json("readiness", "ready", "-f", str(file))
+    assert (told["verdict"], {step["name"] for step in told["steps"] if step["verdict"] != "passed"}) == (
+        "ready so far",
+        {"replay", "compare"},
+    )
+    assert {route["alias"] for route in gateway.json("routes", "list")["routes"]} == {"ready"}

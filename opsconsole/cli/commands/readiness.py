@@ -75,7 +75,7 @@ def init(
     changes=True,
     also=DOCUMENTS,
     examples="""
-    gwctl readiness fast -f staging.toml --dry-run
+    gwctl readiness run fast -f staging.toml --dry-run
     gwctl readiness fast -f staging.toml
     gwctl readiness fast -f staging.toml --only check,drill
     gwctl readiness fast -f staging.toml --out readiness.html

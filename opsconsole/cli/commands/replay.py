@@ -154,12 +154,13 @@ def show(session: Session, run_id: RunId, verbose: Verbose = False) -> None:
     _show(session, work, report, verbose=verbose)
 
 
-@replay.verb("delete", examples="gwctl replay delete 7k3f9q --yes")
+@replay.verb("delete", changes=True, examples="gwctl replay delete 7k3f9q --yes")
 def delete(session: Session, run_id: RunId) -> None:
     """Remove what a replay kept. The ledger keeps its requests."""
     work = runs(session).open("replay", run_id)
     session.confirm(f"Delete replay {work.id} of {work.title}?")
-    work.delete()
+    if not session.dry_run:
+        work.delete()
     session.changed(f"deleted replay {work.id}")
 
 
