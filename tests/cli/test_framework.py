@@ -42,9 +42,9 @@ PROMISED = {
     "budgets": "set list show delete",
     "captures": "start list show export stop delete",
     "compare": "run show list review delete",
-    "customers": "create list show update",
+    "customers": "create list show update delete",
     "drill": "run start stop list",
-    "projects": "create list show update",
+    "projects": "create list show update delete",
     "limits": "set list show delete",
     "keys": "create list show update rotate revoke suspend resume delete restore "
     "verify acknowledge adopt end-grace extend-grace export import identify scan",
