@@ -46,7 +46,9 @@ async def models_of(place: Place, named: Named, patience: float) -> Models:
         first = _checked(place, await asker.ask(_PATH, requests.chat(models)))
     if first.status == 404:
         text = said(_PATH, first).error_text or "not found"
-        raise NotFound(f"{place.base_url} has no model {chat!a}: {text}", hint="--model NAME; at --direct, --direct-model NAME")
+        raise NotFound(
+            f"{place.base_url} has no model {chat!a}: {text}", hint="--model NAME; at --direct, --direct-model NAME"
+        )
     if first.status == 400 and _NEWER_CAP in (said(_PATH, first).error_text or ""):
         return Models(models.chat, models.embedding, models.messages, _NEWER_CAP)
     return models
