@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -82,7 +83,7 @@ class Comparisons:
         return estimates(plan, self.costing, {} if fresh else earlier_answers(self.runs))
 
     def begin(self, plan: Plan, source: str) -> Run:
-        return self.runs.begin(KIND, f"{', '.join(plan.names)} on {source}", plan.told())
+        return self.runs.begin(KIND, f"{', '.join(plan.names)} on {Path(source).name}", plan.told())
 
     def comparing(self, run: Run, *, fresh: bool = False) -> Comparing:
         """To go on with a run. `fresh`: answers of earlier runs are not taken over."""

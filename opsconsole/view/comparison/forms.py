@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -37,7 +38,7 @@ _CELLS: Final = (
 def paper(comparison: Comparison) -> Paper:
     facts = (
         ("run", comparison.id),
-        ("began", comparison.began_at),
+        ("began", f"{datetime.fromisoformat(comparison.began_at):%Y-%m-%d %H:%M} UTC"),
         ("asked", comparison.place),
         ("prompts", str(comparison.prompts)),
         *((("repeats", str(comparison.repeat)),) if comparison.repeat > 1 else ()),
