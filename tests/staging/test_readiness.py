@@ -150,6 +150,20 @@ def test_thresholds_of_the_file_decide(gateway: Gateway, staging: Path) -> None:
     assert code == 7
 
 
+def test_what_the_application_s_key_may_not_do_does_not_pass(gateway: Gateway, staging: Path) -> None:
+    gateway.create_key("app", "--models", "other-*")
+    try:
+        staging.write_text('[alias]\nkey = "app"\n' + staging.read_text())
+        code, told = ready(gateway, "fast", "-f", str(staging), "--only", "replay,keys")
+    finally:
+        gateway.run("keys", "delete", "app", "--purge", "--confirm", "app")
+    assert code == 7
+    found = {step["name"]: (step["verdict"], json.dumps(step)) for step in told["steps"]}
+    assert found["replay"][0] == "failed"
+    assert "403" in found["replay"][1]
+    assert found["keys"][0] == "could not be tried"
+
+
 def test_what_was_not_run_is_said(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "staging.toml"
     file.write_text('[alias]\nname = "fast"\n[keys]\n')

@@ -32,7 +32,7 @@ def checked(here: Standing, plan: Check) -> Step:
         results.append(result)
         progress(len(results), len(probes))
 
-    with here.key() as (_, place):
+    with here.key_of_application() as (_, place):
         report = asyncio.run(check(place, beside, wanted, told))
     differing = report.count(Verdict.DIFFERS)
     few = differing <= plan.tolerate

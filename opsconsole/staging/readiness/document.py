@@ -151,7 +151,7 @@ def _direct(value: Any) -> Direct:
 
 
 _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Callable[[Any], Any]]]]] = {
-    "alias": (Alias, {"name": _text, "dialect": _dialect}),
+    "alias": (Alias, {"name": _text, "dialect": _dialect, "key": _text}),
     "check": (
         Check,
         {"only": _texts, "ignore": _texts, "tolerate": _whole(0, 100), "client": _client, "direct": _direct},

@@ -20,6 +20,8 @@ _TEXT = """\
 name = ALIAS
 # How the steps' own requests speak: chat, responses or messages.
 #dialect = "chat"
+# The application's key: check, replay and keys may do what it may do. Its secret is not used, nor its quota.
+#key = "ci-bot"
 
 # 1. Does the gateway behave like the API behind it?
 [check]

@@ -30,6 +30,8 @@ class Alias:
 
     name: str | None = None
     dialect: Dialect = Dialect.CHAT
+    key: str | None = None
+    """Of the application: what it may do is what check, replay and keys may do; None: everything."""
 
 
 @dataclass(frozen=True, slots=True)

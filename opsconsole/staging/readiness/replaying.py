@@ -30,7 +30,7 @@ def replayed(here: Standing, plan: Replay) -> Step:
     )
     player = _player(here, plan, exchanges, _options(here, plan), own=True)
     run = _run(here, NAME, plan, None)
-    with here.key() as (_, place):
+    with here.key_of_application() as (_, place):
         through = _play(here, player, place, run, len(exchanges))
     evidence += _found("through the gateway", plan, through)
     evidence += _beside("whole time, p95", plan.slower, through.total_ms["p95"].ratio)

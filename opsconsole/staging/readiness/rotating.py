@@ -21,7 +21,7 @@ _REQUESTS = 4
 def rotated(here: Standing, plan: Keys) -> Step:
     """Rotate and revoke a key that was made for it. Raises `GatewayError` where it cannot be tried."""
     home, progress = here.home, here.progress(NAME)
-    with here.key() as (key, place):
+    with here.key_of_application() as (key, place):
         first = _ask(here, place)
         if not first.ok:
             raise Conflict(f"a new key is not served: {_saw(here, first)}", hint="gwctl usage tail")

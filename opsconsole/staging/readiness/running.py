@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from keyvault.domain.names import shown
 from keyvault.errors import GatewayError, NotFound, UsageError
 from opsconsole.staging.readiness import checking, comparing, document, drilling, replaying, rolling, rotating, spending
@@ -126,7 +128,7 @@ class Readying:
             if name not in before or before[name].verdict is Verdict.NOT_TRIED:
                 run.add(name, _tried(here, name).to_json())
         found = readiness(run)
-        run.finish({"verdict": found.overall.value}, found.overall.value)
+        run.finish(msgspec.to_builtins(found), found.overall.value)
         return found
 
     def delete(self, run: Run) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +79,14 @@ class Standing:
         place = Place.at(own_gateway(self.home))
         with temporary_key(self.home, PURPOSE, **more) as (key, secret):
             yield key, self.place(place, secret)
+
+    def key_of_application(self) -> AbstractContextManager[tuple[Key, Place]]:
+        """One that may do what the application's may, from wherever this runs. Raises `NotFound`."""
+        name = self.plan.alias.key
+        if name is None:
+            return self.key()
+        policy = self.home.keys.get(name).policy
+        return self.key(policy=replace(policy, expose=True, addresses=()))
 
     def place(self, place: Place, secret: Secret) -> Place:
         return Place(place.base_url, secret, ca_file=self.home.settings.tls_cert)
