@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keyvault.keys.objects import Objects
     from keyvault.keys.rotating import Rotations
     from keyvault.keys.stopping import Stops
+    from keyvault.keys.temporary import Temporary
     from keyvault.metering.balances import Balances
     from keyvault.metering.budgets import Budgets
     from keyvault.metering.limits import Limits
@@ -295,6 +296,12 @@ class Home:
         from keyvault.captures.captures import Captures
 
         return Captures(self.database, self.clock, self.vault, self.paths.captures)
+
+    @cached_property
+    def temporary(self) -> Temporary:
+        from keyvault.keys.temporary import Temporary
+
+        return Temporary(self.database, self.clock)
 
     @cached_property
     def drills(self) -> Drills:

@@ -143,6 +143,11 @@ def list_keys(
     return _load(tx, wanted)
 
 
+def expired(tx: Transaction, now_ms: int) -> list[Key]:
+    """The keys that have expired and are not deleted, by name."""
+    return _load(tx, keys.c.deleted_ms.is_(None) & (keys.c.expires_ms <= now_ms))
+
+
 def changed_since(tx: Transaction, epoch: int) -> list[Key]:
     """The keys that changed after `epoch`, deleted ones too as long as nobody else may have their name."""
     return _load(tx, (keys.c.epoch > epoch) & keys.c.folded.not_like(f"{_FREED}%"))

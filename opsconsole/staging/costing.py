@@ -57,6 +57,16 @@ class Costing:
         except Refusal:
             return ()
 
+    def waits(self, path: str, model: str | None) -> float | None:
+        """Seconds for which the gateway waits for a target's first content; None where nobody serves."""
+        endpoint = ENDPOINTS.get(path)
+        try:
+            found = [] if endpoint is None else self._planner.plan(model, endpoint.dialect, None)
+        except Refusal:
+            return None
+        default = self._home.settings.first_content_timeout
+        return found[0].route.timeouts.first_content or default if found else None
+
     def at_most(self, path: str, body: bytes, targets: Iterable[Target]) -> int | None:
         """The most that one of some targets can take for a request, in pico-dollars; None where there is no bound, or a
         price is missing."""

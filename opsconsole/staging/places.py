@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from keyvault.domain.keys import DEFAULT_PROJECT, Key, Policy
 from keyvault.errors import Unavailable
+from keyvault.keys.temporary import LONGEST, temporary_name
 from opsconsole.staging.asking.place import Place
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - no
 """Where a worker that listens on every address is reached on its own machine."""
 ANYTHING: Final = Policy(expose=True, pin=True)
 """Every model, at the endpoints that keep no state; told which target served, and free to choose it."""
-LONGEST: Final = timedelta(days=1)
-"""How long a temporary key lives at most, where nobody could delete it; what takes longer is gone on with."""
 APPLIED_WITHIN: Final = timedelta(seconds=5)
 
 
@@ -49,10 +48,10 @@ def temporary_key(
     """A key for one purpose, such as `check`, that every worker knows; deleted for good at the end. `rules`: its
     budgets and limits, which end with it.
 
-    It expires by itself after `lives`, so that nothing usable stays behind when this process is killed. Raises
-    `Locked`.
+    It expires by itself after `lives`, so that nothing usable stays behind when this process is killed, and a worker
+    removes it then. Raises `Locked`.
     """
-    name = f"{purpose}-{home.clock.ulid().lower()}"
+    name = temporary_name(purpose, home.clock)
     until = home.clock.now() + lives
     minted = home.keys.create(name, project=project, env=env, policy=policy, expires_at=until, rules=rules)
     try:

@@ -23,7 +23,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with running(Profile(), Profile()) as simulators:
-        gateway = Gateway(tmp_path_factory.mktemp("drill") / "home")
+        gateway = Gateway(tmp_path_factory.mktemp("drill") / "home", GWCTL_TIMEOUTS_FIRST_CONTENT="6")
         for name, simulator in zip(("one", "two"), simulators, strict=True):
             gateway.create_upstream(name, "openai", simulator.base_url, simulator.profile.credential, "--allow-private")
             gateway.set_price(f"{name}/sim")
@@ -103,6 +103,8 @@ def test_a_drill_is_over_at_its_time() -> None:
         (["fast", "--target", "three/sim"], 2, "does not serve fast"),
         (["fast", "--for", "2h"], 2, "from a second to an hour"),
         (["fast", "--dialect", "embeddings"], 2, "cannot speak"),
+        (["fast", "--dialect", "messages"], 3, "nothing serves 'fast' at /messages"),
+        (["fast", "--fault", "hang", "--for", "6s"], 2, "fast waits 6 s for a first content"),
         (["start", "--key", "nobody", "--target", "one/sim", "--fault", "hang", "--yes"], 3, "no such key"),
         (["stop", "99"], 3, "no such drill"),
     ],

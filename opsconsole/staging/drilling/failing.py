@@ -13,6 +13,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.routes import Target
 from keyvault.errors import Conflict, NotFound, UsageError
 from opsconsole.staging.asking import Asker, Place
+from opsconsole.staging.asking.asker import TIMEOUT_SECONDS
 from opsconsole.staging.costing import Costing
 from opsconsole.staging.drilling.outcome import Check, Drilled, Tried, charged_once, tried, well_formed
 from opsconsole.staging.places import APPLIED_WITHIN, own_gateway, temporary_key
@@ -57,7 +58,9 @@ def aimed(costing: Costing, plan: FailingPlan) -> tuple[Target, tuple[Target, ..
     question(plan.dialect, plan.alias, stream=False)
     chain = costing.targets(PATHS[plan.dialect], plan.alias)
     if not chain:
-        raise NotFound(f"nothing serves {plan.alias[:70]!a}", hint="gwctl routes test " + plan.alias[:70])
+        raise NotFound(
+            f"nothing serves {plan.alias[:70]!a} at {PATHS[plan.dialect]}", hint="gwctl routes test " + plan.alias[:70]
+        )
     target = plan.target or chain[0]
     if target not in chain:
         raise UsageError(f"{target} does not serve {plan.alias}", hint=f"one of {', '.join(map(str, chain))}")
@@ -66,7 +69,9 @@ def aimed(costing: Costing, plan: FailingPlan) -> tuple[Target, tuple[Target, ..
 
 def fail(home: Home, plan: FailingPlan, progress: Callable[[int, int], None] = lambda *_: None) -> Drilled:
     """Break the target, send the requests, mend it, and tell. Raises `GatewayError` where it cannot be tried."""
-    target, others = aimed(Costing(home), plan)
+    costing = Costing(home)
+    target, others = aimed(costing, plan)
+    _check_patience(costing, plan)
     place = Place.at(own_gateway(home))
     with temporary_key(home, "drill", lives=plan.lasts + LEFT_OVER) as (key, secret):
         drill = home.drills.start(key.name, target, plan.fault, plan.lasts)
@@ -82,6 +87,16 @@ def fail(home: Home, plan: FailingPlan, progress: Callable[[int, int], None] = l
     return Drilled(title, tuple(each), tuple(_checks(plan, target, others, each, left_behind=bool(left))))
 
 
+def _check_patience(costing: Costing, plan: FailingPlan) -> None:
+    """Raises `UsageError` where a target that hangs would be waited for until the drill is over."""
+    waits = costing.waits(PATHS[plan.dialect], plan.alias) or 0.0
+    if plan.fault is Fault.HANG and waits >= plan.lasts.total_seconds():
+        raise UsageError(
+            f"{plan.alias} waits {waits:g} s for a first content, so nothing would come of it within the drill",
+            hint=f'timeouts = {{ first_content = "20s" }} for gwctl routes apply, or --for {waits + 30:.0f}s',
+        )
+
+
 async def _ask(home: Home, place: Place, plan: FailingPlan, progress: Callable[[int, int], None]) -> list[Tried]:
     path = PATHS[plan.dialect]
     found: list[Tried] = []
@@ -92,7 +107,8 @@ async def _ask(home: Home, place: Place, plan: FailingPlan, progress: Callable[[
         found.append(tried(home, number, path, stream=stream, answer=answer))
         progress(len(found), plan.requests)
 
-    async with Asker(place) as asker, asyncio.TaskGroup() as group:
+    patient = max(TIMEOUT_SECONDS, plan.lasts.total_seconds() + LEFT_OVER.total_seconds())
+    async with Asker(place, timeout=patient) as asker, asyncio.TaskGroup() as group:
         for number in range(1, plan.requests + 1):
             group.create_task(one(asker, number))
     return sorted(found, key=lambda each: each.number)
@@ -106,7 +122,9 @@ def _checks(
     failed = [one for one in met if any(made.target == name and made.error_code for made in one.attempts)]
     slow = plan.fault is Fault.SLOW
     seen = f"{len(met)} of {len(each)} requests met {name}, {len(failed)} failed there"
-    checks = [Check("the fault was met", bool(met), seen if met else f"no request was sent to {name}")]
+    lost = sum(1 for one in each if one.request_id is None)
+    why = f"{lost} requests got no answer that tells who was asked" if lost else f"no request was sent to {name}"
+    checks = [Check("the fault was met", bool(met), seen if met else why)]
     if not slow:
         unseen = [str(one.number) for one in met if one not in failed]
         checks.append(

@@ -46,6 +46,8 @@ class Tried:
     attempts: tuple[Made, ...]
     """In their order; empty where the request was refused before any."""
     retry_after: str | None = None
+    request_id: str | None = None
+    """Under which the ledger has it; None where no answer began."""
 
     @property
     def served_by(self) -> str | None:
@@ -96,6 +98,7 @@ def tried(home: Home, number: int, path: str, *, stream: bool, answer: Answer) -
         total_ms=answer.total_ms,
         attempts=_attempts(home, answer),
         retry_after=answer.header("retry-after"),
+        request_id=answer.header("x-request-id"),
     )
 
 

@@ -16,6 +16,7 @@ from keyvault.domain.keys import DEFAULT_PROJECT
 from keyvault.domain.limits import LimitChange
 from keyvault.domain.scopes import Scope, ScopeKind
 from keyvault.errors import NotFound, UsageError
+from keyvault.keys.temporary import temporary_name
 from keyvault.money import format_usd
 from opsconsole.staging.asking import Asker, Place
 from opsconsole.staging.costing import Costing
@@ -49,7 +50,7 @@ def exhaust(home: Home, plan: QuotaPlan, progress: Callable[[int, int], None] = 
     costing = Costing(home)
     targets = costing.targets(path, plan.alias)
     if not targets:
-        raise NotFound(f"nothing serves {plan.alias[:70]!a}", hint="gwctl routes test " + plan.alias[:70])
+        raise NotFound(f"nothing serves {plan.alias[:70]!a} at {path}", hint="gwctl routes test " + plan.alias[:70])
     most_pico = costing.at_most(path, _encoded(body), targets)
     if not most_pico:
         raise UsageError(
@@ -112,14 +113,15 @@ def _balance(trial: _Trial, money_pico: int) -> list[Tried]:
 @contextmanager
 def _project(home: Home, money_pico: int) -> Iterator[str]:
     """A project with a balance for test keys, gone at the end."""
-    path = home.customers.create_project(f"default/drill-{home.clock.ulid().lower()}").path
+    path = home.customers.create_project(f"default/{temporary_name('drill', home.clock)}").path
     scope = Scope(ScopeKind.PROJECT, path)
     try:
         home.balances.top_up(scope, money_pico, "a drill", env=ENV)
-        yield path
-        left = home.balances.show(scope, ENV).available_pico
-        if left:
-            home.balances.adjust(scope, -left, "the end of a drill", env=ENV)
+        try:
+            yield path
+        finally:
+            if left := home.balances.show(scope, ENV).available_pico:
+                home.balances.adjust(scope, -left, "the end of a drill", env=ENV)
     finally:
         home.customers.delete_project(path)
 
