@@ -84,6 +84,10 @@ class Journal:
                 self._keep(End(seq, digest))
             return len(entries)
 
+    def stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """Another one when somebody has written, cut or removed it, or what is kept beside it."""
+        return _stamp(self.path), _stamp(self._beside)
+
     def last(self) -> Entry | None:
         """The newest entry; None where there is no journal yet. Raises `Tampered`, `Unavailable`."""
         try:
@@ -272,6 +276,14 @@ def _drop_torn_line(file: BinaryIO) -> None:
         end = size - len(whole)
         if end != size:
             file.truncate(end)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _last(file: BinaryIO) -> Entry | None:

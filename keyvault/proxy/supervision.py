@@ -6,7 +6,7 @@ This is the one place where any error is caught, whatever it is: a worker that s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -51,17 +51,28 @@ class Supervisor:
 
     async def attempt(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
         """Do something once. What is known to go wrong is logged; any other error is an alert until it works again."""
+        error: Exception | None = None
         try:
             await do()
-        except GatewayError as error:
+        except Exception as found:  # noqa: BLE001 - a worker goes on serving, whatever went wrong beside the requests
+            error = found
+        await self._note(name, error)
+
+    async def attempt_each(self, chores: Mapping[str, Callable[[], object]]) -> None:
+        """Do several short things that block, one after the other in one thread, each as `attempt` does."""
+        for name, error in (await asyncio.to_thread(_do_each, chores)).items():
+            await self._note(name, error)
+
+    async def _note(self, name: str, error: Exception | None) -> None:
+        """Tell how an attempt went."""
+        if isinstance(error, GatewayError):
             log.error("will be tried again", part=name, reason=error.message)
-        except Exception as error:  # a worker goes on serving, whatever went wrong beside the requests
+        elif error is not None:
             log.critical("a part of the worker failed, it is started again", part=name, exc_info=error)
             # The name of its kind alone: what an unforeseen error says may hold anything.
             await self._failed(name, f"{name} failed by {type(error).__name__} and is started again; the log has more")
-        else:
-            if name in self._failing:
-                await self._well(name)
+        elif name in self._failing:
+            await self._well(name)
 
     async def _failed(self, name: str, text: str) -> None:
         self._failing.add(name)
@@ -76,6 +87,17 @@ class Supervisor:
             await asyncio.to_thread(tell)
         except Exception as error:  # the alert may fail by what it is about
             log.critical("no alert could be written", exc_info=error)
+
+
+def _do_each(chores: Mapping[str, Callable[[], object]]) -> Mapping[str, Exception | None]:
+    """What each failed by, None where it did not."""
+    errors: dict[str, Exception | None] = dict.fromkeys(chores)
+    for name, chore in chores.items():
+        try:
+            chore()
+        except Exception as error:  # noqa: BLE001 - as in `attempt`
+            errors[name] = error
+    return errors
 
 
 async def within(seconds: float, event: asyncio.Event) -> bool:

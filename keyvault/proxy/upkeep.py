@@ -1,7 +1,8 @@
-"""What a worker does for its upstreams once a second, away from the requests.
+"""What a worker does for its upstreams, away from the requests.
 
-It looks into refused credentials, destroys secrets whose overlap is over, and writes each open alert, whoever raised
-it, into its log once.
+It looks into refused credentials within a second; every few seconds it destroys secrets whose overlap is over, and
+writes each open alert, whoever raised it, into its log once. Once a minute it removes what drills and replays that were
+killed have left behind.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from keyvault.vault.asides import Asides
 log = structlog.get_logger()
 
 EVERY_SECONDS: Final = 1.0
+ROUNDS_BETWEEN: Final = 5
+"""So rarely does it look for what only the database knows."""
+ROUNDS_BETWEEN_SWEEPS: Final = 60
+"""So rarely does it look for keys that were made for a while and outlived whoever made them."""
 
 
 class Upkeep:
@@ -33,22 +38,30 @@ class Upkeep:
         self._supervisor = supervisor
         self._refusals = Refusals(Asides(home.database, home.clock), home.clock, own_test(home.environ))
         self._logged: set[int] = set()
+        self._rounds = 0
 
     async def follow(self, stopping: asyncio.Event) -> None:
         while not await within(EVERY_SECONDS, stopping):
             await self.once()
 
     async def once(self) -> None:
-        """One round, in a thread."""
+        """One round. What blocks is done in a thread, and most rounds find nothing to do."""
         refused, self._tables.refused = list(self._tables.refused.values()), {}
         serving = [each for chooser in self._tables.upstreams.values() for each in chooser]
-        chores: dict[str, Callable[[], None]] = {
-            "alerts": self._log_alerts,
-            "retiring": self._retire,
-            "credentials": partial(self._refusals.look, refused, serving),
-        }
-        for name, chore in chores.items():
-            await self._supervisor.attempt(name, partial(asyncio.to_thread, chore))
+        chores: dict[str, Callable[[], None]] = {}
+        if whole := self._rounds % ROUNDS_BETWEEN == 0:
+            chores |= {"alerts": self._log_alerts, "retiring": self._retire}
+        if whole or refused or any(each.credential.aside_at is not None for each in serving):
+            chores["credentials"] = partial(self._refusals.look, refused, serving)
+        if self._rounds % ROUNDS_BETWEEN_SWEEPS == 0:
+            chores["temporary"] = self._sweep
+        self._rounds += 1
+        if chores:
+            await self._supervisor.attempt_each(chores)
+
+    def _sweep(self) -> None:
+        if swept := self._home.temporary.sweep():
+            log.info("temporary keys and projects removed that were left behind", count=swept)
 
     def _retire(self) -> None:
         if retired := self._home.credentials.retire_over():

@@ -12,7 +12,7 @@ import structlog
 
 from keyvault.errors import GatewayError, RolledBack, SealError, Tampered
 from keyvault.home import Home
-from keyvault.storage import epochs
+from keyvault.storage import audit, epochs
 from keyvault.storage.seals import VOUCHED
 from keyvault.vault.guard import Guard
 
@@ -39,6 +39,7 @@ class Vouching:
         self._told: dict[str, str] = {}
         self._checked: tuple[epochs.Epochs, float] | None = None
         self._looked: tuple[epochs.Epochs, float] | None = None
+        self._settled: tuple[object, float] | None = None
         self._database_is_bad = False
         self._inherited: set[tuple[str, str]] | None = None
         """Kind and scope of alerts of an earlier process that may be over; None before they were looked up."""
@@ -46,11 +47,14 @@ class Vouching:
     def __call__(self) -> None:
         if self._inherited is None:
             self._inherited = self._open_alerts()
-        self._look_at_rows()
+        now = self._home.clock.monotonic()
+        with self._home.database.read() as tx:
+            seen, newest = epochs.current(tx), audit.last(tx)
+        self._look_at_rows(seen, now)
         self._tell()
         try:
-            self._home.seals.settle()
-            self._check_all()
+            self._settle((seen, newest, self._home.seals.journal.stamp()), now)
+            self._check_all(seen, now)
         except SealError as error:
             if not self._database_is_bad:
                 log.error("the database is not what was sealed", reason=error.code, detail=error.message)
@@ -68,9 +72,8 @@ class Vouching:
         found = self._home.alerts.list(EVERYTHING)
         return {(alert.kind, alert.scope) for alert in found if alert.kind in (ROW, DATABASE)}
 
-    def _look_at_rows(self) -> None:
+    def _look_at_rows(self, seen: epochs.Epochs, now: float) -> None:
         """Look at what every row says, where anything may have changed since the last time."""
-        seen, now = self._epochs(), self._home.clock.monotonic()
         if self._looked is None or (
             _due(self._looked, seen, now) and now - self._looked[1] >= SHORTEST_UNCHECKED_SECONDS
         ):
@@ -99,16 +102,17 @@ class Vouching:
             self._home.alerts.raise_alert(DATABASE, "journal", text)
             journal.refilled = None
 
-    def _check_all(self) -> None:
+    def _settle(self, seen: object, now: float) -> None:
+        """Seal and mirror what others left to do. `seen`: another one where they may have."""
+        if self._settled is None or _due(self._settled, seen, now):
+            self._home.seals.settle()
+            self._settled = seen, now
+
+    def _check_all(self, seen: epochs.Epochs, now: float) -> None:
         """Compare the whole database with its manifest, where anything may have changed since the last time."""
-        seen, now = self._epochs(), self._home.clock.monotonic()
         if self._database_is_bad or self._checked is None or _due(self._checked, seen, now):
             self._home.seals.check(self._home.vault.unlock())
             self._checked = seen, now
-
-    def _epochs(self) -> epochs.Epochs:
-        with self._home.database.read() as tx:
-            return epochs.current(tx)
 
 
 @contextlib.contextmanager
@@ -126,5 +130,5 @@ def _scope(row: tuple[str, int]) -> str:
     return f"{row[0]}:{row[1]}"
 
 
-def _due(checked: tuple[epochs.Epochs, float], seen: epochs.Epochs, now: float) -> bool:
+def _due(checked: tuple[object, float], seen: object, now: float) -> bool:
     return checked[0] != seen or now - checked[1] >= LONGEST_UNCHECKED_SECONDS

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -30,7 +29,7 @@ LOOK_SECONDS: Final = 0.05
 HOUSEKEEPING_SECONDS: Final = 1.0
 
 Chore = Callable[[], object]
-"""Something short that is done each second, in a thread of its own. What it raises is told, and it is tried again."""
+"""Something short that is done each second, away from the event loop. What it raises is told, and it is tried again."""
 
 
 class Obeys(Protocol):
@@ -84,8 +83,7 @@ class Watch:
         """Once a second, off the hot path: the heartbeat, since who is silent is taken for dead, then the chores."""
         while not await within(HOUSEKEEPING_SECONDS, stopping):
             await self._supervisor.attempt("heartbeat", self.beat)
-            for name, chore in self._chores.items():
-                await self._supervisor.attempt(name, partial(asyncio.to_thread, chore))
+            await self._supervisor.attempt_each(self._chores)
 
     async def beat(self) -> None:
         """Tell what is under way and which changes are acted by; one at a time, so that no older word comes last."""

@@ -86,6 +86,25 @@ async def test_a_chore_that_fails_does_not_stop_the_next_and_is_over_when_it_wor
     assert alerts.list() == []
 
 
+async def test_of_several_chores_one_that_fails_does_not_stop_the_next(alerts: Alerts) -> None:
+    supervisor, works, done = Supervisor(alerts), False, 0
+
+    def first() -> None:
+        if not works:
+            raise KeyError("row")
+
+    def second() -> None:
+        nonlocal done
+        done += 1
+
+    chores = {"vouching": first, "balances": second}
+    await supervisor.attempt_each(chores)
+    assert ([a.scope for a in alerts.list()], done) == (["job:vouching"], 1)
+    works = True
+    await supervisor.attempt_each(chores)
+    assert (alerts.list(), done) == ([], 2)
+
+
 async def test_what_is_known_to_go_wrong_is_no_alert(alerts: Alerts) -> None:
     async def chore() -> None:
         raise Unavailable("database: gone")
