@@ -25,6 +25,7 @@ from keyvault.proxy.metrics import Metrics
 from keyvault.proxy.own_usage import OwnUsage
 from keyvault.proxy.prepaid import Prepaid
 from keyvault.proxy.purse import Purse
+from keyvault.proxy.rolling import Rolling
 from keyvault.proxy.supervision import Job, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.telling import Telling
@@ -33,7 +34,6 @@ from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
 from keyvault.proxy.vouching import Vouching, refusals_told
 from keyvault.proxy.watch import Chore, Watch
-from keyvault.routing.watching import Watching
 from keyvault.webhook import Webhook
 
 log = structlog.get_logger()
@@ -93,6 +93,7 @@ class Worker:
             "upkeep": Upkeep(home, tables, self.supervisor).follow,
             "alerting": Alerting(home.alerts, home.clock, eyes, self.supervisor).follow,
             "counting": CatchingUp(home.database, home.clock, tables, self.supervisor).follow,
+            "rollouts": Rolling(home, tables, self.supervisor).follow,
             "webhook": Telling(home.alerts, home.clock, webhook).follow,
         }
 
@@ -117,7 +118,6 @@ class Worker:
             "affinity": Forgetting(home.database, home.clock),
             "vouching": Vouching(home, tables.guard, tables.distrust),
             "balances": self._prepaid,
-            "rollouts": Watching(home.database, home.clock, lambda: tables.planner.rollouts.values()),
             "purse": self._purse,
             "captures": tables.captures.keep,
         }

@@ -32,7 +32,7 @@ Live = Callable[[], Collection[Rollout]]
 
 
 class Watching:
-    """A chore. `live`: the rollouts that the proxy acts by now."""
+    """Called once a second, in a thread of its own. `live`: the rollouts that the proxy acts by now."""
 
     def __init__(self, database: Database, clock: Clock, live: Live) -> None:
         self._database = database
