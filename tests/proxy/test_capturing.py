@@ -221,7 +221,7 @@ async def test_a_capture_ends_by_itself_when_it_has_enough(gw: Running) -> None:
     for _ in range(4):
         assert (await gw.chat()).status_code == 200
     assert len(await captured(gw, capture, 2)) == 2
-    for _ in range(300):
+    for _ in range(1000):
         if (now := gw.home.captures.show(capture.id)).ended:
             break
         await asyncio.sleep(0.01)
@@ -258,7 +258,7 @@ async def test_a_disk_that_takes_nothing_harms_no_request_and_is_told(gw: Runnin
     capture = start(gw)
     for _ in range(3):
         assert (await gw.chat()).status_code == 200
-    for _ in range(300):
+    for _ in range(1000):
         now, raised = gw.home.captures.show(capture.id), gw.home.alerts.list()
         if now.dropped == 3 and raised:
             break
