@@ -1,4 +1,4 @@
-"""Blind review on a terminal or a pipe: two answers, one key."""
+"""Blind review: on a pipe two answers and one letter a line, on a terminal the console's screen of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from opsconsole.cli.text import harmless
 
 if TYPE_CHECKING:
     from opsconsole.cli.io import IO
+    from opsconsole.cli.session import Session
     from opsconsole.staging.comparison.review import Blind, Choice
     from opsconsole.staging.runs import Run
 
@@ -35,6 +36,16 @@ def reviewed(io: IO, run: Run) -> int:
     finally:
         review.close()
     return review.decided - before
+
+
+def reviewed_in_console(session: Session, run: Run) -> int:
+    """Have the console show it until the person leaves that; how many were decided."""
+    from opsconsole.staging.comparison.review import Review
+    from opsconsole.tui.app import run_console
+
+    before = Review(run).decided
+    run_console(session.home, colour=session.io.colored, review=run.id)
+    return Review(run).decided - before
 
 
 def _show(io: IO, pair: Blind) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from keyvault.domain.routes import Revision
 from keyvault.domain.workers import Worker
 from opsconsole.readers.around import Surroundings
+from opsconsole.readers.names import names_of
 from opsconsole.view.live import reading
 from opsconsole.view.routes.snapshot import (
     WELL,
@@ -60,6 +61,8 @@ class RoutesReader:
                 for choice, order, share in legs(route)
             ),
             default_upstream=home.settings.default_upstream,
+            rollouts=tuple(home.rollouts.live()),
+            names=names_of(revision, self._around),
             **around,
         )
 

@@ -14,12 +14,12 @@ import msgspec
 
 from keyvault.errors import NotFound
 from opsconsole.readers.around import Surroundings
+from opsconsole.readers.names import names_of
 from opsconsole.staging.runs import Run, Runs
 from opsconsole.view.paper import Paper
 from opsconsole.view.staging import reports, trial
 from opsconsole.view.staging.snapshot import (
     COMPARE,
-    Names,
     RunRow,
     StagingQuestion,
     StagingSnapshot,
@@ -56,7 +56,7 @@ class StagingReader:
             taken=tuple(home.captures.list()),
             runs=self._rows(found[:MOST_RUNS]),
             more=len(found) > MOST_RUNS,
-            names=self._names(),
+            names=names_of(home.routes.current(), self._around),
             paper=None if question.opened is None else self._paper(question.opened, now),
             **around,
         )
@@ -77,12 +77,6 @@ class StagingReader:
             known[run.kind, run.id] = kept if kept is not None and kept[0] == stamp else (stamp, _row(run))
         self._known = known
         return tuple(row for _, row in known.values())
-
-    def _names(self) -> Names:
-        revision = self._home.routes.current()
-        targets = {str(choice.target) for route in revision.routes for choice in route.choices}
-        keys = (key.name for key in self._around.watch.read().values() if key.deleted_at is None)
-        return Names(tuple(route.alias for route in revision.routes), tuple(sorted(targets)), tuple(sorted(keys)))
 
     def _paper(self, key: RowKey, now: datetime) -> Paper | None:
         """All of one row; None where it has gone meanwhile."""

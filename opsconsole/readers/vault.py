@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from keyvault.domain.vault import Credential, CredentialState
 from opsconsole.readers.around import Surroundings
+from opsconsole.readers.names import names_of
 from opsconsole.view.live import reading
 from opsconsole.view.snapshot import TargetTraffic
 from opsconsole.view.vault.snapshot import Account, VaultFacts, VaultQuestion, VaultSnapshot, state_of
@@ -40,6 +41,7 @@ class VaultReader:
             taken_at=now,
             accounts=accounts,
             vault=self._vault(now),
+            names=names_of(home.routes.current(), self._around),
             **self._around.read(now, home.workers.live()),
         )
 

@@ -34,6 +34,7 @@ from opsconsole.tui.poller import Poller, Reader
 from opsconsole.tui.preferences import INTERVALS, Preferences
 from opsconsole.tui.registry import SCREENS, made
 from opsconsole.tui.screens.help import Help
+from opsconsole.tui.screens.review import ReviewScreen
 from opsconsole.tui.screens.view_screen import ViewScreen
 from opsconsole.tui.theme import COLOURLESS, PALETTES, USUAL
 from opsconsole.view.feed import Feed
@@ -87,7 +88,10 @@ class Console(App[None]):
         preferences: Preferences | None = None,
         memory: Memory | None = None,
         colour: bool = True,
+        review: str = "",
     ) -> None:
+        """`review`: a comparison whose blind review it begins with."""
+        self._review = review
         wanted, remembered = preferences or Preferences(), memory or Memory()
         super().__init__()
         for name, palette in PALETTES.items():
@@ -146,6 +150,9 @@ class Console(App[None]):
             self.switch_mode(self._memory.view)
         self.poller.start()
         self.set_interval(1.0, self._tick)
+        if self._review:
+            self.action_over("staging")
+            self.push_screen(ReviewScreen(self._shared, self._review))
 
     def on_unmount(self) -> None:
         self.poller.stop()
@@ -262,9 +269,9 @@ class Console(App[None]):
         self._close_messages_no_wait()
 
 
-def run_console(home: Home, *, read_only: bool = False, colour: bool = True) -> None:
-    """Run the console on a home until the person leaves it, in greys without `colour`. Raises `GatewayError` if it
-    broke."""
+def run_console(home: Home, *, read_only: bool = False, colour: bool = True, review: str = "") -> None:
+    """Run the console on a home until the person leaves it, in greys without `colour`; `review`: at the blind review of
+    this comparison. Raises `GatewayError` if it broke."""
     from keyvault.home import Home
     from opsconsole.readers.home import HomeReader
     from opsconsole.tui import memory, preferences
@@ -285,6 +292,7 @@ def run_console(home: Home, *, read_only: bool = False, colour: bool = True) -> 
         preferences=wanted,
         memory=memory.recall(kept),
         colour=colour,
+        review=review,
     )
     try:
         console.run()

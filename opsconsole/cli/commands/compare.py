@@ -198,13 +198,13 @@ def review(session: Session, run_id: RunId = None) -> None:
     """Choose between two answers at a time, without seeing whose they are: 1 the first, 2 the second, = equal.
 
     u takes the last choice back, q ends; what was chosen is kept, and the next time goes on where this one ended. On a
-    pipe the choices are read one a line.
+    terminal the console shows the answers side by side; on a pipe the choices are read one a line.
     """
-    from opsconsole.cli.reviewing import reviewed
+    from opsconsole.cli.reviewing import reviewed, reviewed_in_console
     from opsconsole.staging.comparison.comparisons import Comparisons, shown
 
     work = Comparisons(session.home).open(run_id)
-    made = reviewed(session.io, work)
+    made = reviewed_in_console(session, work) if session.io.can_ask else reviewed(session.io, work)
     found = shown(work)
     session.changed(f"{made} decided now, {found.review_pending} pending; what came of it: gwctl compare show")
     session.show(Details({"id": found.id, "reviewed": found.reviewed, "pending": found.review_pending}, key="id"))

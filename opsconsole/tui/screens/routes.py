@@ -6,11 +6,15 @@ from typing import ClassVar, Final
 
 from textual.binding import BindingType
 
+from keyvault.domain.rollouts import Rollout
 from opsconsole.tui.actions import TABLE_ACTIONS, Action, bindings
 from opsconsole.tui.context import Context
+from opsconsole.tui.deeds import rollouts, trials
 from opsconsole.tui.deeds import routes as deeds
 from opsconsole.tui.deeds.deed import Done
 from opsconsole.tui.screens.page import Page
+from opsconsole.tui.screens.report_page import ReportPage
+from opsconsole.tui.screens.staging import StagingScreen
 from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
 from opsconsole.view.notices import Notice
@@ -24,6 +28,8 @@ from opsconsole.view.routes.snapshot import (
     RoutesSnapshot,
     Step,
 )
+from opsconsole.view.staging.snapshot import rollout_key
+from opsconsole.view.staging.trial import foreseen
 from opsconsole.view.table import RowKey, Table
 from opsconsole.view.text import Line, Span, Tone, line
 
@@ -33,6 +39,12 @@ ROUTES_ACTIONS: Final = (
     Action("edit", ("e",), "screen.edit", "edit", "Other targets or weights", "change", 5, changes=True),
     Action("delete", ("D",), "screen.delete", "delete", "Delete the route", "change", 9, changes=True),
     Action("apply", ("a",), "screen.apply", "apply file", "Apply a routes file", "change", 8, changes=True),
+    Action("rollout", ("o",), "screen.rollout", "rollout", "Show its rollout, with arms and guards", "view", 9),
+    Action("try", ("O",), "screen.try", "new rollout", "Send a share of it to a new target", "change", changes=True),
+    Action(
+        "roll-back", ("b",), "screen.roll_back", "roll back", "Take out what is on trial", "change", 9, changes=True
+    ),
+    Action("drill", ("d",), "screen.drill", "drill", "Have the target fail for one key", "change", changes=True),
     Action("history", ("v",), "screen.history", "revisions", "What each revision changed", "view", 6),
     *TABLE_ACTIONS,
 )
@@ -106,6 +118,42 @@ class RoutesScreen(ViewScreen[RoutesSnapshot]):
                 self.begin(deeds.apply_plan(text, file, found))
 
         self.begin(deeds.look_at_file(), looked)
+
+    @property
+    def trial(self) -> Rollout | None:
+        """The rollout of the cursor's route."""
+        return self.kept.rollout(self.leg.route.alias) if self.kept is not None and self.leg is not None else None
+
+    @of_row
+    def action_rollout(self) -> None:
+        if rollout := self.trial:
+            screen = StagingScreen(self.shared)
+            screen.select(rollout_key(rollout))
+            self.app.push_screen(screen)
+        else:
+            self.say("nothing is on trial for it" + ("" if self.shared.read_only else "; O starts a rollout"))
+
+    @of_row
+    def action_try(self) -> None:
+        if self.trial is not None:
+            self.say("a rollout of it runs already; o shows it")
+        elif self.kept is not None and self.leg is not None:
+            self.begin(rollouts.start(self.kept.names, self.leg.route.alias), self._foreseen)
+
+    def _foreseen(self, done: Done) -> None:
+        self.app.push_screen(ReportPage(foreseen(done.result)))
+
+    @of_row
+    def action_roll_back(self) -> None:
+        if rollout := self.trial:
+            self.begin(rollouts.roll_back(rollout))
+        else:
+            self.say("nothing is on trial for it; v shows the revisions")
+
+    @of_row
+    def action_drill(self) -> None:
+        if self.kept is not None and self.leg is not None:
+            self.begin(trials.start_drill(self.kept.names, str(self.leg.choice.target)))
 
     def action_history(self) -> None:
         self.app.push_screen(RevisionsScreen(self.shared))

@@ -10,6 +10,7 @@ from keyvault.domain.vault import CredentialState
 from opsconsole.tui.actions import TABLE_ACTIONS, Action, bindings
 from opsconsole.tui.context import Context
 from opsconsole.tui.deeds import vault as deeds
+from opsconsole.tui.deeds.trials import start_drill
 from opsconsole.tui.screens.page import Page
 from opsconsole.tui.screens.view_screen import ViewScreen, of_row
 from opsconsole.tui.widgets.painted import Lines
@@ -32,6 +33,7 @@ VAULT_ACTIONS: Final = (
     Action("retire", ("R",), "screen.retire", "retire", "Destroy the old secret now", "change", 12, changes=True),
     Action("disable", ("x",), "screen.disable", "on or off", "Disable or enable it", "change", 8, changes=True),
     Action("delete", ("D",), "screen.delete", "delete", "Delete the account or upstream", "change", 8, changes=True),
+    Action("drill", ("d",), "screen.drill", "drill", "Have it fail for one key", "change", changes=True),
     Action("data-keys", ("K",), "screen.data_keys", "data keys", "Rotate the data keys", "change", changes=True),
     Action("pepper", ("P",), "screen.pepper", "pepper", "Rotate the pepper of tokens", "change", changes=True),
     *TABLE_ACTIONS,
@@ -152,6 +154,11 @@ class VaultScreen(ViewScreen[VaultSnapshot]):
                 if each.upstream.id == account.upstream.id and each.credential
             }
             self.begin(deeds.delete(account, alone=len(same) < 2))
+
+    @of_row
+    def action_drill(self) -> None:
+        if (account := self.account) and self.kept is not None:
+            self.begin(start_drill(self.kept.names, f"{account.upstream.name}/"))
 
     def action_data_keys(self) -> None:
         self.begin(deeds.rotate_data_keys())

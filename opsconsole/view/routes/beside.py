@@ -9,6 +9,7 @@ from keyvault.domain.differences import Change
 from opsconsole.view import numbers
 from opsconsole.view.routes.rows import condition_span
 from opsconsole.view.routes.snapshot import Leg, RoutesSnapshot, Step
+from opsconsole.view.staging.rows import rollout_state
 from opsconsole.view.text import UNICODE, Glyphs, Line, Span, Tone, line, printable
 
 LABEL_WIDTH: Final = 10
@@ -26,6 +27,8 @@ def beside(snapshot: RoutesSnapshot, leg: Leg | None, glyphs: Glyphs = UNICODE) 
     ]
     for each in (other for other in snapshot.legs if other.route.alias == route.alias):
         lines += _leg(each, each.key == leg.key, snapshot, glyphs)
+    if (rollout := snapshot.rollout(route.alias)) is not None:
+        lines += [(), _fact("on trial", printable(str(rollout.target))), _fact("", rollout_state(rollout, glyphs).text)]
     retries, timeouts = route.retries, route.timeouts
     spans = {
         "connect": timeouts.connect,

@@ -10,6 +10,7 @@ from keyvault.domain.differences import Change
 from opsconsole.view import health, numbers
 from opsconsole.view.filters import Filter
 from opsconsole.view.routes.snapshot import Leg, RevisionsSnapshot, RoutesSnapshot, Step
+from opsconsole.view.staging.rows import rollout_state
 from opsconsole.view.table import Column, Heading, Sort, Table, name_column, write
 from opsconsole.view.text import UNICODE, Glyphs, Span, Tone, printable
 
@@ -49,6 +50,15 @@ def _special(leg: Leg) -> str:
     return ", ".join([*leg.choice.overrides, *leg.choice.defaults])
 
 
+def _rollout(snapshot: RoutesSnapshot, leg: Leg, glyphs: Glyphs) -> Span:
+    """`● 5 %, step 1 of 4 → groq/llama`, on the first line of its route."""
+    found = snapshot.rollout(leg.route.alias)
+    if found is None or leg.choice is not next(iter(leg.route.choices), None):
+        return Span("")
+    state = rollout_state(found, glyphs)
+    return Span(f"{state.text} {glyphs.arrow} {printable(str(found.target))}", state.tone)
+
+
 def table(
     snapshot: RoutesSnapshot,
     sort: Sort = BY_ALIAS,
@@ -81,6 +91,14 @@ def table(
             lambda leg: Span(_special(leg), Tone.FAINT),
         ),
     )
+    if snapshot.rollouts:
+        columns += (
+            Column(
+                Heading("rollout", "ROLLOUT", 1, right=False, descending=False),
+                lambda leg: _rollout(snapshot, leg, glyphs).text or None,
+                lambda leg: _rollout(snapshot, leg, glyphs),
+            ),
+        )
     return write(
         snapshot.legs,
         columns,

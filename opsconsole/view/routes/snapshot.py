@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keyvault.domain.differences import Change
+from keyvault.domain.rollouts import Rollout
 from keyvault.domain.routes import Choice, Revision, Route
 from opsconsole.view.snapshot import Question, Snapshot, TargetTraffic
+from opsconsole.view.staging.snapshot import NO_NAMES, Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class RoutesSnapshot(Snapshot):
     legs: tuple[Leg, ...] = ()
     default_upstream: str | None = None
     """What serves where there is no route at all."""
+    rollouts: tuple[Rollout, ...] = ()
+    """Those that run or are paused."""
+    names: Names = NO_NAMES
+
+    def rollout(self, alias: str) -> Rollout | None:
+        """The one that a route has now."""
+        return next((each for each in self.rollouts if each.alias == alias), None)
 
 
 @dataclass(frozen=True, slots=True)

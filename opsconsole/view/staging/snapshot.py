@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keyvault.domain.captures import Capture
 from keyvault.domain.drills import Drill
@@ -20,7 +20,6 @@ ROLLOUT = "rollout"
 DRILL = "drill"
 CAPTURE = "capture"
 COMPARE = "compare"
-READINESS = "readiness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,9 @@ class Names:
     keys: tuple[str, ...] = ()
 
 
+NO_NAMES: Final = Names()
+
+
 @dataclass(frozen=True, slots=True)
 class StagingSnapshot(Snapshot):
     """The answer to a `StagingQuestion`."""
@@ -85,7 +87,7 @@ class StagingSnapshot(Snapshot):
     runs: tuple[RunRow, ...] = ()
     more: bool = False
     """There are more runs than these."""
-    names: Names = Names()
+    names: Names = NO_NAMES
     paper: Paper | None = None
     """All of the row that was opened; None where it has gone."""
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from keyvault.domain.vault import Credential, CredentialState, DataKey, Slot, Upstream
 from opsconsole.view.snapshot import Question, Snapshot, TargetTraffic
+from opsconsole.view.staging.snapshot import NO_NAMES, Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,4 @@ class VaultSnapshot(Snapshot):
     question: VaultQuestion
     accounts: tuple[Account, ...] = ()
     vault: VaultFacts | None = None
+    names: Names = NO_NAMES
