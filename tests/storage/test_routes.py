@@ -10,7 +10,7 @@ from keyvault import audit
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.routes import Route, Target
 from keyvault.domain.vault import Upstream
-from keyvault.errors import ConfigurationError, NotFound, UsageError
+from keyvault.errors import ConfigurationError, Conflict, NotFound, UsageError
 from keyvault.routing import described
 from keyvault.routing.routes import Routes
 from keyvault.storage import audit as audit_rows
@@ -128,6 +128,8 @@ def test_rolling_back_makes_a_new_revision_of_an_older_one(routes: Routes) -> No
     assert (back.revision.number, back.revision.routes) == (3, first.routes)
     assert [(c.sign, c.scope) for c in back.changes] == [("+", "route:fast"), ("-", "route:smart")]
     assert routes.rollback(1).changes == (), "it says the same"
+    with pytest.raises(Conflict, match="revision 3 holds, not 2"):
+        routes.rollback(1, only_from=2)
     assert routes.rollback(0).revision.routes == (), "before the first change there were none"
     assert [r.number for r in routes.history()] == [4, 3, 2, 1]
 

@@ -56,12 +56,11 @@ def there_and_back(here: Standing, plan: Rollout) -> Step:
 
 
 def foreseen(here: Standing, plan: Rollout) -> tuple[str, int | None]:
-    """What would be done."""
+    """What would be done, and what the guards of the real rollout would find."""
     one = about_one(here)
-    return (
-        f"{plan.requests} requests or more to an alias made for it, to {plan.to} and back",
-        one and one * plan.requests,
-    )
+    found = "; ".join(f"{each.what} {each.found}" for each in _foreseen(rehearsed(here, plan)))
+    what = f"{plan.requests} requests or more to an alias made for it, to {plan.to} and back"
+    return f"{what}; {found}", one and one * plan.requests
 
 
 def rehearsed(here: Standing, plan: Rollout) -> Started:
@@ -87,9 +86,9 @@ def _foreseen(started: Started) -> Iterator[Evidence]:
 @contextlib.contextmanager
 def _alias(here: Standing) -> Iterator[Route]:
     """An alias that is served as the real one is, known to every worker; gone afterwards."""
-    home = here.home
-    _sweep(here)
-    name = f"{PURPOSE}-{home.clock.ulid().lower()}"
+    assert here.kept is not None
+    home, name = here.home, f"{PURPOSE}-{here.kept.id}"
+    _sweep(here, name)
     served = next((route for route in home.routes.current().routes if route.alias == here.alias), None)
     route = Route.of(name, here.targets()) if served is None else replace(served, alias=name)
     home.routes.put(route)
@@ -100,12 +99,13 @@ def _alias(here: Standing) -> Iterator[Route]:
         home.routes.delete(name)
 
 
-def _sweep(here: Standing) -> None:
-    """Remove the aliases that were left behind."""
+def _sweep(here: Standing, own: str) -> None:
+    """Remove the aliases that were left behind by readinesses that were killed, this one before it went on too."""
     home = here.home
     before = f"{PURPOSE}-{ulid_at(to_ms(home.clock.now() - LEFT_OVER)).lower()}"
     for route in home.routes.current().routes:
-        if route.alias.startswith(f"{PURPOSE}-") and len(route.alias) == len(before) and route.alias < before:
+        ours = route.alias.startswith(f"{PURPOSE}-") and len(route.alias) == len(before)
+        if ours and (route.alias < before or route.alias == own):
             home.routes.delete(route.alias)
 
 
