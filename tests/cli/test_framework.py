@@ -49,7 +49,7 @@ PROMISED = {
     "keys": "create list show update rotate revoke suspend resume delete restore "
     "verify acknowledge adopt end-grace extend-grace export import identify scan",
     "readiness": "init run show list delete",
-    "replay": "run list show delete",
+    "replay": "run list show delete diff",
     "rollouts": "start list status advance pause resume rollback finish",
     "routes": "set list show delete history init plan apply rollback diff health test",
     "prices": "update set list show",

@@ -108,6 +108,22 @@ def test_what_was_captured_is_replayed_from_the_capture_and_from_its_export(gate
     gateway.run("keys", "delete", "app", "--purge", "--confirm", "app")
 
 
+def test_going_back_is_shown_by_the_same_requests_without_the_gateway(gateway: Gateway, requests: Path) -> None:
+    [upstream] = gateway.json("upstreams", "list")["upstreams"]
+    key = requests.with_name("key")
+    key.write_text(Profile().credential)
+    key.chmod(0o600)
+    ways = [(), ("--url", upstream["base_url"], "--key-file", str(key), "--rename", "fast=sim"), ("--model", "unknown")]
+    through, without, wrong = (
+        json.loads(gateway.gwctl("replay", str(requests), *way, "--json", check=False).stdout)["id"] for way in ways
+    )
+    told = gateway.json("replay", "diff", through, without)
+    assert (told["requests"], told["not_in_both"], told["different"], told["differences"]) == (3, 0, 0, [])
+    assert [each["one"] for each in told["figures"] if each["figure"] == "broken"] == [1]
+    done = gateway.gwctl("replay", "diff", through, wrong, check=False)
+    assert (done.returncode, f"2 of 3 requests break in {wrong[-8:]} only" in done.stderr) == (7, True)
+
+
 def test_an_interrupted_replay_goes_on_within_its_bounds(gateway: Gateway, requests: Path) -> None:
     words = [str(GWCTL), "replay", str(requests), "--rate", "0.01", "--max-cost", "0.0005", "--tolerate", "1"]
     with subprocess.Popen(words, env=gateway.environ, stderr=subprocess.PIPE, text=True) as process:

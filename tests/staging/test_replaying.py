@@ -16,7 +16,7 @@ from keyvault.errors import Conflict, UsageError
 from keyvault.secrets import Secret
 from opsconsole.staging.asking import Answer, Event, Place
 from opsconsole.staging.exchanges import Exchange, Recorded
-from opsconsole.staging.replaying import Options, Replay, judge, report_of
+from opsconsole.staging.replaying import Options, Replay, beside, judge, report_of
 from opsconsole.staging.runs import Runs
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import Simulator, running
@@ -236,3 +236,17 @@ def test_a_report_compares_only_what_is_known_of_both() -> None:
     assert (p50.pairs, p50.now, p50.before, p50.ratio) == (2, 100, 50, 2.0)
     assert (report.cost_pico.now, report.cost_pico.before, report.spent_pico) == (30, 15, 40)
     assert [(kind.kind, kind.requests) for kind in report.kinds] == [("stream", 1)]
+
+
+def test_two_replays_are_compared_over_the_requests_that_are_the_same() -> None:
+    def told(body: str, now: float, *, breaks: bool = False) -> dict[str, Any]:
+        return {**record(now, None, breaks=breaks, status=500 if breaks else 200), "body": body}
+
+    one = {"a": told("1", 10), "b": told("2", 20), "c": told("3", 30, breaks=True), "d": told("4", 40)}
+    other = {"a": told("1", 5), "b": told("2", 9, breaks=True), "c": told("3", 9), "d": told("9", 9), "e": told("5", 1)}
+    found = beside(one, other)
+    assert (found.requests, found.apart) == (3, 2)
+    assert (found.broken.before, found.broken.now) == (1, 1)
+    assert [(each.item, each.breaks_anew) for each in found.differences] == [("b", True), ("c", False)]
+    p50 = found.total_ms["p50"]
+    assert (p50.pairs, p50.before, p50.now) == (1, 10, 5), "only what both were served"

@@ -1,4 +1,4 @@
-"""`gwctl replay FILE`: real requests of the past once more."""
+"""`gwctl replay run`: the requests are sent, now or on."""
 
 from __future__ import annotations
 
@@ -10,37 +10,17 @@ import typer
 
 from keyvault.domain.names import counted
 from keyvault.errors import CheckFailed, UsageError
-from opsconsole.cli.grammar import with_usual_verb
-from opsconsole.cli.output import Column, Details, Format, Listing, Row
+from opsconsole.cli.commands.replay.noun import Verbose, replay, show_report
+from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.places import Concurrency, KeyFile, KeyStdin, MaxCost, Url, asked_place, most_cost, runs
 from opsconsole.cli.session import Session
 from opsconsole.cli.text import Amount
-from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
     from opsconsole.staging.costing import Costing
     from opsconsole.staging.exchanges import Exchange, Unusable
     from opsconsole.staging.replaying import Report
     from opsconsole.staging.runs import Run
-
-replay = Noun(
-    "replay",
-    "Real requests of the past once more: what breaks, how fast, what it costs.",
-    examples="""
-    gwctl replay requests.jsonl --dry-run
-    gwctl replay requests.jsonl --max-cost 2usd
-    gwctl replay capture:3 --pin anthropic/claude-sonnet-5
-    gwctl replay requests.jsonl --url https://api.openai.com/v1 --key-file openai.key
-    """,
-    group=with_usual_verb("run"),
-)
-app = replay.app
-
-RunId = Annotated[str, typer.Argument(metavar="ID", help="A replay, or the end of its id.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Every request with a finding, too.")]
-_COLUMNS = (Column("kind"), Column("breaks"), Column("requests"), Column("examples"))
-_LATENCIES = (Column("figure"), Column("now_ms"), Column("recorded_ms"), Column("ratio"))
-_REQUESTS = (Column("line"), Column("model"), Column("target"), Column("status"), Column("total_ms"), Column("finding"))
 
 
 @replay.verb(
@@ -120,48 +100,8 @@ def run(
         finally:
             work.release()
     report = _finished(work, len(exchanges), player.stopped, plan["tolerate"])
-    _show(session, work, report, verbose=verbose)
+    show_report(session, work, report, verbose=verbose)
     _judge(work, report, plan["tolerate"])
-
-
-@replay.verb("list", examples="gwctl replay list")
-def list_(session: Session) -> None:
-    """Replays of this home, the newest first."""
-    rows: list[Row] = [
-        {
-            "id": each.id,
-            "source": each.title,
-            "began_at": each.began_at,
-            "requests": each.items,
-            "verdict": each.verdict or "not done",
-        }
-        for each in runs(session).summaries("replay")
-    ]
-    columns = (Column("id"), Column("source"), Column("began_at"), Column("requests"), Column("verdict"))
-    session.show(Listing("replays", rows, columns, key="id"))
-
-
-@replay.verb("show", examples="gwctl replay show 7k3f9q --verbose")
-def show(session: Session, run_id: RunId, verbose: Verbose = False) -> None:
-    """What a replay found."""
-    from opsconsole.staging.replaying import report_of
-
-    work = runs(session).open("replay", run_id)
-    told = work.report or {}
-    records = work.done()
-    requests = work.plan.get("requests", len(records))
-    report = report_of(records, requests, told.get("stopped") if told else "it has not come to its end yet")
-    _show(session, work, report, verbose=verbose)
-
-
-@replay.verb("delete", changes=True, examples="gwctl replay delete 7k3f9q --yes")
-def delete(session: Session, run_id: RunId) -> None:
-    """Remove what a replay kept. The ledger keeps its requests."""
-    work = runs(session).open("replay", run_id)
-    session.confirm(f"Delete replay {work.id} of {work.title}?")
-    if not session.dry_run:
-        work.delete()
-    session.changed(f"deleted replay {work.id}")
 
 
 def _begun(session: Session, source: str | None, resume: str | None) -> Run | None:
@@ -261,56 +201,6 @@ def _finished(work: Run, requests: int, stopped: str | None, tolerate: int) -> R
     return report
 
 
-def _show(session: Session, work: Run, report: Report, *, verbose: bool) -> None:
-    row = {
-        "id": work.id,
-        "source": work.title,
-        "requests": report.requests,
-        "sent": report.sent,
-        "served": report.served,
-        "broken": report.broken,
-        "cost": None if report.unknown_costs == report.sent else _amount(report),
-        "recorded_cost": None if report.cost_pico.before is None else Amount(int(report.cost_pico.before)),
-        "currency": "USD",
-        "stopped": report.stopped,
-    }
-    kinds: list[Row] = [
-        {"kind": each.kind, "breaks": each.breaks, "requests": each.requests, "examples": "; ".join(each.examples)}
-        for each in report.kinds
-    ]
-    inner = [
-        Listing("latencies", _latencies(report), _LATENCIES, key="figure"),
-        Listing("findings", kinds, _COLUMNS, key="kind"),
-    ]
-    if verbose or session.options.format is Format.JSON:
-        inner.append(Listing("found", _found(work), _REQUESTS, key="line"))
-    omit = {"currency"} | {name for name in ("stopped", "recorded_cost") if row[name] is None}
-    session.show(Details(row, key="id", omit=frozenset(omit), inner=inner))
-
-
-def _amount(report: Report) -> Amount:
-    return Amount(report.spent_pico, at_least=bool(report.unknown_costs))
-
-
-def _found(work: Run) -> list[Row]:
-    """Every request with a finding."""
-    return [
-        {
-            "line": record["line"],
-            "id": item,
-            "model": record["model"],
-            "target": record["target"],
-            "request_id": record["request_id"],
-            "status": record["status"],
-            "total_ms": round(record["total_ms"]),
-            "finding": "; ".join(each["text"] for each in record["findings"]),
-            "breaks": any(each["breaks"] for each in record["findings"]),
-        }
-        for item, record in work.done().items()
-        if record["findings"]
-    ]
-
-
 def _judge(work: Run, report: Report, tolerate: int) -> None:
     """Raises `CheckFailed` where the replay did not pass."""
     if report.stopped is not None:
@@ -320,19 +210,3 @@ def _judge(work: Run, report: Report, tolerate: int) -> None:
     if report.broken > tolerate:
         hint = f"gwctl replay show {work.id[-8:]} --verbose"
         raise CheckFailed(f"{report.broken} of {report.sent} requests break", hint=hint)
-
-
-def _latencies(report: Report) -> list[Row]:
-    """Milliseconds now and as recorded, over the requests of which both are known."""
-    figures = [("first content", report.first_content_ms), ("total", report.total_ms)]
-    return [
-        {
-            "figure": f"{name} {quantile}",
-            "now_ms": None if each.now is None else round(each.now),
-            "recorded_ms": None if each.before is None else round(each.before),
-            "ratio": None if each.ratio is None else round(each.ratio, 2),
-            "pairs": each.pairs,
-        }
-        for name, by_quantile in figures
-        for quantile, each in by_quantile.items()
-    ]
