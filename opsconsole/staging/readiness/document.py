@@ -54,24 +54,23 @@ def _section(name: str, value: Any, places: Places) -> Any:
     return _read(kind, readers, value, (name,), places)
 
 
-def _read(
-    kind: type, readers: Mapping[str, Callable[[Any], Any]], value: Any, path: tuple[str, ...], places: Places
-) -> Any:
-    """A table as an instance of its class."""
+def _read(kind: type, readers: Mapping[str, Any], value: Any, path: tuple[str, ...], places: Places) -> Any:
+    """A table as an instance of its class. `readers`: of each field, or the class and readers of a table within."""
     if not isinstance(value, dict):
         raise ConfigurationError(f"{places.at(path)}: expected a table", hint=f"[{'.'.join(path)}]")
     for name in value:
         if name not in readers:
             raise unknown(places.at((*path, name)), "field", name, tuple(readers))
     found: dict[str, Any] = {}
-    for name, reader in readers.items():
-        if name not in value:
-            continue
-        if reader is _direct:
-            found[name] = _read(Direct, _DIRECT, value[name], (*path, name), places)
-            continue
-        with located(places.at((*path, name))):
-            found[_FIELDS.get(name, name)] = reader(value[name])
+    for name, given in value.items():
+        where: tuple[str, ...] = (*path, name)
+        reader: Any = readers[name]
+        if isinstance(reader, tuple):
+            inner, fields = reader
+            found[name] = _read(inner, fields, given, where, places)
+        else:
+            with located(places.at(where)):
+                found[_FIELDS.get(name, name)] = reader(given)
     for name in _REQUIRED.get(kind, ()):
         if name not in found:
             raise ConfigurationError(f"{places.at(path)}: {name} is missing", hint=_EXAMPLES[name])
@@ -146,15 +145,12 @@ def _guards(value: Any) -> tuple[Guard, ...]:
     return found
 
 
-def _direct(value: Any) -> Direct:
-    raise AssertionError("read as a table of its own")
-
-
-_SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Callable[[Any], Any]]]]] = {
+_DIRECT: Final = (Direct, {"url": _text, "key_file": _text, "model": _text})
+_SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Any]]]] = {
     "alias": (Alias, {"name": _text, "dialect": _dialect, "key": _text}),
     "check": (
         Check,
-        {"only": _texts, "ignore": _texts, "tolerate": _whole(0, 100), "client": _client, "direct": _direct},
+        {"only": _texts, "ignore": _texts, "tolerate": _whole(0, 100), "client": _client, "direct": _DIRECT},
     ),
     "replay": (
         Replay,
@@ -167,7 +163,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Callable[[Any], Any]]]]] 
             "tolerate": _whole(0, 1_000_000),
             "slower": _number(0.1, 1000),
             "dearer": _number(0.1, 1000),
-            "direct": _direct,
+            "direct": _DIRECT,
         },
     ),
     "compare": (
@@ -207,8 +203,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Callable[[Any], Any]]]]] 
         },
     ),
 }
-_DIRECT: Final[Mapping[str, Callable[[Any], Any]]] = {"url": _text, "key_file": _text, "model": _text}
-_FIELDS: Final = {"max_cost": "max_cost_pico", "percent": "percent_ppm", "for": "lasts"}
+_FIELDS: Final[Mapping[str, str]] = {"max_cost": "max_cost_pico", "percent": "percent_ppm", "for": "lasts"}
 """Fields of the file that are called otherwise here."""
 _REQUIRED: Final[Mapping[type, tuple[str, ...]]] = {
     Direct: ("url",),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from keyvault.domain.drills import FAULTS
 from keyvault.domain.names import counted
 from keyvault.money import format_usd
@@ -54,8 +56,6 @@ def foreseen_quota(here: Standing, _: Quota) -> tuple[str, int | None]:
 
 def about_one(here: Standing) -> int | None:
     """About what one question of ours costs."""
-    import msgspec
-
     return here.costing.about(here.path, msgspec.json.encode(here.question()), here.targets()[0])
 
 

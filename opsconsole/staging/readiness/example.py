@@ -36,6 +36,7 @@ name = ALIAS
 # 1. Do real requests go through? And, without the gateway, back? They cost real money.
 #[replay]
 #file = "requests.jsonl"
+# The most that the way through the gateway may cost; the way back, without it, costs about as much again.
 #max_cost = "2usd"
 #limit = 200
 #concurrency = 4

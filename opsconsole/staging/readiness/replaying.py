@@ -9,8 +9,8 @@ from typing import Any
 from keyvault.domain.names import counted
 from keyvault.money import format_usd
 from opsconsole.staging.asking import Place
-from opsconsole.staging.exchanges import Exchange
-from opsconsole.staging.readiness.plan import Direct, Replay, source
+from opsconsole.staging.exchanges import Exchange, Unusable
+from opsconsole.staging.readiness.plan import Replay, source
 from opsconsole.staging.readiness.step import Standing
 from opsconsole.staging.replaying import Options, Report, report_of
 from opsconsole.staging.replaying import Replay as Player
@@ -24,71 +24,75 @@ BACK = "replay without the gateway"
 
 def replayed(here: Standing, plan: Replay) -> Step:
     """Send the requests, and where the API behind the gateway is named, there too. Raises `GatewayError`."""
-    exchanges, unusable = exchanges_of(here.home, source(here.directory, plan.file), plan.limit)
-    evidence = (
-        [Evidence("lines left out", None, f"{len(unusable)}, the first: {unusable[0].reason}")] if unusable else []
-    )
-    player = _player(here, plan, exchanges, _options(here, plan), own=True)
-    run = _run(here, NAME, plan, None)
+    exchanges, unusable = _exchanges(here, plan)
+    left_out = f"{len(unusable)}, the first: {unusable[0].reason}" if unusable else "none"
+    evidence = [Evidence("lines left out", None, left_out)]
     with here.key_of_application() as (_, place):
-        through = _play(here, player, place, run, len(exchanges))
+        run, through = _sent(here, plan, exchanges, place, _model(here, plan))
     evidence += _found("through the gateway", plan, through)
-    evidence += _beside("whole time, p95", plan.slower, through.total_ms["p95"].ratio)
+    evidence += _beside("whole time, p95,", plan.slower, through.total_ms["p95"].ratio)
     evidence += _beside("cost", plan.dearer, through.cost_pico.ratio)
-    runs = [f"gwctl replay show {run.id[-8:]}"]
+    runs = [run]
     summary = f"{through.sent - through.broken} of {through.requests} whole for {format_usd(through.spent_pico)} USD"
     if plan.direct is not None:
-        run = _run(here, BACK, plan, plan.direct)
-        back = _back(here, plan, plan.direct, exchanges, run)
+        place, model = here.beside(plan.direct)
+        run, back = _sent(here, plan, exchanges, place, model, url=plan.direct.url)
         evidence += _found("without it", plan, back)
-        runs.append(f"gwctl replay show {run.id[-8:]}")
+        runs.append(run)
         summary += f"; without the gateway {back.sent - back.broken} of {back.requests}"
-    return Step.of(NAME, summary, evidence, tuple(runs))
+    return Step.of(NAME, summary, evidence, tuple(f"gwctl replay show {run.id[-8:]}" for run in runs))
 
 
 def foreseen(here: Standing, plan: Replay) -> tuple[str, int | None]:
     """What would be sent, and about what it would cost."""
-    exchanges, _ = exchanges_of(here.home, source(here.directory, plan.file), plan.limit)
-    player = _player(here, plan, exchanges, _options(here, plan), own=True)
+    exchanges, _ = _exchanges(here, plan)
+    player = Player(exchanges, Options(_model(here, plan)), here.costing, own=True)
     costs = [player.expected_pico(each) for each in exchanges]
-    twice = 1 if plan.direct is None else 2
     known = [cost for cost in costs if cost is not None]
-    beside = "" if plan.direct is None else f", and again to {plan.direct.url}"
-    whole = sum(known) * twice if len(known) == len(costs) else None
+    beside, times = ("", 1) if plan.direct is None else (f", and again to {plan.direct.url}", 2)
+    whole = sum(known) * times if len(known) == len(costs) else None
     return f"{counted(len(exchanges), 'request')} of {plan.file}{beside}", whole
 
 
-def _options(here: Standing, plan: Replay) -> Options:
-    model = plan.model or here.alias
-    return Options(model, concurrency=plan.concurrency, max_cost_pico=plan.max_cost_pico)
+def _exchanges(here: Standing, plan: Replay) -> tuple[list[Exchange], list[Unusable]]:
+    return exchanges_of(here.home, source(here.directory, plan.file), plan.limit)
 
 
-def _player(here: Standing, plan: Replay, exchanges: Sequence[Exchange], options: Options, *, own: bool) -> Player:
-    return Player(exchanges, options, here.costing, own=own)
+def _model(here: Standing, plan: Replay) -> str:
+    return plan.model or here.alias
 
 
-def _back(here: Standing, plan: Replay, direct: Direct, exchanges: Sequence[Exchange], run: Run) -> Report:
-    place, model = here.beside(direct)
-    options = Options(model, concurrency=plan.concurrency)
-    return _play(here, _player(here, plan, exchanges, options, own=False), place, run, len(exchanges))
-
-
-def _play(here: Standing, player: Player, place: Place, run: Run, count: int) -> Report:
+def _sent(
+    here: Standing, plan: Replay, exchanges: Sequence[Exchange], place: Place, model: str, *, url: str | None = None
+) -> tuple[Run, Report]:
+    """The replay and what it found. `url`: of another place than the gateway; what its requests cost is not known
+    before, so that no ceiling is kept there."""
+    ceiling = plan.max_cost_pico if url is None else None
+    options = Options(model, concurrency=plan.concurrency, max_cost_pico=ceiling)
+    player = Player(exchanges, options, here.costing, own=url is None)
+    run = here.inner(NAME if url is None else BACK, NAME, plan.file, _told(here, plan, options, url, len(exchanges)))
     try:
         asyncio.run(player.run(place, run, here.progress(NAME)))
     finally:
         run.release()
-    report = report_of(run.done(), count, player.stopped)
+    report = report_of(run.done(), len(exchanges), player.stopped)
     run.finish(report.to_json(), "passed" if report.passed else "failed")
-    return report
+    return run, report
 
 
-def _run(here: Standing, name: str, plan: Replay, direct: Direct | None) -> Run:
-    file = source(here.directory, plan.file)
-    model = plan.model or here.alias if direct is None else direct.model
-    url = None if direct is None else direct.url
-    told: dict[str, Any] = {"source": file, "model": model, "renamed": {}, "pin": None, "limit": plan.limit, "url": url}
-    return here.inner(name, "replay", plan.file, told)
+def _told(here: Standing, plan: Replay, options: Options, url: str | None, requests: int) -> dict[str, Any]:
+    """As `gwctl replay` keeps it, which can go on with it."""
+    return {
+        "source": source(here.directory, plan.file),
+        "model": options.model,
+        "renamed": {},
+        "pin": None,
+        "limit": plan.limit,
+        "url": url,
+        "max_cost_pico": options.max_cost_pico,
+        "tolerate": plan.tolerate,
+        "requests": requests,
+    }
 
 
 def _found(where: str, plan: Replay, report: Report) -> Iterator[Evidence]:

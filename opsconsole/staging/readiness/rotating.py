@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 
 from keyvault.errors import Conflict, NotFound
@@ -29,18 +28,16 @@ def rotated(here: Standing, plan: Keys) -> Step:
         assert rotation.secret is not None
         newer = here.place(place, rotation.secret)
         progress(1, _REQUESTS)
-        evidence = [_followed(here, plan, "the rotation", lambda: home.workers.wait("keys", plan.within).seconds)]
+        evidence = [_followed(here, plan, "the rotation")]
         evidence.append(_served(here, newer, "the new secret"))
         home.keys.acknowledge(key.name, rotation.generation)
-        evidence.append(
-            _followed(here, plan, "the end of the old one", lambda: home.workers.wait("keys", plan.within).seconds)
-        )
+        evidence.append(_followed(here, plan, "the end of the old one"))
         evidence.append(_refused(here, place, "the old secret"))
         progress(2, _REQUESTS)
         evidence.append(_served(here, newer, "after that, the new secret"))
         progress(3, _REQUESTS)
         home.keys.revoke(key.name)
-        took = _followed(here, plan, "the revocation", lambda: home.workers.wait("keys", plan.within).seconds)
+        took = _followed(here, plan, "the revocation")
         evidence += [took, _refused(here, newer, "the revoked key")]
         progress(_REQUESTS, _REQUESTS)
     return Step.of(NAME, f"rotated without grace, then revoked: {took.found}", evidence)
@@ -52,11 +49,11 @@ def foreseen(here: Standing, _: Keys) -> tuple[str, int | None]:
     return "a key made for it is rotated without grace, then revoked", one and one * 3
 
 
-def _followed(here: Standing, plan: Keys, what: str, wait: Callable[[], float]) -> Evidence:
+def _followed(here: Standing, plan: Keys, what: str) -> Evidence:
     """Whether every worker acts by the change, and how long that took."""
-    seconds = wait()
-    most = plan.within.total_seconds()
-    return Evidence(f"every worker knows of {what}", seconds < most, f"{seconds * 1000:,.0f} ms, {most:g} s allowed")
+    applied = here.home.workers.wait("keys", plan.within)
+    told = f"{applied.seconds * 1000:,.0f} ms, {plan.within.total_seconds():g} s allowed"
+    return Evidence(f"every worker knows of {what}", not applied.missing, told)
 
 
 def _served(here: Standing, place: Place, what: str) -> Evidence:
