@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from keyvault.clock import Clock
+from opsconsole.readers.staging import paper_of
+from opsconsole.staging.runs import Runs
 from opsconsole.staging.simulation.profile import Profile
 from opsconsole.staging.simulator import Simulator, running
 from tests.gateway import Gateway, serving
@@ -51,6 +54,7 @@ def staging(tmp_path: Path, simulators: list[Simulator]) -> Path:
         [check]
         only = ["chat"]
         client = "httpx"
+        direct = {{ url = "{simulators[0].base_url}", key_file = "openai.key" }}
         [replay]
         file = "requests.jsonl"
         max_cost = "1usd"
@@ -105,7 +109,7 @@ def test_an_alias_that_passes_every_step_is_ready_and_goes_on_where_it_was(gatew
     found = {each["what"]: each["found"] for step in told["steps"] for each in step["evidence"]}
     assert found["the old secret is refused, and nothing leaves"].startswith("401 invalid_api_key")
     assert found["no request fails while routes change"].startswith("0 of ")
-    assert "default/readiness" not in json.dumps(gateway.json("projects", "list"))
+    assert found["to begin the real one"].startswith("gwctl rollouts start fast --to two/sim --percent 5 --guard 'err")
 
     sent = len(gateway.requests())
     items = gateway.home / "state" / "staging" / "readiness" / told["id"] / "items.jsonl"
@@ -116,13 +120,11 @@ def test_an_alias_that_passes_every_step_is_ready_and_goes_on_where_it_was(gatew
     assert (code, again["verdict"]) == (0, "ready")
     assert len(gateway.requests()) == sent + 3, "only the keys were tried again"
 
+    run = Runs(gateway.home / "state", Clock()).open("readiness", told["id"])
+    assert paper_of(run).findings == ("fast is ready",), "the console shows the same report"
     gateway.run("readiness", "delete", told["id"], "--yes")
-    assert [
-        gateway.json(noun, "list")[name] for noun, name in (("readiness", "readinesses"), ("replay", "replays"))
-    ] == [
-        [],
-        [],
-    ]
+    assert gateway.json("readiness", "list")["readinesses"] == []
+    assert gateway.json("replay", "list")["replays"] == []
 
 
 def test_an_alias_that_nobody_serves_fails_each_step(gateway: Gateway, staging: Path) -> None:

@@ -54,10 +54,11 @@ def init(
     ] = None,
 ) -> None:
     """Write a file with every step and all it can be told, as commented examples."""
+    from keyvault.domain.routes import is_pattern
     from opsconsole.staging.readiness.example import example
 
-    routes = session.home.routes.current().routes
-    text = example(alias or next((route.alias for route in routes), None))
+    aliases = [route.alias for route in session.home.routes.current().routes if not is_pattern(route.alias)]
+    text = example(alias or next(iter(aliases), None))
     if str(file) == "-":
         session.io.data(text)
         return

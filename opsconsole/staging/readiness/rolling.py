@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -52,6 +53,7 @@ def there_and_back(here: Standing, plan: Rollout) -> Step:
         told += f", such as {failed[0].failure or f'{failed[0].status} {heard.error_code}'}"
     evidence.append(Evidence("no request fails while routes change", len(failed) <= plan.tolerate, told))
     evidence += _went(plan.to, was, {phase.name: phase for phase in phases})
+    evidence.append(Evidence("to begin the real one", None, _command(here.alias, plan)))
     return Step.of(NAME, f"to {plan.to} and back: {told}", evidence)
 
 
@@ -61,6 +63,12 @@ def foreseen(here: Standing, plan: Rollout) -> tuple[str, int | None]:
     found = "; ".join(f"{each.what} {each.found}" for each in _foreseen(rehearsed(here, plan)))
     what = f"{plan.requests} requests or more to an alias made for it, to {plan.to} and back"
     return f"{what}; {found}", one and one * plan.requests
+
+
+def _command(alias: str, plan: Rollout) -> str:
+    guards = [word for guard in plan.guards for word in ("--guard", guard.text)]
+    percent = f"{plan.percent_ppm / 10_000:g}"
+    return shlex.join(["gwctl", "rollouts", "start", alias, "--to", str(plan.to), "--percent", percent, *guards])
 
 
 def rehearsed(here: Standing, plan: Rollout) -> Started:

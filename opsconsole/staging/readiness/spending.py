@@ -15,6 +15,7 @@ from keyvault.domain.ledger import Basis, Outcome, Usage
 from keyvault.domain.names import counted
 from keyvault.domain.prices import cost
 from keyvault.errors import Conflict, UsageError
+from keyvault.keys.temporary import temporary_name
 from keyvault.metering.exporting import FIELDS
 from keyvault.money import format_usd
 from opsconsole.staging.asking import Answer, Asker, Place
@@ -73,7 +74,7 @@ def foreseen(here: Standing, plan: Spend) -> tuple[str, int | None]:
 @contextlib.contextmanager
 def _project(here: Standing) -> Iterator[str]:
     """A project that is gone afterwards; its usage stays under its name."""
-    path = here.home.customers.create_project(f"default/{PURPOSE}-{here.home.clock.ulid().lower()}").path
+    path = here.home.customers.create_project(f"default/{temporary_name(PURPOSE, here.home.clock)}").path
     try:
         yield path
     finally:
