@@ -13,7 +13,7 @@ from keyvault.clock import Clock, to_ms
 from keyvault.domain.balances import EntryKind
 from keyvault.domain.keys import Key, Project
 from keyvault.domain.scopes import ScopeKind, ScopeRef
-from keyvault.keys.customers import delete_project
+from keyvault.keys.customers import delete_project, existing_project
 from keyvault.keys.deleting import delete
 from keyvault.metering.booking import booked
 from keyvault.storage import balances, customers, keys
@@ -49,16 +49,21 @@ class Temporary:
             for key in (left := _keys(tx, now)):
                 delete(tx, self._clock, key, purge=True)
             for project in (emptied := _projects(tx, now)):
-                self._empty(tx, project)
-                delete_project(tx, self._clock, project)
+                self._remove(tx, project)
             return len(left) + len(emptied)
 
-    def _empty(self, tx: Transaction, project: Project) -> None:
-        """Take what is left off a project's balances."""
+    def remove_project(self, path: str) -> None:
+        """Delete a project with what is left on its balances, whatever is still held of it. Raises `NotFound`, and
+        `Conflict` while it has keys."""
+        with self._database.change() as tx:
+            self._remove(tx, existing_project(tx, path))
+
+    def _remove(self, tx: Transaction, project: Project) -> None:
         scope = ScopeRef(ScopeKind.PROJECT, project.id, project.path)
         for balance in balances.every(tx):
             if balance.scope == scope and (left := balance.available_pico):
                 booked(tx, self._clock, balance, EntryKind.ADJUST, -left, "what it was made for is over")
+        delete_project(tx, self._clock, project)
 
 
 def _keys(tx: Transaction, now: datetime) -> list[Key]:

@@ -9,6 +9,7 @@ import pytest
 
 from keyvault.domain.keys import DEFAULT_PROJECT
 from keyvault.domain.scopes import Scope, ScopeKind
+from keyvault.errors import Conflict
 from keyvault.keys.customers import Customers
 from keyvault.keys.lifecycle import Keys
 from keyvault.keys.temporary import LONGEST, Temporary, temporary_name
@@ -65,6 +66,8 @@ def test_a_project_goes_with_what_is_left_of_its_money_once_its_keys_are_gone(
     keys.create(temporary_name("drill", clock), project=path, expires_at=clock.now() + LONGEST + MINUTE)
     clock.advance(seconds=LONGEST.total_seconds() + 1)
     assert temporary.sweep() == 0
+    with pytest.raises(Conflict, match="1 key"):
+        temporary.remove_project(path)
     clock.advance(seconds=60)
     assert temporary.sweep() == 2
     assert [each.path for each in customers.list_projects()] == [DEFAULT_PROJECT]

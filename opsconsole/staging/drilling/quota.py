@@ -114,16 +114,11 @@ def _balance(trial: _Trial, money_pico: int) -> list[Tried]:
 def _project(home: Home, money_pico: int) -> Iterator[str]:
     """A project with a balance for test keys, gone at the end."""
     path = home.customers.create_project(f"default/{temporary_name('drill', home.clock)}").path
-    scope = Scope(ScopeKind.PROJECT, path)
     try:
-        home.balances.top_up(scope, money_pico, "a drill", env=ENV)
-        try:
-            yield path
-        finally:
-            if left := home.balances.show(scope, ENV).available_pico:
-                home.balances.adjust(scope, -left, "the end of a drill", env=ENV)
+        home.balances.top_up(Scope(ScopeKind.PROJECT, path), money_pico, "a drill", env=ENV)
+        yield path
     finally:
-        home.customers.delete_project(path)
+        home.temporary.remove_project(path)
 
 
 _SCENES: Final[dict[str, Callable[[_Trial, int], list[Tried]]]] = {
