@@ -23,7 +23,8 @@ class Rolling:
 
     async def follow(self, stopping: asyncio.Event) -> None:
         while not await within(EVERY_SECONDS, stopping):
-            await self._supervisor.attempt("rollouts", self._once)
+            if self._watching.due:
+                await self._supervisor.attempt("rollouts", self._once)
 
     async def _once(self) -> None:
         await asyncio.to_thread(self._watching)

@@ -23,7 +23,7 @@ from keyvault.domain.routes import AS_NAMED, Choice, Revision, Route, Target, is
 from keyvault.domain.vault import Upstream
 from keyvault.errors import Conflict, NotFound, UsageError
 from keyvault.metering.prices import PriceBook
-from keyvault.routing import schedule, watching
+from keyvault.routing import looking, schedule
 from keyvault.routing.ending import end, looked_into, scope
 from keyvault.routing.foresight import Foreseen, Recent, foresee
 from keyvault.routing.recent import recent_of
@@ -103,7 +103,7 @@ class Rollouts:
             if rollout.last_step:
                 hint = f"gwctl rollouts finish {rollout.alias}"
                 raise Conflict(f"{_called(rollout)} is at its last step", hint=hint)
-            watching.advance(tx, self._clock, rollout)
+            looking.advance(tx, self._clock, rollout)
             return _again(tx, rollout)
 
     def pause(self, named: str) -> Rollout:
@@ -164,7 +164,7 @@ class Rollouts:
             looks = rows.looks(tx, rollout.id, LOOKS_TOLD)
         plan = rollout.plan
         level = schedule.level(plan, plan.looks - 1)
-        judged = watching.judgements(plan, plan.steps[rollout.step], level, baseline, arm)
+        judged = looking.judgements(plan, plan.steps[rollout.step], level, baseline, arm)
         next_ms = schedule.next_ms(rollout, made, now)
         return Status(rollout, baseline, arm, judged, looks, None if next_ms is None else from_ms(next_ms))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +74,8 @@ def sqlite_module() -> ModuleType:
     try:
         from pysqlite3 import dbapi2
     except ImportError:
+        import sqlite3
+
         return sqlite3
     return dbapi2  # type: ignore[no-any-return]
 

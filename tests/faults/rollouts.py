@@ -20,7 +20,7 @@ from keyvault.domain.arms import Arm, Tally, added
 from keyvault.domain.rollouts import Plan, Rollout, State, Verdict, guards_of
 from keyvault.domain.routes import Target
 from keyvault.routing import schedule
-from keyvault.routing.watching import look_at
+from keyvault.routing.looking import look_at
 
 GUARDS = ("error_rate < +1%", "p95 < 1.3x", "cost_per_request < 2x")
 PLAN = Plan(

@@ -9,16 +9,15 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from keyvault.captures.files import CaptureFile
 from keyvault.domain.captures import WHOLE_PPM, Capture
 from keyvault.domain.scopes import ScopeKind
 from keyvault.errors import GatewayError
 from keyvault.home import Home
-from keyvault.proxy.capturing.recorder import Recorder, Recording
 from keyvault.proxy.capturing.sample import Sample, Taken
 from keyvault.proxy.capturing.tapped import Tapped
 from keyvault.storage import captures as rows
@@ -26,6 +25,7 @@ from keyvault.vault.guard import Guard
 
 if TYPE_CHECKING:
     from keyvault.proxy.admission import Call
+    from keyvault.proxy.capturing.recorder import Recorder, Recording
 
 log = structlog.get_logger()
 
@@ -47,9 +47,15 @@ class Capturing:
         self._deleted: list[Capture] = []
         self._changing = threading.Lock()
         self._told: dict[int, str] = {}
-        self.recorder = Recorder()
         self.active: tuple[Recording, ...] = ()
         """The captures that take something now."""
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Made with the first capture: what it needs takes a megabyte of memory, and most gateways capture nothing."""
+        from keyvault.proxy.capturing.recorder import Recorder
+
+        return Recorder()
 
     def read(self) -> None:
         """Take over what the database says."""
@@ -109,7 +115,8 @@ class Capturing:
 
     def stop(self) -> None:
         """Write what waits, and tell of it."""
-        self.recorder.stop()
+        if self._recordings:
+            self.recorder.stop()
         for recording in tuple(self._recordings.values()):
             self._tell(recording)
 
@@ -133,6 +140,9 @@ class Capturing:
         return begun
 
     def _recording(self, capture: Capture) -> Recording:
+        from keyvault.captures.files import CaptureFile
+        from keyvault.proxy.capturing.recorder import Recording
+
         service = self._home.captures
         name = self._home.clock.ulid()
         file = CaptureFile(service.place(capture), name, capture.record_id, service.key(capture))
