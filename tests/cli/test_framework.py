@@ -43,7 +43,7 @@ PROMISED = {
     "captures": "start list show export stop delete",
     "compare": "run show list review delete",
     "customers": "create list show update delete",
-    "drill": "run start stop list",
+    "drill": "run start stop list show",
     "projects": "create list show update delete",
     "limits": "set list show delete",
     "keys": "create list show update rotate revoke suspend resume delete restore "

@@ -65,10 +65,16 @@ async def test_nobody_there_is_an_answer_too() -> None:
     assert (answer.status, answer.failure) == (None, "connection refused")
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8900", "ftp://x/v1", "http://user:pw@x/v1", "http:///v1"])
-def test_what_is_no_base_url_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="base URL"):
+URLS_WITH_SECRETS = ["http://user:hidden@x/v1", "http://x/v1?key=hidden", "http://hidden@x/v1", "http://x/v1#hidden"]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8900", "ftp://x/v1", "http:///v1", "http://[", "http://x:y/v1", *URLS_WITH_SECRETS]
+)
+def test_what_is_no_base_url_is_refused_and_a_secret_in_it_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError, match="base URL") as refused:
         Place.at(url)
+    assert "hidden" not in str(refused.value)
 
 
 def test_a_place_never_shows_its_secret() -> None:

@@ -98,7 +98,15 @@ def test_a_row_of_litellms_spend_logs_has_the_clients_own_body() -> None:
         "startTime": "2026-10-01T10:00:00.000Z",
         "endTime": "2026-10-01 10:00:02",
         "spend": "0.5",
-        "proxy_server_request": json.dumps({"model": "m", "input": "hello", "metadata": {"user_api_key": "x"}}),
+        "proxy_server_request": json.dumps(
+            {
+                "model": "m",
+                "input": "hello",
+                "metadata": {"user_api_key": "x"},
+                "api_key": "x",
+                "extra_headers": {"a": "x"},
+            }
+        ),
         "messages": "{}",
     }
     exchange = only(row)

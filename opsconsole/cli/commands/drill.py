@@ -11,7 +11,7 @@ from keyvault.domain.drills import FAULTS, Fault, parse_fault
 from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import parse_duration
 from keyvault.domain.routes import parse_target
-from keyvault.errors import CheckFailed, UsageError
+from keyvault.errors import CheckFailed, NotFound, UsageError
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.grammar import with_usual_verb
 from opsconsole.cli.output import Column, Details, Listing, Row
@@ -119,6 +119,25 @@ def run(
     if not drilled.passed:
         broken = ", ".join(check.name for check in drilled.checks if not check.held)
         raise CheckFailed(f"the drill did not hold: {broken}", hint="gwctl usage tail, gwctl routes show " + alias[:70])
+
+
+@drill.verb("show", examples="gwctl drill show\ngwctl drill show 7k3f9q --json")
+def show(
+    session: Session,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="What the drill printed, or the end of it; else the last.")
+    ] = None,
+) -> None:
+    """What a drill found."""
+    import msgspec
+
+    from opsconsole.staging.drilling import Drilled
+
+    kept = runs(session)
+    work = kept.newest("drill") if run_id is None else kept.open("drill", run_id)
+    if work is None or work.report is None:
+        raise NotFound("no drill was run here", hint="gwctl drill ALIAS --fault 500")
+    _show(session, work.id, msgspec.convert(work.report, Drilled))
 
 
 @drill.verb("start", changes=True, examples="gwctl drill start --key staging-app --target openai/gpt-5 --fault hang")

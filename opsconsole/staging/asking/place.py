@@ -26,9 +26,16 @@ class Place:
     @classmethod
     def at(cls, url: str, secret: Secret | None = None, **more: str) -> Place:
         """A place by the URL a person gives: without a path it means `/v1`. Raises `UsageError`."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # brackets that do not match, a port that is none
+            known = False
+        if not known:
             raise UsageError(f"not the base URL of an API: {url[:100]!a}", hint="such as https://api.openai.com/v1")
+        if "@" in parts.netloc or parts.query or parts.fragment:  # may be a credential, so it is not repeated
+            hint = "such as https://api.openai.com/v1; a key comes by --key-file"
+            raise UsageError(f"a base URL holds nothing but host and path: {parts.hostname}", hint=hint)
         path = parts.path.rstrip("/") or "/v1"
         return cls(f"{parts.scheme}://{parts.netloc}{path}", secret, more)
 

@@ -38,8 +38,14 @@ _PATHS: Final = {
     "anthropic_messages": "/messages",
 }
 """Call type, without the `a` of an asynchronous one → path."""
-_OWN_FIELDS: Final = ("metadata", "proxy_server_request", "secret_fields", "litellm_call_id", "litellm_logging_obj")
-"""What LiteLLM adds to a body for itself."""
+_OWN_FIELDS: Final = frozenset(
+    {
+        *("metadata", "litellm_metadata", "litellm_params", "litellm_call_id", "litellm_logging_obj"),
+        *("proxy_server_request", "secret_fields", "api_key", "user_api_key", "api_base", "base_url"),
+        *("headers", "extra_headers"),
+    }
+)
+"""What LiteLLM adds to a body, or takes out of one, for itself; credentials are among it."""
 
 
 def from_litellm(fields: Fields, line: int) -> Exchange | None:
@@ -79,16 +85,20 @@ def _asked(fields: Fields, path: str) -> tuple[str, bytes]:
     if isinstance(body, dict) and guessed_path(body):
         if isinstance(own.get("url"), str):
             path = path_of(own["url"]) or path
-        return path, msgspec.json.encode({name: each for name, each in body.items() if name not in _OWN_FIELDS})
+        return path, msgspec.json.encode(_asked_of_a_model(body))
     if guessed_path(own):  # newer versions keep the body itself there
-        return path, msgspec.json.encode({name: each for name, each in own.items() if name not in _OWN_FIELDS})
+        return path, msgspec.json.encode(_asked_of_a_model(own))
     asked = _json(value(fields, "messages"))
     if not asked or _is_redacted(asked):
         raise Unfit("its messages were not stored")
     named = {"model": value(fields, "model_group", "model"), **(objects(fields, "model_parameters") or {})}
     if value(fields, "stream") is True:
         named["stream"] = True
-    return path, msgspec.json.encode({**named, _field_of(path): asked})
+    return path, msgspec.json.encode({**_asked_of_a_model(named), _field_of(path): asked})
+
+
+def _asked_of_a_model(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in body.items() if name not in _OWN_FIELDS}
 
 
 def _field_of(path: str) -> str:
