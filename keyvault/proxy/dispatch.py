@@ -53,6 +53,8 @@ class Dispatch:
         now_ms = self._clock.now_ms()
         price, bound_pico = self._allowances.priced(call, step.planned, now_ms)
         allowance = call.allowance
+        drills = self._tables.drills
+        fault = drills.of(call.caller.key_id, target, now_ms) if drills else None
         row = OpenAttempt(
             request_id=call.request_id,
             number=1 if before is None else before.row.number + 1,
@@ -70,7 +72,7 @@ class Dispatch:
             hold_pico=allowance.pico,
             tags=call.tags,
             hard=allowance.hard,
-            drawn=call.drawn if before is None else (),
+            drawn=call.drawn if before is None and fault is None else (),  # a drill says nothing of a rollout
         )
         serving = step.serving
         if serving is None:
@@ -80,8 +82,6 @@ class Dispatch:
         if self._tables.health.known:
             self._tables.health.begin(target)
         follows = None if before is None else before.row
-        drills = self._tables.drills
-        fault = drills.of(call.caller.key_id, target, now_ms) if drills else None
         return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows, fault)
 
     async def record(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:

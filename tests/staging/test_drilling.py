@@ -71,6 +71,15 @@ def test_quotas_run_out_and_are_never_overspent(gateway: Gateway) -> None:
     assert nothing_left(gateway)
 
 
+def test_the_guards_of_a_rollout_do_not_see_a_drill(gateway: Gateway) -> None:
+    gateway.run("rollouts", "start", "fast", "--to", "two/sim", "--percent", "100", "--guard", "error_rate < 50%")
+    code, told = drill(gateway, "fast", "--target", "two/sim", "--fault", "500", "--requests", "2")
+    arms = gateway.json("rollouts", "status", "fast")["arms"]
+    gateway.run("rollouts", "rollback", "fast")
+    assert (code, told["verdict"]) == (0, "passed"), told
+    assert [(arm["requests"], arm["errors"]) for arm in arms] == [(0, 0), (0, 0)]
+
+
 def test_a_killed_drill_ends_by_itself(gateway: Gateway) -> None:
     """What is left of it is a row that says when it is over, and a key that expires."""
     words = [str(GWCTL), "drill", "fast", "--fault", "hang", "--requests", "1", "--for", "7s"]
