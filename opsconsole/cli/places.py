@@ -41,7 +41,7 @@ def asked_place(
     url: str | None,
     key_file: Path | None,
     key_stdin: bool,
-    lives: timedelta = timedelta(hours=1),
+    lives: timedelta = timedelta(days=1),
 ) -> Iterator[tuple[Place, bool]]:
     """The place, and whether it is the gateway of this home, which then lends a key for as long as the block runs, but
     no longer than it `lives`."""

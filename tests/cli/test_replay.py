@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -133,6 +134,9 @@ def test_an_interrupted_replay_goes_on_within_its_bounds(gateway: Gateway, reque
             if each["verdict"] == "not done" and each["requests"]
         ]:
             assert process.poll() is None
+        [key] = gateway.json("keys", "list")["keys"]
+        lives = datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"])
+        assert lives > timedelta(hours=20), "a long replay does not outlive its key"
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.read()

@@ -95,6 +95,13 @@ def calling(name: str, arguments: str) -> Answer:
         (asked(), Recorded(200, answered()), answered(""), [("empty", True)]),
         (asked(), Recorded(200, answered()), answered("hi", "length"), [("finish", False)]),
         (asked(), Recorded(200, answered("hi", annotations=[{"x": 1}])), answered(), [("shape", False)]),
+        (asked(stream=True), Recorded(200, streamed(CHUNK, END, "[DONE]")), streamed(CHUNK, END, USAGE, "[DONE]"), []),
+        (
+            asked(stream=True),
+            Recorded(200, streamed(CHUNK, END, USAGE, "[DONE]")),
+            streamed(CHUNK, END, "[DONE]"),
+            [("stream", False)],
+        ),
     ],
 )
 def test_what_an_application_would_notice(

@@ -27,6 +27,8 @@ _NOT_ALLOWED: Final = frozenset({401, 403})
 _LIMITED: Final = frozenset({402, 408, 409, 429})
 _CONTENT: Final = frozenset({"tool_calls", "reasoning", "reasoning_content", "refusal"})
 """Fields that are there when a model says so, not when a provider does."""
+_AT_WILL: Final = ("ping", "error", "reasoning", "function_call", "_call", "refusal", "annotation")
+"""Events, likewise."""
 _SPEAKING: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS, Dialect.RESPONSES, Dialect.MESSAGES})
 
 
@@ -180,13 +182,25 @@ def _wanted_format(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _shape(exchange: Exchange, answer: Answer) -> Iterator[Finding]:
-    """Fields that the recorded answer had and this one lacks: worth a look, though providers differ in them."""
+    """What the recorded answer was made of and this one lacks: worth a look, though providers differ in it."""
     before = exchange.recorded.answer if exchange.recorded else None
-    if before is None or before.streamed or answer.streamed or not isinstance(before.json, dict):
+    if before is None or before.failure is not None or before.streamed is not answer.streamed:
         return
-    missing = sorted(set(_paths(before.json)) - set(_paths(answer.json)))
-    if missing:
-        yield Finding("shape", f"without {', '.join(missing[:5])}, which the answer had before", breaks=False)
+    missing = sorted(set(_parts(before)) - set(_parts(answer)))
+    if missing and answer.failure is None:
+        kind = "stream" if answer.streamed else "shape"
+        yield Finding(kind, f"without {', '.join(missing[:5])}, which the answer had before", breaks=False)
+
+
+def _parts(answer: Answer) -> Iterator[str]:
+    """The names of an answer's fields; of a stream those of its events, or of their fields where they have no name."""
+    if not answer.streamed:
+        yield from _paths(answer.json)
+    for event in answer.events:
+        if not event.name:
+            yield from _paths(event.json())
+        elif not any(word in event.name for word in _AT_WILL):
+            yield event.name
 
 
 def _paths(value: Any, depth: int = 3) -> Iterator[str]:

@@ -96,7 +96,10 @@ def _kinds(records: Iterable[Mapping[str, Any]]) -> list[Kind]:
     for (kind, breaks), told in found.items():
         lines = dict(sorted(told, key=lambda each: each[1], reverse=True))
         common = Counter(text for text, _ in told).most_common(MOST_EXAMPLES)
-        examples = tuple(f"{text} ({many} times, first in line {lines[text]})" for text, many in common)
+        examples = tuple(
+            f"{text} ({'once,' if many == 1 else f'{many} times, first'} in line {lines[text]})"
+            for text, many in common
+        )
         kinds.append(Kind(kind, breaks, len(told), examples))
     return sorted(kinds, key=lambda each: (not each.breaks, -each.requests, each.kind))
 

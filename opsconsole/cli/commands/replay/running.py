@@ -205,7 +205,8 @@ def _judge(work: Run, report: Report, tolerate: int) -> None:
     """Raises `CheckFailed` where the replay did not pass."""
     if report.stopped is not None:
         raise CheckFailed(
-            f"{report.requests - report.sent} of {report.requests} requests were not sent: {report.stopped}"
+            f"{report.requests - report.sent} of {report.requests} requests were not sent: {report.stopped}",
+            hint=f"gwctl replay --resume {work.id[-8:]}",
         )
     if report.broken > tolerate:
         hint = f"gwctl replay show {work.id[-8:]} --verbose"
