@@ -12,6 +12,8 @@ from keyvault.domain.routes import Target
 from keyvault.errors import UsageError
 
 LONGEST: Final = timedelta(hours=1)
+_SKEW: Final = timedelta(minutes=1)
+"""By so much the clocks of several machines may differ."""
 
 
 class Fault(StrEnum):
@@ -24,6 +26,11 @@ class Fault(StrEnum):
     SLOW = "slow"
     CUT = "cut"
     GARBAGE = "garbage"
+
+    @property
+    def reaches_provider(self) -> bool:
+        """Whether requests go to the target all the same, and so may cost."""
+        return self in (Fault.SLOW, Fault.CUT)
 
 
 FAULTS: Final[Mapping[Fault, str]] = {
@@ -52,7 +59,7 @@ class Drill:
     ended_at: datetime | None = None
 
     def runs_at(self, now: datetime) -> bool:
-        return self.ended_at is None and now < self.until
+        return self.ended_at is None and self.created_at - _SKEW <= now < self.until
 
 
 def parse_fault(text: str) -> Fault:

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
+from keyvault.clock import to_ms
 from keyvault.domain.drills import Drill, Fault
 from keyvault.domain.routes import Target
 from keyvault.proxy.dialects.sse import SseFramer
@@ -49,8 +50,8 @@ class Drilling:
     """The drills that run, in memory. `of` is asked only where there are any."""
 
     def __init__(self, drills: Sequence[Drill]) -> None:
-        self._drills: dict[tuple[int, Target], tuple[Fault, float]] = {
-            (drill.key_id, drill.target): (drill.fault, drill.until.timestamp() * 1000) for drill in drills
+        self._drills: dict[tuple[int, Target], tuple[Fault, int]] = {
+            (drill.key_id, drill.target): (drill.fault, to_ms(drill.until)) for drill in drills
         }
 
     def __bool__(self) -> bool:
@@ -58,7 +59,7 @@ class Drilling:
 
     def of(self, key_id: int, target: Target, now_ms: int) -> Fault | None:
         """How a target fails for a key at a time; None where it does not."""
-        fault, until_ms = self._drills.get((key_id, target), (None, 0.0))
+        fault, until_ms = self._drills.get((key_id, target), (None, 0))
         return fault if now_ms < until_ms else None
 
 
@@ -69,7 +70,7 @@ async def connect(fault: Fault, pool: Pool, origin: Origin, *, within: float) ->
         raise UpstreamFailure("connect_refused", "a drill: the connection was refused")
     if fault is Fault.SLOW:
         await asyncio.sleep(SLOW_SECONDS)
-    if fault in (Fault.SLOW, Fault.CUT):
+    if fault.reaches_provider:
         return await pool.acquire(origin, within=within)
     ours, theirs = socket.socketpair()
     loop = asyncio.get_running_loop()
@@ -86,7 +87,7 @@ def send(fault: Fault, connection: UpstreamConnection, outgoing: tuple[bytes, by
     if fault is Fault.CUT:
         connection.send(*outgoing, _Cut(relay, connection))
     else:
-        connection.send(*(outgoing if fault is Fault.SLOW else _NOTHING), relay)
+        connection.send(*(outgoing if fault.reaches_provider else _NOTHING), relay)
 
 
 class _Double(asyncio.Protocol):

@@ -1,10 +1,11 @@
 """What an ended attempt is booked as: outcome, counts with their basis, cost and charge.
 
 Rules. A provider's own counts win. Where a stream broke off without them, what was produced is counted from its text.
-An attempt that never reached a provider, that the provider refused with an error status, or that asks for what is free
-everywhere (lists of models, counts of tokens) is known to cost nothing; reports leave it out where they say how counts
-are known. An attempt that was sent and came to nothing visible has an unknown cost: unknown is not zero. The customer
-pays for what was served and for what was produced before the customer left; never for a failed attempt.
+An attempt that never reached a provider, as those that a drill makes fail, that the provider refused with an error
+status, or that asks for what is free everywhere (lists of models, counts of tokens) is known to cost nothing; reports
+leave it out where they say how counts are known. An attempt that was sent and came to nothing visible has an unknown
+cost: unknown is not zero. The customer pays for what was served and for what was produced before the customer left;
+never for a failed attempt.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def settlement(call: Call, attempt: Attempt, ending: Ending, now: float, *, left
     error = ending.failure or (metered and metered.error)
     failed = error is not None or ending.refused
     outcome = ABORTED if left or ending.cut else FAILED if failed else SERVED
-    usage, basis = _counts(call, attempt.planned.target.model, ending, metered, failed)
+    usage, basis = _counts(call, attempt, ending, metered, failed)
     cost_pico = 0 if usage is NOTHING else cost(price.rates, usage) if price else None
     at_customer = None if cost_pico is None else charge(cost_pico, row.multiplier_ppm)
     free = outcome is FAILED or (left and call.caller.policy.free_aborts)
@@ -100,14 +101,16 @@ def _in_doubt(
     )
 
 
-def _counts(call: Call, model: str, ending: Ending, metered: Metered | None, failed: bool) -> tuple[Usage, Basis]:
+def _counts(call: Call, attempt: Attempt, ending: Ending, metered: Metered | None, failed: bool) -> tuple[Usage, Basis]:
     if not ending.sent or call.asks_for_free or (failed and ending.metered is None and ending.refused):
+        return NOTHING, TOLD
+    if attempt.fault is not None and not attempt.fault.reaches_provider:
         return NOTHING, TOLD
     if metered is None:
         return Usage(), Basis.UNKNOWN
     if (metered.basis is TOLD and metered.complete) or not metered.produced:
         return metered.usage, metered.basis
-    output, basis = count_text(metered.produced, model)
+    output, basis = count_text(metered.produced, attempt.planned.target.model)
     usage = replace(metered.usage, output=output)
     if usage.input is None and isinstance(call.body, JsonBody):  # of a form's files the bytes tell nothing
         usage, basis = replace(usage, input=estimate_input(call.exchange.request.body)), Basis.ESTIMATE

@@ -238,7 +238,7 @@ class Tables:
 
     def _read_drills(self) -> Drilling:
         with self._home.database.snapshot() as tx:
-            return Drilling(drills.running(tx, self._home.clock.now_ms()))
+            return Drilling(drills.running(tx, self._home.clock.now()))
 
     def _read_prices(self) -> PriceBook:
         """All prices. Raises `Tampered` where nobody vouches for one of them."""

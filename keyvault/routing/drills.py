@@ -38,7 +38,7 @@ class Drills:
             if found is None:
                 raise NotFound(f"no such key: {key[:70]!a}", hint="gwctl keys list")
             now = self._clock.now()
-            if any(each.key_id == found.id and each.target == target for each in rows.running(tx, to_ms(now))):
+            if any(each.key_id == found.id and each.target == target for each in rows.running(tx, now)):
                 raise Conflict(f"{target} fails for key {found.name} already", hint="gwctl drill list")
             drill_id = rows.insert(tx, found.id, target, fault, to_ms(now), to_ms(now + lasts))
             epochs.bump(tx, "routes")
@@ -63,7 +63,7 @@ class Drills:
     def running(self) -> Sequence[Drill]:
         """Those under way, oldest first."""
         with self._database.read() as tx:
-            return rows.running(tx, self._clock.now_ms())
+            return rows.running(tx, self._clock.now())
 
     def list(self, limit: int = LISTED) -> Sequence[Drill]:
         """The newest first."""

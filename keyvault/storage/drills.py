@@ -1,14 +1,18 @@
-"""Drills: rows in, domain values out."""
+"""Drills: rows in, domain values out. Nobody vouches for them, so one that nobody can have started is none."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from keyvault.clock import from_ms
-from keyvault.domain.drills import Drill, Fault
+from keyvault.clock import from_ms, to_ms
+from keyvault.domain.drills import Drill, Fault, check_lasts
 from keyvault.domain.routes import Target
+from keyvault.errors import UsageError
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import drills, keys
 
@@ -26,9 +30,10 @@ def insert(tx: Transaction, key_id: int, target: Target, fault: Fault, created_m
     return int(tx.execute(sa.insert(drills).values(row).returning(drills.c.id)).scalar_one())
 
 
-def running(tx: Transaction, now_ms: int) -> list[Drill]:
+def running(tx: Transaction, now: datetime) -> list[Drill]:
     """Those that nobody has ended and that are not over, oldest first."""
-    return _read(tx, drills.c.ended_ms.is_(None) & (drills.c.until_ms > now_ms))
+    found = _read(tx, drills.c.ended_ms.is_(None) & (drills.c.until_ms > to_ms(now)))
+    return [drill for drill in found if drill.runs_at(now)]
 
 
 def newest(tx: Transaction, limit: int) -> list[Drill]:
@@ -47,7 +52,15 @@ def end(tx: Transaction, drill_id: int, at_ms: int) -> None:
 def _read(tx: Transaction, wanted: sa.ColumnElement[bool], limit: int | None = None) -> list[Drill]:
     found = sa.select(drills, keys.c.name.label("key")).join(keys, keys.c.id == drills.c.key_id).where(wanted)
     found = found.order_by(drills.c.id) if limit is None else found.order_by(drills.c.id.desc()).limit(limit)
-    return [_drill(row) for row in tx.execute(found)]
+    return list(_sound(tx.execute(found)))
+
+
+def _sound(rows: Iterable[Any]) -> Iterator[Drill]:
+    for row in rows:
+        with contextlib.suppress(ValueError, TypeError, OverflowError, UsageError):
+            drill = _drill(row)
+            check_lasts(drill.until - drill.created_at)
+            yield drill
 
 
 def _drill(row: Any) -> Drill:

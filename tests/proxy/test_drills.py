@@ -68,6 +68,8 @@ async def test_the_next_target_serves_and_the_failure_stands_in_the_ledger(gatew
         failed, served = (row for row in rows if row["request_id"] == answer.headers["x-request-id"])
         assert (failed["outcome"], failed["error_code"]) == (Outcome.FAILED, CODES[fault])
         assert (served["outcome"], failed["charge_pico"] or 0) == (Outcome.SERVED, 0)
+        if not fault.reaches_provider:
+            assert (failed["cost_pico"], failed["doubt_pico"] or 0) == (0, 0), "no provider can have taken anything"
 
 
 async def test_a_stream_is_cut_once_its_content_has_begun_and_the_client_is_told(gateway: Running) -> None:

@@ -20,5 +20,5 @@ drills = Table(
     Index("ix_drills_until_ms", "until_ms"),
     sqlite_autoincrement=True,
 )
-"""A drill is over at `until_ms` whether or not somebody ends it. It can only take service away from its own key, so
-nobody has to vouch for it."""
+"""A drill is over at `until_ms` whether or not somebody ends it, an hour after it began at the latest. It can only take
+service away from its own key, so nobody has to vouch for it."""
