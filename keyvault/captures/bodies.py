@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -168,15 +168,17 @@ def _paths(node: Any, path: Address) -> Iterator[Address]:
 
 def _edits(redactor: Redactor, pieces: Sequence[_Piece]) -> Iterator[tuple[int, Span]]:
     """What changes in each line so that a text in pieces loses what it must."""
-    spans = _spans(redactor, "".join(piece.text for piece in pieces))
+    spans = deque(_spans(redactor, "".join(piece.text for piece in pieces)))
     at = 0
-    for piece in pieces if spans else ():
+    for piece in pieces:
         end = at + len(piece.text)
-        own = [
-            (max(start, at) - at, min(stop, end) - at, instead if start >= at else "")
-            for start, stop, instead in spans
-            if start < end and stop > at
-        ]
+        own: list[Span] = []
+        while spans and spans[0][0] < end:
+            start, stop, instead = spans[0]
+            own.append((max(start, at) - at, min(stop, end) - at, instead if start >= at else ""))
+            if stop > end:
+                break  # the next piece loses the rest
+            spans.popleft()
         if own:
             yield piece.line, (piece.start, piece.end, json.dumps(put(piece.text, own)))
         at = end

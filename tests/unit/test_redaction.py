@@ -185,9 +185,19 @@ def test_two_texts_of_one_stream_are_not_mixed_up() -> None:
     assert texts_of(found.answer.body) == ["[email]", "nothing", "", " here.com"]
 
 
-@pytest.mark.parametrize("text", ["a" * 200_000, "a@" * 50_000, "1 " * 30_000, "+1-" * 50_000, "a.b-c%" * 30_000])
+RUNS = ["a" * 200_000, "a@" * 50_000, "1 " * 30_000, "+1-" * 50_000, "a.b-c%" * 30_000]
+
+
+@pytest.mark.parametrize("text", [*RUNS, "a@bc.de +49 171 1234567 " * 20_000])
 def test_no_text_makes_a_finder_run_away(text: str) -> None:
     assert len(EVERYTHING.redact(text)) <= len(text)  # with a finder that is quadratic this takes minutes
+
+
+def test_no_stream_makes_its_pieces_run_away() -> None:
+    stream = b'data: {"choices":[{"index":0,"delta":{"content":"a@bc.de "}}]}\n\n' * 20_000
+    found = redacted(exchange(b"{}", stream, "text/event-stream"), EVERYTHING)
+    assert found.answer is not None
+    assert found.answer.body.count(b"[email]") == 20_000
 
 
 def test_shares_sizes_and_redactions_are_read_as_people_write_them() -> None:
