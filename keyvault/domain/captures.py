@@ -97,8 +97,8 @@ class Capture:
 
     @property
     def keep_until(self) -> datetime:
-        """When it is deleted by itself, unless it ends later or sooner than is known now."""
-        return (self.ended_at or self.until) + timedelta(seconds=self.plan.keep_seconds)
+        """When it is deleted by itself, unless it ends sooner than is known now."""
+        return min(self.ended_at or self.until, self.until) + timedelta(seconds=self.plan.keep_seconds)
 
     def over(self, now: datetime) -> Ended | None:
         """Why it ends now; None where it goes on, or has ended already."""

@@ -16,6 +16,7 @@ from keyvault.storage import scopes
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import captures, customers, keys, projects, uncaptured
 from keyvault.storage.seals import added, touch
+from keyvault.storage.unvouched import LAST_MS, whole
 
 _EVERY: Final = sa.select(captures).order_by(captures.c.id)
 
@@ -101,7 +102,7 @@ def _read(tx: Transaction, rows: Any) -> list[Capture]:
 def _capture(row: Any, scope: ScopeRef | None) -> Capture:
     try:
         return _told(row, scope)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise Tampered(f"capture {row.id} was changed by something else than gwctl", hint="gwctl doctor") from None
 
 
@@ -115,9 +116,9 @@ def _told(row: Any, scope: ScopeRef | None) -> Capture:
         created_at=from_ms(row.created_ms),
         until=from_ms(row.until_ms),
         ended=bool(row.ended),
-        ended_at=None if row.ended_ms is None else from_ms(row.ended_ms),
-        reason=None if row.reason is None else Ended(row.reason),
-        taken=row.taken,
-        dropped=row.dropped,
-        bytes=row.bytes,
+        ended_at=None if row.ended_ms is None else from_ms(whole(row.ended_ms, row.until_ms, LAST_MS)),
+        reason=Ended(row.reason) if row.reason in set(Ended) else None,
+        taken=whole(row.taken, 0),
+        dropped=whole(row.dropped, 0),
+        bytes=whole(row.bytes, 0),
     )
