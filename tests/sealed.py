@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from keyvault.captures.captures import Captures
 from keyvault.clock import Clock
 from keyvault.domain.vault import SlotKind
 from keyvault.journal import Journal
@@ -46,6 +47,7 @@ class Sealed:
         self.routes = Routes(database, clock)
         self.prices = Prices(database, clock)
         self.upstreams = Upstreams(database, self.vault, clock)
+        self.captures = Captures(database, clock, self.vault, paths.captures)
 
     def again(self, *, locked: bool = False) -> Sealed:
         return Sealed(self.database, self.clock, self.root, locked=locked)

@@ -62,6 +62,11 @@ def _rollout(_tx: Transaction, entry: Entry) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def _capture(_tx: Transaction, entry: Entry) -> int | None:
+    number = _named(entry)
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
 def _gateway(_tx: Transaction, _entry: Entry) -> int:
     return switch.ROW
 
@@ -80,5 +85,6 @@ _STOPS: Final[Mapping[str, tuple[str, Find]]] = {
     "gateway.suspend": ("gateway", _gateway),
     "rollouts.rollback": ("rollouts", _rollout),
     "rollouts.pause": ("rollouts", _rollout),
+    "captures.stop": ("captures", _capture),
 }
 """Action → the table of what it stops, and which row."""

@@ -47,6 +47,16 @@ def test_a_healthy_home_passes_and_says_that_the_key_lies_beside_the_database(gw
     assert {"database", "writing", "space", "routes"} <= set(found)
 
 
+def test_a_drill_is_told_of_while_it_runs(gwctl: Gwctl) -> None:
+    assert "ok       drills     none" in gwctl("doctor", "--offline").out
+    gwctl("keys", "create", "ci-bot", "--json")
+    gwctl("upstreams", "create", "openai", "--provider", "openai", "--secret-stdin", stdin="sk-canary-drilled")
+    assert gwctl("drill", "start", "--key", "ci-bot", "--target", "openai/gpt-5", "--fault", "hang", "--yes").code == 0
+    told = gwctl("doctor", "--offline").out
+    assert "warning  drills     openai/gpt-5 takes the request and never answers for key ci-bot, until 12:10:00" in told
+    assert "→  gwctl drill stop 1" in told
+
+
 def test_where_nothing_is_set_up_it_says_only_that(nowhere: Gwctl) -> None:
     code, found = examined(nowhere)
     assert code == Exit.CHECK_FAILED

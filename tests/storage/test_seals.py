@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from keyvault import audit
+from keyvault.domain.captures import Plan
 from keyvault.domain.keys import Policy
 from keyvault.domain.prices import Rates, flat
 from keyvault.domain.routes import Target
@@ -225,12 +226,14 @@ STOPPED: dict[str, tuple[Callable[[Sealed], object], str, str]] = {
         "UPDATE gateway SET suspended = 0",
         "the switch that suspends everybody",
     ),
+    "capture": (lambda at: at.captures.stop(1), "UPDATE captures SET ended = 0", "capture 1"),
 }
 
 
 @pytest.mark.parametrize("what", STOPPED)
 def test_whatever_was_stopped_while_locked_and_turned_back_is_noticed(gateway: Sealed, what: str) -> None:
     stop, turn_back, named = STOPPED[what]
+    gateway.captures.start(None, sample_ppm=1, lasts=timedelta(days=1), plan=Plan(1, 1, 1))
     stop(gateway.again(locked=True))
     gateway.sql(turn_back)
     gateway.sql("DELETE FROM unsealed")

@@ -11,7 +11,7 @@ from typing import Final
 
 from keyvault.errors import GatewayError
 from keyvault.home import Home
-from opsconsole.cli.checks import balances, captures, network, rollouts, seals, statements, storage
+from opsconsole.cli.checks import balances, captures, drills, network, rollouts, seals, statements, storage
 from opsconsole.cli.checks import home as of_home
 from opsconsole.cli.checks.finding import Check, Finding, State
 
@@ -32,6 +32,7 @@ CHECKS: Final = (
     Check("routes", of_home.routes, ("database",)),
     Check("rollouts", rollouts.rollouts, ("database",)),
     Check("captures", captures.captures, ("database",)),
+    Check("drills", drills.drills, ("database",)),
     Check("alerts", of_home.alerts, ("database",)),
     Check("port", network.port, ("database",)),
     Check("upstreams", network.providers, ("database", "vault"), offline=False),
