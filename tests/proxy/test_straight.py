@@ -182,6 +182,15 @@ async def test_short_pieces_of_a_stream_under_a_ceiling_are_hardly_ever_looked_a
     assert looked_at <= 10
 
 
+async def test_events_that_end_unlike_each_other_are_plain_as_well() -> None:
+    passage = Passage(Relay, ceiling=10_000)
+    passage.answer(HEAD + chunk(chat({"content": " word"}, obfuscation="x")))
+    for padding in ("", "abc", "de"):
+        came = chunk(chat({"content": " word"}, obfuscation=padding))
+        passage.answer(came)
+        assert passage.client.writes[-1] is came
+
+
 @pytest.mark.parametrize("length", [8, 15, 16, 17, 254, 255, 256, 257, 4094, 4095, 4096, 4097])
 async def test_only_a_chunk_in_the_plainest_framing_is_taken(length: int) -> None:
     content = b"data:" + b"x" * (length - 7) + b"\n\n"

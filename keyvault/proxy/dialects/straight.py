@@ -17,6 +17,8 @@ MOST_UNREAD: Final = 64
 """Events put by; another is fed to the meter, which reads them all."""
 _UNLIMITED: Final = 1 << 62
 _UNKNOWN: Final = b"\0"
+_END: Final = b"\n\n"
+_FRAMED_END: Final = _END + b"\r\n"
 
 
 class Outlet(Protocol):
@@ -37,9 +39,9 @@ class Straight:
 
     def __init__(self, unread: list[bytes], rest: re.Pattern[bytes]) -> None:
         """`unread`: where events are put by. `rest`: what follows `head`, up to the end of the event."""
-        self._rest = re.compile(rest.pattern + rb"\n\n\r\n").fullmatch
-        self._head_length = self._tail_length = 0
-        self._tail = b""
+        self._rest = rest.fullmatch
+        self._head_length = 0
+        self._tail, self._tail_length = _FRAMED_END, len(_FRAMED_END)
         self.head = _UNKNOWN
         """How plain events begin. It ends within the event's last line."""
         self.unread = unread
@@ -49,36 +51,38 @@ class Straight:
         """Bytes that events may still add before somebody wants to look."""
         self.outlet: Outlet
 
-    def learn(self, head: bytes, tail: bytes = b"") -> None:
+    def learn(self, head: bytes, tail: bytes = _END) -> None:
         """How plain events begin, and how most of them end."""
+        if not tail.endswith(_END) or not self._rest(tail, 0, len(tail) - len(_END)):
+            tail = _END
         self.head, self._head_length = head, len(head)
-        self._tail, self._tail_length = tail + b"\r\n", len(tail)
+        self._tail, self._tail_length = tail + b"\r\n", len(tail) + 2
 
     def added_by(self, event: bytes) -> int:
         """The bytes of an event that can be new: all but how plain ones begin, and how most end."""
         if not event.startswith(self.head):
             return len(event)
         added = len(event) - self._head_length
-        return added - self._tail_length if event.endswith(self._tail[:-2], self._head_length) else added
+        return added + 2 - self._tail_length if event.endswith(self._tail[:-2], self._head_length) else added
 
     def take(self, chunk: bytes) -> bool:
         """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event."""
         length = len(chunk)
         size = length - (6 if length < 0x106 else 7)
         begin = b"%x\r\n%b" % (size, self.head)
-        added = size - self._head_length
-        whole = len(begin) + added + 2 == length
-        if chunk.endswith(self._tail, len(begin)):
-            added -= self._tail_length
+        start = len(begin)
+        end = length - (self._tail_length if chunk.endswith(self._tail, start) else len(_FRAMED_END))
+        left = self.left - (end - start)
         if (
-            added >= self.left
-            or not whole
+            left <= 0
+            or start + size + 2 != length + self._head_length
             or not chunk.startswith(begin)
-            or not self._rest(chunk, len(begin))
+            or not self._rest(chunk, start, end)
+            or not chunk.endswith(_FRAMED_END)
             or len(self.unread) > MOST_UNREAD
         ):
             return False
-        self.left -= added
+        self.left = left
         self.unread.append(chunk)
         self.last = chunk
         write = self.outlet.write  # called in one go, Python would look for a method first
