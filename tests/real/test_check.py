@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keyvault.clock import Clock
+from keyvault.domain.routes import Target
 from keyvault.secrets import Secret
 from opsconsole.staging.checking.checking import Wanted, check
+from opsconsole.staging.checking.finding_out import Named
 from opsconsole.staging.checking.table import PROBES
 from opsconsole.staging.runs import Runs
 from opsconsole.staging.simulator import Simulator
@@ -20,7 +23,7 @@ from tests.gateway import Gateway
 from tests.proxy.harness import new_home
 from tests.proxy.harness import running as serving
 from tests.real.conftest import PROFILE
-from tests.real.tiny_llama import SECRET
+from tests.real.tiny_llama import MODEL, SECRET
 from tests.staging import relay as faults
 from tests.staging.relay import Fault, place, relay
 
@@ -92,11 +95,24 @@ def test_nothing_is_kept_of_a_check_that_could_not_begin(gateway: Gateway) -> No
     assert _runs(gateway).summaries("check") == before
 
 
-async def test_nothing_is_found_in_front_of_llama(llama: str, tmp_path: Path) -> None:
-    """Beside the server itself, whose answers are gibberish, never the same twice."""
+@pytest.mark.parametrize("alias", [None, "local"], ids=["default upstream", "alias with a fallback"])
+async def test_nothing_is_found_in_front_of_llama(
+    llama: str, simulator: Simulator, tmp_path: Path, alias: str | None
+) -> None:
+    """Beside the server itself, whose answers are gibberish, never the same twice.
+
+    Behind an alias the gateway lists its own models, refuses others that llama.cpp would answer, and has the fallback
+    look at the image that llama.cpp cannot.
+    """
     home = new_home(tmp_path)
     home.upstreams.create("llama", "llamacpp", base_url=f"{llama}/v1", secret=Secret(SECRET), allow_private=True)
+    if alias is not None:
+        secret = Secret(PROFILE.credential)
+        home.upstreams.create("sim", "openai", base_url=simulator.base_url, secret=secret, allow_private=True)
+        home.routes.set(alias, [Target("llama", MODEL), Target("sim", "sim")])
     wanted = Wanted(probes=[probe for probe in PROBES if probe.id not in UNCAPPED], sdk=False)
+    if alias is not None:
+        wanted = replace(wanted, named=Named(alias), direct_named=Named(MODEL))
     async with serving(home) as gateway:
         beside = await check(place(gateway.url, gateway.key), place(llama, SECRET), wanted)
         alone = await check(place(gateway.url, gateway.key), None, wanted)

@@ -114,7 +114,7 @@ class Trial:
 
     def _cannot(self, *, differs: bool) -> str | None:
         """What is not done behind the gateway; None where it is, and where a difference says more."""
-        if differs and self._there is not None:
+        if differs and self._there is not None and not self._only_here():
             return None
         behind, probe = self._there or self._here, self._probe
         answer = behind.seen[-1].answer
@@ -129,6 +129,12 @@ class Trial:
         if not behind.seen[-1].refused:
             return probe.lacks(behind.facts[-1])
         return refusal if probe.optional and (answer.status in CANNOT or "support" in text) else None
+
+    def _only_here(self) -> bool:
+        """Whether the API refuses what the gateway answers as it should, since a fallback of its own can do it."""
+        probe, there = self._probe, self._there
+        refused = there is not None and probe.optional and not probe.fails and all(each.refused for each in there.seen)
+        return refused and not unmet(self._here.facts, probe.shape)
 
     def _result(self, verdict: Verdict, found: Sequence[Difference], reason: str | None = None) -> Result:
         counted = [each for each in found if each.allowed is None and verdict is Verdict.DIFFERS]
