@@ -72,7 +72,7 @@ class Captured(Struct, frozen=True):
     redacted: bool = False
     """Something was taken out of it, or left out because nobody could look into it."""
     cut: bool = False
-    """Something is missing because it was too large."""
+    """Something is missing: it was too large, or many large ones came at once."""
 
     @property
     def at(self) -> datetime:

@@ -18,7 +18,7 @@ from keyvault.domain.captures import Capture, Ended, Plan
 from keyvault.domain.keys import PolicyChange
 from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Conflict, NotFound
-from keyvault.proxy.capturing.kept import Kept
+from keyvault.proxy.capturing.kept import Kept, Room
 from keyvault.proxy.capturing.recorder import Recorder, Recording
 from keyvault.proxy.capturing.sample import LARGEST_EXCHANGE, Taken
 from keyvault.proxy.capturing.tapped import Tapped
@@ -372,7 +372,7 @@ class Stuck(CaptureFile):
 
 def waiting(recording: Recording, body: bytes = b"{}") -> Taken:
     return Taken(
-        (recording,), Request(method="POST"), "01", "/v1/x", "", 0, body, Kept(100), "m", None, None, None, 1,
+        (recording,), Request(method="POST"), "01", "/v1/x", "", 0, body, Kept(100, Room()), "m", None, None, None, 1,
         "k", "c", "p", None, (),
     )  # fmt: skip
 
@@ -397,6 +397,17 @@ def test_what_finds_no_room_in_memory_is_dropped_and_counted_and_nobody_waits(mo
     assert not recorder.news(recording)
     recorder.put_back(recording, news)
     assert recorder.news(recording).dropped == news.dropped
+
+
+def test_answers_under_way_share_one_room_and_give_it_back() -> None:
+    room = Room(10)
+    first, second, third = (Kept(100, room) for _ in range(3))
+    first.data(b"12345678")
+    second.data(b"123")
+    assert (first.cut, second.cut, second.size) == (False, True, 0)
+    first.over()
+    third.data(b"1234567890")
+    assert (third.cut, room.left) == (False, 0)
 
 
 def test_everything_that_can_be_done_to_an_answer_is_seen_by_whoever_keeps_it() -> None:

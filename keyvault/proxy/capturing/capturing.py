@@ -18,6 +18,7 @@ from keyvault.domain.captures import WHOLE_PPM, Capture
 from keyvault.domain.scopes import ScopeKind
 from keyvault.errors import GatewayError
 from keyvault.home import Home
+from keyvault.proxy.capturing.kept import Room
 from keyvault.proxy.capturing.sample import Sample, Taken
 from keyvault.proxy.capturing.tapped import Tapped
 from keyvault.storage import captures as rows
@@ -47,6 +48,7 @@ class Capturing:
         self._deleted: list[Capture] = []
         self._changing = threading.Lock()
         self._told: dict[int, str] = {}
+        self._room = Room()
         self.active: tuple[Recording, ...] = ()
         """The captures that take something now."""
 
@@ -90,7 +92,7 @@ class Capturing:
         if drawn:
             for recording in drawn:
                 recording.left -= 1
-            call.sample = Sample(self, drawn, now_ms, len(call.exchange.request.body))
+            call.sample = Sample(self, drawn, now_ms, len(call.exchange.request.body), self._room)
             call.exchange = Tapped(call.exchange, call.sample.kept)
 
     def take(self, call: Call, taken: Taken) -> None:

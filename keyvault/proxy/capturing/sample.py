@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from keyvault.domain.ledger import Settlement
 from keyvault.proxy.admission import query_for_provider
-from keyvault.proxy.capturing.kept import Kept
+from keyvault.proxy.capturing.kept import Kept, Room
 from keyvault.proxy.headers import TO_PROVIDER, Headers
 from keyvault.proxy.http1 import Request
 
@@ -53,7 +53,7 @@ class Taken(Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes that it holds in memory, about."""
-        return len(self.body or b"") + sum(map(len, self.kept.pieces))
+        return len(self.body or b"") + self.kept.size
 
     def only(self, recordings: tuple[Recording, ...]) -> Taken:
         return replace(self, recordings=recordings)
@@ -69,12 +69,14 @@ class Sample:
 
     __slots__ = ("_attempt", "_booked", "_capturing", "_time", "at_ms", "kept", "recordings")
 
-    def __init__(self, capturing: Capturing, recordings: tuple[Recording, ...], at_ms: int, body_bytes: int) -> None:
+    def __init__(
+        self, capturing: Capturing, recordings: tuple[Recording, ...], at_ms: int, body_bytes: int, room: Room
+    ) -> None:
         self._capturing = capturing
         self._time = asyncio.get_running_loop().time
         self.recordings = recordings
         self.at_ms = at_ms
-        self.kept = Kept(max(0, LARGEST_EXCHANGE - body_bytes))
+        self.kept = Kept(max(0, LARGEST_EXCHANGE - body_bytes), room)
         self._attempt: Attempt | None = None
         self._booked: Settlement | None = None
 
@@ -84,6 +86,7 @@ class Sample:
 
     def close(self, call: Call) -> None:
         """The request is over, however: hand over what there is of it."""
+        self.kept.over()
         self._capturing.take(call, self._taken(call))
 
     def _taken(self, call: Call) -> Taken:
