@@ -32,14 +32,23 @@ def a_home(directory: Path, busy_timeout_ms: int | None = None) -> Iterator[Home
 
 @asynccontextmanager
 async def operating(
-    home: Home, view: str, *, size: tuple[int, int] = (120, 36), read_only: bool = False, glyphs: Glyphs = UNICODE
+    home: Home,
+    view: str,
+    *,
+    size: tuple[int, int] = (120, 36),
+    read_only: bool = False,
+    glyphs: Glyphs = UNICODE,
+    review: str = "",
 ) -> AsyncIterator[tuple[Console, Pilot[None]]]:
-    """A console on it that has drawn its first reading of a view."""
+    """A console on it that has drawn its first reading of a view, which a `review` begins with."""
     hands = HomeHands(lambda prompt: Home(home.environ, home.clock, prompt=prompt), home.clock.now)
-    console = Console(HomeReader(home, "UTC"), hands, clock=home.clock, zone=UTC, glyphs=glyphs, read_only=read_only)
+    console = Console(
+        HomeReader(home, "UTC"), hands, clock=home.clock, zone=UTC, glyphs=glyphs, read_only=read_only, review=review
+    )
     try:
         async with console.run_test(size=size) as pilot:
-            console.action_view(view)
+            if not review:
+                console.action_view(view)
             await until(pilot, lambda: view == console.view.NAME and console.view.feed.read_at)
             yield console, pilot
     finally:

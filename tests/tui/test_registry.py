@@ -20,9 +20,12 @@ from typing import Any, Final
 import pytest
 from textual.widgets import Input
 
+from keyvault.domain.rollouts import USUAL_GUARDS, Plan, guards_of
+from keyvault.domain.routes import Target
 from keyvault.home import Home
 from opsconsole.cli import topics
 from opsconsole.readers.home import HomeReader
+from opsconsole.staging.runs import Runs
 from opsconsole.tui.actions import CONSOLE_ACTIONS, TABLE_ACTIONS, VIEWS, Action, in_palette, shown
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.registry import OVER, SCREENS, WITHIN, all_actions
@@ -144,6 +147,8 @@ class Gateway:
 def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Gateway]]:
     root = tmp_path_factory.mktemp("homes")
     with a_home(root) as empty, closing(make_home(root / "busy")) as busy:
+        Runs(busy.paths.state, busy.clock).begin("replay", "requests.jsonl", {})
+        busy.rollouts.start("fast", Target("groq", "another"), Plan(guards=guards_of(USUAL_GUARDS)))
         environ = {"GWCTL_HOME": str(root / "busy"), "TZ": "UTC", "GWCTL_KEY_FILE": str(root / "no such file")}
         with closing(Home(environ, busy.clock)) as locked:
             unset = Home({"GWCTL_HOME": str(root / "nothing"), "TZ": "UTC"})

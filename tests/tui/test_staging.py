@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from opsconsole.tui.screens.report_page import ReportPage
 from opsconsole.tui.screens.review import ReviewScreen
 from opsconsole.tui.screens.staging import StagingScreen
 from opsconsole.view.paper import Paper, Table
-from opsconsole.view.snapshot import Question, Snapshot
+from opsconsole.view.snapshot import Question
 from opsconsole.view.staging import blind, reports
 from opsconsole.view.staging.beside import beside
 from opsconsole.view.staging.page import lines
@@ -36,7 +37,7 @@ from tests.tui.test_pictures import compare
 ALONE = staging_examples.run("check", 1, "here", "passed", 0)
 
 
-def answer(question: Question) -> Snapshot:
+def answer(question: Question) -> Any:
     return staging_examples.busy(question) if isinstance(question, StagingQuestion) else examples.busy()
 
 
@@ -54,7 +55,7 @@ async def test_what_is_on_trial_stands_above_what_was_found(size: tuple[int, int
 async def test_a_breached_guard_and_a_paused_rollout_are_plain_to_see() -> None:
     broken = status(rollout(9, "smart", State.PAUSED), 60, Verdict.BREACHED)
 
-    def two(question: Question) -> Snapshot:
+    def two(question: Question) -> Any:
         if isinstance(question, StagingQuestion):
             return staging_examples.busy(question, status(rollout()), broken)
         return examples.busy()
@@ -67,7 +68,7 @@ async def test_a_breached_guard_and_a_paused_rollout_are_plain_to_see() -> None:
 
 
 async def test_where_nothing_was_tried_it_says_what_can_be() -> None:
-    def nothing(question: Question) -> Snapshot:
+    def nothing(question: Question) -> Any:
         if isinstance(question, StagingQuestion):
             return StagingSnapshot(question, examples.NOW, examples.SETUP, workers=1)
         return examples.busy()
@@ -323,10 +324,9 @@ async def test_a_review_is_decided_by_one_key_each_and_tells_who_won_at_its_end(
         first = screen.shown
         assert first is not None
         await decide("s", 3)
-        assert screen.shown.id != first.id
-        assert screen.shown.put_off == 1
+        assert (screen.shown.id == first.id, screen.shown.put_off) == (False, 1)
         await decide("u", 3)
-        assert screen.shown.id == first.id
+        assert (screen.shown.id == first.id, screen.shown.put_off) == (True, 0)
         await decide("1" if "good" in first.left else "2", 2)
         await decide("equals_sign", 1)
         await decide("u", 2)
@@ -342,6 +342,16 @@ async def test_a_review_is_decided_by_one_key_each_and_tells_who_won_at_its_end(
         await until(pilot, lambda: isinstance(console.screen, ReportPage))
         assert "b / " not in screen_text(console)
         assert "3 pairs" in screen_text(console)
+
+
+async def test_a_review_can_be_what_the_console_begins_with(home: Home, to_review: str) -> None:
+    async with operating(home, "staging", review=to_review) as (console, pilot):
+        screen = console.screen
+        assert isinstance(screen, ReviewScreen)
+        await until(pilot, lambda: screen.shown)
+        await press(pilot, "escape")
+        await until(pilot, lambda: isinstance(console.screen, StagingScreen))
+        assert console.view.rows.cursor_key == (to_review, "compare")
 
 
 async def test_a_review_that_another_process_makes_is_left_alone(home: Home, to_review: str) -> None:
