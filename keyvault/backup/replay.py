@@ -203,7 +203,7 @@ def _customer(tx: Transaction, entry: Entry) -> Outcome:
 
 
 def _project(tx: Transaction, entry: Entry) -> Outcome:
-    project = customers.find_project(tx, *split_project(entry.scope.partition(":")[2]))
+    project = _project_named(tx, entry.scope.partition(":")[2])
     if project is None or not entry.detail.get("suspended"):
         return _payer_back(tx, entry, project)
     customers.update_project(tx, project.id, suspended=True)
@@ -214,6 +214,17 @@ def _payer_back(tx: Transaction, entry: Entry, payer: Customer | Project | None)
     if payer is not None and payer.suspended and entry.detail.get("suspended") is False:
         return _told(entry, Result.SUSPENDED, _RESUMED)
     return _lost(tx, entry)
+
+
+def _deleted_payer(tx: Transaction, entry: Entry) -> Outcome | None:
+    """It had no keys, so it gives no access."""
+    name = entry.scope.partition(":")[2]
+    find = customers.find_customer if _noun(entry) == "customers" else _project_named
+    return None if find(tx, name) is None else _told(entry, Result.LOST, "deleted after the backup; it is there again")
+
+
+def _project_named(tx: Transaction, path: str) -> Project | None:
+    return customers.find_project(tx, *split_project(path))
 
 
 def _suspended_gateway(tx: Transaction, entry: Entry) -> Outcome:
@@ -324,6 +335,8 @@ STEPS: Final[Mapping[str, Step]] = {
     "keys.resume": _key_back(KeyState.SUSPENDED, _RESUMED),
     "customers.update": _customer,
     "projects.update": _project,
+    "customers.delete": _deleted_payer,
+    "projects.delete": _deleted_payer,
     "upstreams.disable": _disabled_upstream,
     "upstreams.delete": _disabled_upstream,
     "upstreams.enable": _upstream_back,
@@ -347,6 +360,8 @@ STEPS: Final[Mapping[str, Step]] = {
     "rollouts.rollback": ended_again,
     "rollouts.pause": ended_again,
     "rollouts.finish": ended_again,
+    "drills.start": _nothing,
+    "drills.end": _nothing,
     "gateway.suspend": _suspended_gateway,
     "gateway.resume": _gateway_back,
     "vault.change-passphrase": _mention("the passphrase is the backup's again: gwctl vault change-passphrase"),

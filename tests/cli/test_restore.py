@@ -317,6 +317,19 @@ def test_a_rollout_that_was_taken_out_after_the_backup_takes_no_requests_again(u
     assert used("rollouts", "list", "--json").json["rollouts"][0]["state"] == "rolled_back"
 
 
+def test_a_deleted_customer_is_there_again_and_a_drill_is_nothing_to_tell(used: Gwctl, tmp_path: Path) -> None:
+    used("customers", "create", "beta")
+    used("backup", str(tmp_path / "later.tar"))
+    assert used("customers", "delete", "beta", "--confirm", "beta").code == 0
+    used("drill", "start", "--key", "ci-bot", "--target", "openai/gpt-5", "--fault", "hang", "--yes")
+    used("drill", "stop", "1", "--yes")
+    listed = restored(used, str(tmp_path / "later.tar"), "--accept-rollback").json["changes"]
+    assert [(each["scope"], each["result"], each["why"]) for each in listed] == [
+        ("customer:beta", "lost", "deleted after the backup; it is there again")
+    ]
+    assert used("customers", "show", "beta").code == 0
+
+
 def test_into_an_empty_home_it_says_that_a_rollback_cannot_be_noticed(used: Gwctl, backup: str, tmp_path: Path) -> None:
     used("keys", "revoke", "ci-bot", "--yes")
     fresh = Gwctl(tmp_path / "fresh")
