@@ -61,10 +61,10 @@ class Tapped(Exchange):
         self._inner.start(status, headers, length=length)
         self._kept.head(status, headers)
 
-    def send(self, data: bytes, *more: Any) -> None:
+    def send(self, data: bytes) -> None:
         if not self._inner.finished:
             self._kept.data(data)
-        self._inner.send(data, *more)
+        self._inner.send(data)
 
     def finish(self, data: bytes = b"") -> None:
         if not self._inner.finished:
