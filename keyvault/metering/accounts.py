@@ -53,6 +53,8 @@ class Changes:
     doubted_budgets: Collection[int] = ()
     """Ids of those that nobody vouches for."""
     doubted_balances: Collection[int] = ()
+    deleted: Collection[tuple[ScopeKind, int]] = ()
+    """The customers and projects that are no more, whose balances nobody can use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Accounts:
         self._dropped: list[Account] = []
         """Of budgets that were deleted, those that requests still hold something on."""
         self._balances: dict[int, Account] = {}
+        self._deleted: Collection[tuple[ScopeKind, int]] = ()
         self._applying: dict[tuple[int, int, int, str, str], _Applying] = {}
 
     def __bool__(self) -> bool:
@@ -86,7 +89,9 @@ class Accounts:
 
     @property
     def every(self) -> Iterable[Account]:
-        return (*self._budgets.values(), *self._balances.values())
+        """All but the balances of what was deleted."""
+        balances = (a for a in self._balances.values() if (a.of.scope.kind, a.of.scope.id) not in self._deleted)
+        return (*self._budgets.values(), *balances)
 
     def held(self) -> Mapping[str, Mapping[int, int]]:
         """What is held now, by id, as `metering.held` reads it; what nothing is held on is left out."""
@@ -101,6 +106,7 @@ class Accounts:
         """Go by changed rules from now on. Of budgets that are the ones they were the memory knows what is spent; of
         the others it was `counted`."""
         before = {budget.id: self._before(budget) for budget in changes.budgets if budget.id in counted.spent}
+        self._deleted = changes.deleted
         self._drop(changes.removed)
         for budget in changes.budgets:
             if budget.id in changes.doubted_budgets:

@@ -21,7 +21,7 @@ from keyvault.metering.accounts import Accounts, Changes, Counted
 from keyvault.metering.examining import Examiner
 from keyvault.metering.renewing import counted
 from keyvault.proxy.limiting import Limiter
-from keyvault.storage import balances, budgets, limits
+from keyvault.storage import balances, budgets, limits, scopes
 from keyvault.storage.engine import Row, Transaction
 from keyvault.vault.guard import Guard
 from keyvault.vault.manifest import RESEAL
@@ -197,6 +197,7 @@ def _changes(tx: Transaction, of_budgets: _Table, of_balances: _Table) -> Change
         missing={*of_balances.gone, *of_balances.unlike} - {balance.id for balance in told},
         doubted_budgets=of_budgets.doubted,
         doubted_balances=of_balances.doubted,
+        deleted=scopes.deleted(tx),
     )
 
 

@@ -13,6 +13,7 @@ from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Tampered
 from keyvault.home import Home
 from keyvault.metering.budgets import Terms
+from keyvault.proxy import sights
 from keyvault.proxy.tables import Tables
 from tests.attacks.conftest import write
 from tests.proxy.harness import add_upstream, new_home, running
@@ -106,3 +107,15 @@ async def test_a_rule_that_was_deleted_as_it_should_be_applies_no_more(tmp_path:
             home.budgets.delete(DEFAULT)
             home.limits.delete(DEFAULT)
             assert [(await gw.chat(max_tokens=5)).status_code for _ in range(2)] == [200, 200]
+
+
+async def test_an_empty_balance_of_a_project_that_was_deleted_alarms_nobody(tmp_path: Path) -> None:
+    home = new_home(tmp_path / "home")
+    for name in ("drill", "search"):
+        home.balances.top_up(
+            parse_scope(f"project:{home.customers.create_project(f'default/{name}').path}"), 10**12, "1"
+        )
+    home.balances.adjust(parse_scope("project:default/search"), -(10**12), "spent")
+    home.temporary.remove_project("default/drill")
+    assert [sight.scope for sight in sights.accounts(Tables(home).accounts.every)] == ["project:default/search"]
+    home.close()
