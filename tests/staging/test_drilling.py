@@ -50,7 +50,9 @@ def test_a_failing_target_is_replaced_seen_and_charged_once(gateway: Gateway) ->
     assert isinstance(requests, list)
     assert {each["served_by"] for each in requests} == {"two/sim"}
     assert {each["attempts"] for each in requests} == {"one/sim rate_limit_exceeded → two/sim served"}
-    assert gateway.json("drill", "show") == told
+    number, newest = told["number"], gateway.json("drill", "list")["drills"][0]["id"]
+    assert (number, told["currency"]) == (newest, "USD")
+    assert gateway.json("drill", "show") == gateway.json("drill", "show", str(number)) == told
     assert nothing_left(gateway)
 
 

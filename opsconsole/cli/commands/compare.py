@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyvault.errors import CheckFailed, UsageError
+from keyvault.errors import CheckFailed, GatewayError, UsageError
 from keyvault.money import CURRENCY
 from opsconsole.cli.comparisons import outcome, print_comparison
 from opsconsole.cli.files import OutFile
@@ -138,9 +138,13 @@ def run(
     if resume is None:
         work = comparisons.begin(plan, source or "")
     lent = partial(asked_place, session, "compare", plan.url, key_file, key_stdin)
-    whole = _asked(
-        session, comparisons, comparisons.comparing(work, fresh=fresh), lent, Pace(concurrency, rate), ceiling
-    )
+    try:
+        comparing = comparisons.comparing(work, fresh=fresh)
+        whole = _asked(session, comparisons, comparing, lent, Pace(concurrency, rate), ceiling)
+    except GatewayError:
+        if resume is None and not work.done():  # nothing was asked
+            work.delete()
+        raise
     found = finished(work, None if whole else "the cost ceiling is reached")
     print_comparison(session, found, out)
     if not whole:

@@ -12,6 +12,7 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.names import parse_duration
 from keyvault.domain.routes import parse_target
 from keyvault.errors import CheckFailed, NotFound, UsageError
+from keyvault.money import CURRENCY
 from opsconsole.cli.completion import names_in, names_of
 from opsconsole.cli.grammar import with_usual_verb
 from opsconsole.cli.output import Column, Details, Listing, Row
@@ -23,6 +24,7 @@ from opsconsole.cli.verbs import Noun
 if TYPE_CHECKING:
     from keyvault.domain.drills import Drill
     from opsconsole.staging.drilling import Drilled
+    from opsconsole.staging.runs import Run
 
 drill = Noun(
     "drill",
@@ -121,11 +123,12 @@ def run(
         raise CheckFailed(f"the drill did not hold: {broken}", hint="gwctl usage tail, gwctl routes show " + alias[:70])
 
 
-@drill.verb("show", examples="gwctl drill show\ngwctl drill show 7k3f9q --json")
+@drill.verb("show", examples="gwctl drill show\ngwctl drill show 3\ngwctl drill show 7k3f9q --json")
 def show(
     session: Session,
     run_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="What the drill printed, or the end of it; else the last.")
+        str | None,
+        typer.Argument(metavar="ID", help="What the drill printed, or the end of it, or its number; else the last."),
     ] = None,
 ) -> None:
     """What a drill found."""
@@ -133,11 +136,19 @@ def show(
 
     from opsconsole.staging.drilling import Drilled
 
-    kept = runs(session)
-    work = kept.newest("drill") if run_id is None else kept.open("drill", run_id)
+    work = _kept(session, run_id)
     if work is None or work.report is None:
         raise NotFound("no drill was run here", hint="gwctl drill ALIAS --fault 500")
     _show(session, work.id, msgspec.convert(work.report, Drilled))
+
+
+def _kept(session: Session, run_id: str | None) -> Run | None:
+    """What was kept of a drill; None: of the newest. Raises `NotFound`, `UsageError`."""
+    kept = runs(session)
+    if run_id is None:
+        return kept.newest("drill")
+    numbered = (work for work in kept.each("drill") if str((work.report or {}).get("drill_id")) == run_id)
+    return next(numbered, None) or kept.open("drill", run_id)
 
 
 @drill.verb("start", changes=True, examples="gwctl drill start --key staging-app --target openai/gpt-5 --fault hang")
@@ -195,7 +206,14 @@ def _row(session: Session, each: Drill) -> Row:
 
 
 def _show(session: Session, run_id: str, drilled: Drilled) -> None:
-    row = {"id": run_id, "drill": drilled.title, "verdict": "passed" if drilled.passed else "failed"}
+    row: Row = {
+        "id": run_id,
+        "number": drilled.drill_id,
+        "drill": drilled.title,
+        "verdict": "passed" if drilled.passed else "failed",
+        "currency": CURRENCY,
+    }
+    omit = {"currency", *(["number"] if drilled.drill_id is None else [])}
     checks: list[Row] = [{"check": each.name, "held": each.held, "evidence": each.evidence} for each in drilled.checks]
     tried: list[Row] = [
         {
@@ -212,4 +230,4 @@ def _show(session: Session, run_id: str, drilled: Drilled) -> None:
         for each in drilled.tried
     ]
     inner = [Listing("requests", tried, _TRIED, key="number"), Listing("checks", checks, _CHECKS, key="check")]
-    session.show(Details(row, key="id", inner=inner))
+    session.show(Details(row, key="id", omit=frozenset(omit), inner=inner))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, Final
 
+from keyvault.clock import rfc3339
 from keyvault.statistics.bootstrap import bootstrap
 from opsconsole.staging.comparison import differences
 from opsconsole.staging.comparison.collecting import answers_of
@@ -54,7 +55,7 @@ def comparison(run: Run, unfinished: str | None = None) -> Comparison:
     return Comparison(
         id=run.id,
         title=run.title,
-        began_at=run.summary().began_at.isoformat(),
+        began_at=rfc3339(run.summary().began_at) or "",
         prompts=len(plan.prompts),
         tasks=tuple(sorted({task for task in plan.tasks.values() if task is not None})),
         repeat=plan.repeat,

@@ -84,7 +84,8 @@ def fail(home: Home, plan: FailingPlan, progress: Callable[[int, int], None] = l
             home.drills.end(drill.id)
     left = [running for running in home.drills.running() if running.id == drill.id]
     title = f"{target} {FAULTS[plan.fault]}, for {plan.alias}"
-    return Drilled(title, tuple(each), tuple(_checks(plan, target, others, each, left_behind=bool(left))))
+    checks = tuple(_checks(plan, target, others, each, left_behind=bool(left)))
+    return Drilled(title, tuple(each), checks, drill.id)
 
 
 def _check_patience(costing: Costing, plan: FailingPlan) -> None:

@@ -75,6 +75,8 @@ class Drilled:
     title: str
     tried: tuple[Tried, ...]
     checks: tuple[Check, ...]
+    drill_id: int | None = None
+    """None where no target was broken."""
 
     @property
     def passed(self) -> bool:

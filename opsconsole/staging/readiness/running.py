@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from keyvault.clock import rfc3339
 from keyvault.domain.names import shown
 from keyvault.errors import GatewayError, NotFound, UsageError
 from opsconsole.staging.readiness import checking, comparing, document, drilling, replaying, rolling, rotating, spending
@@ -192,5 +193,5 @@ def readiness(run: Run) -> Readiness:
         for name in STEPS
     ]
     unfinished = any(name not in found for name in named)
-    began_at = run.summary().began_at.isoformat(timespec="seconds")
+    began_at = rfc3339(run.summary().began_at) or ""
     return Readiness(run.id, wanted.alias, wanted.file, began_at, tuple(steps), unfinished)

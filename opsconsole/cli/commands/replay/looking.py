@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from keyvault.errors import CheckFailed, UsageError
+import typer
+
+from keyvault.errors import CheckFailed, NotFound, UsageError
 from opsconsole.cli.commands.replay.noun import RunId, Verbose, in_ms, ratio_of, replay, show_report
 from opsconsole.cli.output import Column, Details, Listing, Row
 from opsconsole.cli.places import runs
@@ -36,12 +38,21 @@ def list_(session: Session) -> None:
     session.show(Listing("replays", rows, columns, key="id"))
 
 
-@replay.verb("show", examples="gwctl replay show 7k3f9q --verbose")
-def show(session: Session, run_id: RunId, verbose: Verbose = False) -> None:
+@replay.verb("show", examples="gwctl replay show\ngwctl replay show 7k3f9q --verbose")
+def show(
+    session: Session,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="A replay, or the end of its id; the newest if not given.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
     """What a replay found."""
     from opsconsole.staging.replaying import report_of
 
-    work = runs(session).open("replay", run_id)
+    kept = runs(session)
+    work = kept.newest("replay") if run_id is None else kept.open("replay", run_id)
+    if work is None:
+        raise NotFound("nothing was replayed yet", hint="gwctl replay requests.jsonl --dry-run")
     told = work.report or {}
     records = work.done()
     requests = work.plan.get("requests", len(records))

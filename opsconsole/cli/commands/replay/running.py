@@ -204,8 +204,10 @@ def _finished(work: Run, requests: int, stopped: str | None, tolerate: int) -> R
 def _judge(work: Run, report: Report, tolerate: int) -> None:
     """Raises `CheckFailed` where the replay did not pass."""
     if report.stopped is not None:
+        left = report.requests - report.sent
+        unsent = f"{left} of {counted(report.requests, 'request')} not sent: " if left else ""
         raise CheckFailed(
-            f"{report.requests - report.sent} of {report.requests} requests were not sent: {report.stopped}",
+            f"the replay was stopped: {unsent}{report.stopped}",
             hint=f"gwctl replay --resume {work.id[-8:]}",
         )
     if report.broken > tolerate:

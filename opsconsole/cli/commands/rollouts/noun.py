@@ -12,6 +12,7 @@ from keyvault.domain.arms import Arm, quantile
 from keyvault.domain.guards import COST, Guard
 from keyvault.domain.names import exact_duration
 from keyvault.domain.rollouts import Judgement, Look, Rollout
+from keyvault.money import CURRENCY
 from keyvault.routing.telling import amount, guard_of
 from keyvault.statistics.tails import exact_interval
 from opsconsole.cli.completion import names_of
@@ -85,6 +86,7 @@ def row(rollout: Rollout) -> Row:
         "alpha": plan.alpha,
         "looks_per_step": plan.looks,
         "least_requests": plan.least,
+        "currency": CURRENCY,
         "step_started_at": rollout.step_started_at,
         "created_at": rollout.created_at,
         "ended_at": rollout.ended_at,
