@@ -183,10 +183,13 @@ def quantile_beyond(beyond: int, arm: int, at: int, other: int) -> float:
 def mean_beyond(arm: Mean, other: Mean | None, *, ratio: float, plus: float = 0.0) -> float:
     """The p-value against `arm <= ratio * other + plus`; without an other, against `arm <= plus`."""
     parts = [(arm.variance / arm.values, arm.values)]
-    distance = arm.mean - plus
+    bound = plus
     if other is not None:
         parts.append((ratio * ratio * other.variance / other.values, other.values))
-        distance -= ratio * other.mean
+        bound += ratio * other.mean
+    distance = arm.mean - bound
+    if abs(distance) <= _SLACK * abs(bound):  # the same mean, added up in another order
+        distance = 0.0
     error = sum(part for part, _ in parts)
     if error <= 0.0:  # all alike: what differs, differs
         return 0.0 if distance > 0 else 1.0

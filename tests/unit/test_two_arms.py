@@ -58,6 +58,9 @@ def test_costs_that_are_all_alike_differ_or_they_do_not() -> None:
     same = Mean(20, 0.01, 0.0)
     assert two_arms.mean_beyond(same, same, ratio=2) == 1.0
     assert two_arms.mean_beyond(Mean(20, 0.03, 0.0), same, ratio=2) == 0.0
+    for noise, told in ((0.0, 1.0), (1e-33, 0.5)):
+        rounded = two_arms.mean_beyond(Mean(20, 0.1 + 0.2, noise), Mean(20, 0.3, 0.0), ratio=1)
+        assert rounded == told, "the same amounts, added up in another order"
 
 
 @pytest.mark.parametrize(("ratio", "plus"), [(1.0, 0.01), (1.0, 0.1), (2.0, 0.0)])
