@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.rollouts import Judgement, Look, Plan, Rollout, State, Verdict, read, written
 from keyvault.domain.routes import Target
+from keyvault.errors import Tampered, UsageError
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import (
     rollout_looks,
@@ -19,6 +21,7 @@ from keyvault.storage.schema import (
 )
 from keyvault.storage.seals import added as row_added
 from keyvault.storage.seals import touch
+from keyvault.storage.unvouched import LAST_MS, whole
 
 _LIVE: Final = (State.RUNNING.value, State.PAUSED.value)
 _STEP: Final = 1_000_000
@@ -134,23 +137,38 @@ def _old_requests(ended_before_ms: int) -> sa.Select[Any]:
     return found.where(rollout_requests.c.rollout_id.in_(old))
 
 
+@contextlib.contextmanager
+def _making_sense(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OverflowError, UsageError):
+        raise Tampered(f"{what} was changed by something else than gwctl", hint="gwctl doctor") from None
+
+
 def _rollout(row: sa.Row[Any]) -> Rollout:
-    return Rollout(
-        id=row.id,
-        alias=row.alias,
-        target=Target(row.upstream, row.model),
-        state=State(row.state),
-        plan=read(json.loads(row.plan)),
-        salt=row.salt,
-        step=row.step,
-        step_started_at=from_ms(row.step_started_ms),
-        created_at=from_ms(row.created_ms),
-        ended_at=None if row.ended_ms is None else from_ms(row.ended_ms),
-        reason=row.reason,
-    )
+    with _making_sense(f"rollout {row.id}"):
+        plan = read(json.loads(row.plan))
+        return Rollout(
+            id=row.id,
+            alias=row.alias,
+            target=Target(row.upstream, row.model),
+            state=State(row.state),
+            plan=plan,
+            salt=row.salt,
+            step=whole(row.step, 0, len(plan.steps) - 1),
+            step_started_at=from_ms(whole(row.step_started_ms, row.created_ms, LAST_MS)),
+            created_at=from_ms(row.created_ms),
+            ended_at=None if row.ended_ms is None else from_ms(whole(row.ended_ms, row.created_ms, LAST_MS)),
+            reason=None if row.reason is None else str(row.reason),
+        )
 
 
 def _look(row: sa.Row[Any]) -> Look:
+    with _making_sense(f"a look at rollout {row.rollout_id}"):
+        return _seen(row)
+
+
+def _seen(row: sa.Row[Any]) -> Look:
     step, index = divmod(row.number, _STEP)
     figures = json.loads(row.figures)
     baseline, arm = figures["requests"]
