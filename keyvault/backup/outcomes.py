@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+from keyvault.audit import Entry
+from keyvault.storage.engine import Transaction
+
+RESUMED: Final = "resumed later; left suspended"
 
 
 class Result(StrEnum):
@@ -27,3 +34,15 @@ class Outcome:
     why: str
     denied: bool
     """The thing itself gives no access any more."""
+
+
+Step = Callable[[Transaction, Entry], Outcome | None]
+"""Does one entry again in an open transaction; None where there is nothing to tell."""
+
+
+def told(entry: Entry, result: Result, why: str) -> Outcome:
+    return Outcome(entry.scope, entry.action, result, why, denied=result is not Result.LOST)
+
+
+def lost(_tx: Transaction, entry: Entry) -> Outcome:
+    return told(entry, Result.LOST, "it is not in the backup")
