@@ -105,7 +105,8 @@ class Dispatch:
             if fault is None:
                 connection = await self._pool.acquire(origin, fresh=attempt.fresh, within=within)
             else:
-                connection = await drilling.connect(fault, self._pool, origin, within=within)
+                patient = min(course.patience.first_content, course.deadline - self._time())
+                connection = await drilling.connect(fault, self._pool, origin, within=within, patient=patient)
             if call.withdrawn is not None:
                 connection.close()
                 return Ending(failure=WITHDRAWN, sent=False, cut=True)

@@ -63,13 +63,16 @@ class Drilling:
         return fault if now_ms < until_ms else None
 
 
-async def connect(fault: Fault, pool: Pool, origin: Origin, *, within: float) -> UpstreamConnection:
+async def connect(fault: Fault, pool: Pool, origin: Origin, *, within: float, patient: float) -> UpstreamConnection:
     """A connection to a target that fails: to its double, or to the provider itself. Raises `UpstreamFailure` where the
-    fault is that there is none."""
+    fault is that there is none, or that it takes longer than a first content is waited for. `patient`: so many seconds.
+    """
     if fault is Fault.REFUSE:
         raise UpstreamFailure("connect_refused", "a drill: the connection was refused")
     if fault is Fault.SLOW:
-        await asyncio.sleep(SLOW_SECONDS)
+        await asyncio.sleep(min(SLOW_SECONDS, patient))
+        if patient <= SLOW_SECONDS:
+            raise UpstreamFailure("first_content_timeout", f"a drill: no content within {patient:g} s")
     if fault.reaches_provider:
         return await pool.acquire(origin, within=within)
     ours, theirs = socket.socketpair()

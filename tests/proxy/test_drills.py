@@ -54,6 +54,7 @@ CODES = {
     Fault.SERVER: "server_error",
     Fault.CUT: "connection_lost",
     Fault.GARBAGE: "malformed_answer",
+    Fault.SLOW: "first_content_timeout",
 }
 
 
