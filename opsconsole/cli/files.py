@@ -10,7 +10,7 @@ from typing import IO, Annotated, Final, TextIO
 
 import typer
 
-from keyvault.errors import ConfigurationError
+from keyvault.errors import ConfigurationError, Conflict, UsageError
 from keyvault.files import asked_for
 from opsconsole.cli.output import Format
 from opsconsole.cli.session import Session
@@ -55,6 +55,14 @@ def _typed(stdin: TextIO) -> bytes:
     """The bytes of stdin, whatever text the locale takes them for; a stream without any has its text taken."""
     raw = getattr(stdin, "buffer", None)
     return raw.read(LARGEST + 1) if raw is not None else stdin.read(LARGEST + 1).encode("utf-8", "surrogateescape")
+
+
+def check_new(path: Path) -> None:
+    """Raises `Conflict` or `UsageError` where `written` would, before what takes long is begun."""
+    if path.exists():
+        raise Conflict(f"{path}: exists already", hint="name another file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory", hint="name a file in a directory that exists")
 
 
 @contextlib.contextmanager

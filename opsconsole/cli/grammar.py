@@ -143,13 +143,17 @@ class Nouns(Ours, TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def with_usual_verb(verb: str) -> type[Nouns]:
-    """A group that takes words which name none of its verbs as said of this one: `gwctl backup FILE`."""
+def with_usual_verb(verb: str, *, alone: bool = False) -> type[Nouns]:
+    """A group that takes words which name none of its verbs as said of this one: `gwctl backup FILE`. `alone`: also
+    no words, where it is not asked for help: `gwctl check`."""
 
     class Usual(Nouns):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             first = next((word for word in args if word == "-" or not word.startswith("-")), None)
-            if first is not None and first not in self.list_commands(ctx):
+            meant = (
+                alone and not {"-h", "--help"} & set(args) if first is None else first not in self.list_commands(ctx)
+            )
+            if meant:
                 args = [verb, *args]
             return super().parse_args(ctx, args)
 

@@ -121,7 +121,7 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(
     gateway: Gateway, simulator: Simulator, tmp_path: Path
 ) -> None:
     source, before = prompts(tmp_path, 10), len(simulator.counts.requests)
-    words = [GWCTL, "compare", source, "--models", MODELS, "--rate", "20", "--concurrency", "1"]
+    words = [str(GWCTL), "compare", source, "--models", MODELS, "--rate", "20", "--concurrency", "1"]
     process = subprocess.Popen(words, env=gateway.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     eventually(lambda: len(simulator.counts.requests) >= before + 3)
     process.send_signal(signal.SIGKILL)

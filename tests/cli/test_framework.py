@@ -41,6 +41,7 @@ PROMISED = {
     "balances": "list show top-up adjust release update history verify reseal",
     "budgets": "set list show delete",
     "captures": "start list show export stop delete",
+    "check": "run list show delete",
     "compare": "run show list review delete",
     "customers": "create list show update delete",
     "drill": "run start stop list show",
@@ -61,7 +62,7 @@ PROMISED = {
     "import": "litellm one-api",
     "objects": "list assign forget",
     "rotation": "install",
-    "": "init serve console check top demo doctor restore completion help version suspend resume apply",
+    "": "init serve console top demo doctor restore completion help version suspend resume apply",
 }
 
 

@@ -52,6 +52,10 @@ def test_a_check_of_this_home_leaves_a_report_and_no_key(gateway: Gateway, direc
     assert newest.summary().verdict == "passed"
     assert CheckReport.of_json(newest.report).to_json() == told
     assert set(newest.done()) == {result["id"] for result in told["results"]}
+    assert gateway.json("check", "show") == told
+    assert gateway.json("check", "list")["checks"][0]["verdict"] == "passed"
+    gateway.run("check", "delete", newest.id[-8:], "--yes")
+    assert newest.id not in [each.id for each in _runs(gateway).each("check")]
     assert not [key for key in gateway.json("keys", "list")["keys"] if key["name"].startswith("check-")]
 
 
@@ -76,7 +80,11 @@ async def test_what_differs_ends_with_exit_7_and_says_what(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--key-file", "k"], 2, "this home's gateway gets a temporary key"),
+        (["--key-file", "k"], 2, "no such file"),
+        (["--key-stdin", "http://127.0.0.1:9"], 2, "no secret came"),
+        (["http://127.0.0.1:9", "--url", "http://127.0.0.1:9"], 2, "named twice"),
+        (["--out", "nowhere/check.md"], 2, "no such directory"),
+        (["show", "abcdef"], 3, "no such run"),
         (["--direct-model", "m"], 2, "need --direct"),
         (["--only", "nonesuch"], 2, "no probe goes by nonesuch"),
         (["http://127.0.0.1:9"], 5, "connection refused"),
@@ -89,27 +97,29 @@ def test_what_makes_no_sense_is_refused(gateway: Gateway, words: list[str], code
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
 
 
+def test_a_file_that_is_there_is_told_before_anything_is_asked(gateway: Gateway, tmp_path: Path) -> None:
+    (there := tmp_path / "check.xml").touch()
+    before = len(_runs(gateway).each("check"))
+    assert gateway.gwctl("check", "--junit", str(there), check=False).returncode == 6
+    assert len(_runs(gateway).each("check")) == before
+
+
 def test_nothing_is_kept_of_a_check_that_could_not_begin(gateway: Gateway) -> None:
     before = _runs(gateway).summaries("check")
     gateway.gwctl("check", "http://127.0.0.1:9", check=False)
     assert _runs(gateway).summaries("check") == before
 
 
-@pytest.mark.parametrize("alias", [None, "local"], ids=["default upstream", "alias with a fallback"])
-async def test_nothing_is_found_in_front_of_llama(
-    llama: str, simulator: Simulator, tmp_path: Path, alias: str | None
-) -> None:
+@pytest.mark.parametrize("alias", [None, "local"], ids=["default upstream", "alias"])
+async def test_nothing_is_found_in_front_of_llama(llama: str, tmp_path: Path, alias: str | None) -> None:
     """Beside the server itself, whose answers are gibberish, never the same twice.
 
-    Behind an alias the gateway lists its own models, refuses others that llama.cpp would answer, and has the fallback
-    look at the image that llama.cpp cannot.
+    With an alias the gateway lists its own models, and refuses others that llama.cpp would answer.
     """
     home = new_home(tmp_path)
     home.upstreams.create("llama", "llamacpp", base_url=f"{llama}/v1", secret=Secret(SECRET), allow_private=True)
     if alias is not None:
-        secret = Secret(PROFILE.credential)
-        home.upstreams.create("sim", "openai", base_url=simulator.base_url, secret=secret, allow_private=True)
-        home.routes.set(alias, [Target("llama", MODEL), Target("sim", "sim")])
+        home.routes.set(alias, [Target("llama", MODEL)])
     wanted = Wanted(probes=[probe for probe in PROBES if probe.id not in UNCAPPED], sdk=False)
     if alias is not None:
         wanted = replace(wanted, named=Named(alias), direct_named=Named(MODEL))
@@ -120,6 +130,22 @@ async def test_nothing_is_found_in_front_of_llama(
         assert not [result for result in report.results if result.verdict is Verdict.DIFFERS]
         passed = {result.id for result in report.results if result.verdict is Verdict.PASSED}
         assert passed >= {"chat", "chat-schema", "chat-stream-usage", "completion-stream", "response-stream", "message"}
+
+
+async def test_what_llama_cannot_and_a_fallback_can_is_skipped(
+    llama: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    home = new_home(tmp_path)
+    home.upstreams.create("llama", "llamacpp", base_url=f"{llama}/v1", secret=Secret(SECRET), allow_private=True)
+    secret = Secret(PROFILE.credential)
+    home.upstreams.create("sim", "openai", base_url=simulator.base_url, secret=secret, allow_private=True)
+    home.routes.set("local", [Target("llama", MODEL), Target("sim", "sim")])
+    probes = [probe for probe in PROBES if probe.id == "chat-image"]
+    wanted = Wanted(named=Named("local"), direct_named=Named(MODEL), probes=probes, sdk=False)
+    async with serving(home) as gateway:
+        report = await check(place(gateway.url, gateway.key), place(llama, SECRET), wanted)
+    [result] = report.results
+    assert (result.verdict, "image input is not supported" in (result.reason or "")) == (Verdict.SKIPPED, True)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from keyvault.errors import Exit, GatewayError, UsageError
-from opsconsole.cli.files import OutFile, form_of, written
-from opsconsole.cli.output import PIPE, Column, Format, Listing, render
+from keyvault.errors import Exit, GatewayError, NotFound, UsageError
+from opsconsole.cli.files import OutFile, check_new, form_of, written
+from opsconsole.cli.grammar import with_usual_verb
+from opsconsole.cli.output import PIPE, Column, Format, Listing, Row, render
+from opsconsole.cli.places import KeyFile, KeyStdin, Url, asked_place, runs
 from opsconsole.cli.session import Session
-from opsconsole.cli.verbs import single
+from opsconsole.cli.verbs import Noun
 
 if TYPE_CHECKING:
     from opsconsole.staging.asking import Place
@@ -32,6 +34,7 @@ _COLUMNS: Final = [
     Column("difference", absent=""),
 ]
 _VERDICTS: Final = {True: "passed", False: "failed"}
+_FORMS: Final = (Format.JUNIT, Format.MD)
 
 
 class Client(StrEnum):
@@ -46,8 +49,22 @@ def _named(name: str, text: str) -> typer.models.OptionInfo:
     return info
 
 
-Url = Annotated[str | None, typer.Argument(metavar="URL", help="Of any gateway; this home's by default.")]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="Its key, where URL is given.")]
+check = Noun(
+    "check",
+    "Whether a gateway behaves like the API behind it.",
+    examples="""
+    gwctl check
+    gwctl check --model fast --direct https://api.openai.com/v1 --direct-key-file openai.key --direct-model gpt-5-nano
+    gwctl check https://gateway.example/v1 --key-file ci.key --junit check.xml
+    """,
+    group=with_usual_verb("run", alone=True),
+)
+app = check.app
+
+Gateway = Annotated[str | None, typer.Argument(metavar="URL", help="Of any gateway; this home's by default.")]
+RunId = Annotated[
+    str | None, typer.Argument(metavar="ID", help="A check, or the end of its id; the newest if not given.")
+]
 Direct = Annotated[str | None, typer.Option("--direct", metavar="URL", help="The API behind it, to compare with.")]
 DirectKeyFile = Annotated[Path | None, typer.Option("--direct-key-file", metavar="FILE", help="The key of that API.")]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="PATTERN", help="Probes such as 'chat-*'.")]
@@ -60,19 +77,21 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Every difference, also
 JUnit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also as JUnit XML, into a new file.")]
 
 
-@single(
-    "check",
-    also=(Format.JUNIT, Format.MD),
+@check.verb(
+    "run",
+    also=_FORMS,
     examples="""
-    gwctl check
+    gwctl check run
     gwctl check --direct https://api.openai.com/v1 --direct-key-file openai.key --model gpt-5-nano
     gwctl check https://gateway.example/v1 --key-file ci.key --junit check.xml
     """,
 )
-def app(
+def run(
     session: Session,
+    gateway: Gateway = None,
     url: Url = None,
     key_file: KeyFile = None,
+    key_stdin: KeyStdin = False,
     direct: Direct = None,
     direct_key_file: DirectKeyFile = None,
     model: Annotated[str | None, _named("--model", "Which model to ask; the first listed by default.")] = None,
@@ -95,7 +114,9 @@ def app(
     from opsconsole.staging.checking.checking import Wanted
     from opsconsole.staging.checking.finding_out import Named
 
-    _sensible(url, key_file, direct, direct_key_file, direct_model)
+    _sensible(gateway, url, direct, direct_key_file, direct_model)
+    for file in filter(None, (out, junit)):
+        check_new(file)
     wanted = Wanted(
         named=Named(model, embedding_model, messages_model),
         direct_named=Named(direct_model),
@@ -105,19 +126,64 @@ def app(
         timeout=timeout,
     )
     beside = None if direct is None else _place(session, direct, direct_key_file)
-    with _gateway(session, url, key_file) as place:
+    with _gateway(session, gateway or url, key_file, key_stdin) as place:
         report = _checked(session, place, beside, wanted)
     _tell(session, report, verbose=verbose, junit=junit, out=out)
     if not report.ok:
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
+@check.verb("list", examples="gwctl check list")
+def list_(session: Session) -> None:
+    """Checks of this home, the newest first."""
+    rows: list[Row] = [
+        {
+            "id": each.id,
+            "asked": each.title,
+            "began_at": each.began_at,
+            "ended_at": each.ended_at,
+            "probes": each.items,
+            "verdict": each.verdict or "not done",
+        }
+        for each in runs(session).summaries("check")
+    ]
+    columns = (Column("id"), Column("asked"), Column("began_at", "BEGAN"), Column("probes"), Column("verdict"))
+    session.show(Listing("checks", rows, columns, key="id"))
+
+
+@check.verb("show", also=_FORMS, examples="gwctl check show\ngwctl check show 7k3f9q --out check.md")
+def show(session: Session, run_id: RunId = None, verbose: Verbose = False, out: OutFile = None) -> None:
+    """What a check found."""
+    from opsconsole.view.checking.report import CheckReport
+
+    kept = runs(session)
+    work = kept.newest("check") if run_id is None else kept.open("check", run_id)
+    if work is None or work.report is None:
+        raise NotFound(
+            "nothing was checked to its end" if work is None else f"check {work.id} did not come to its end",
+            hint="gwctl check",
+        )
+    _tell(session, CheckReport.of_json(work.report), verbose=verbose, junit=None, out=out)
+
+
+@check.verb("delete", changes=True, examples="gwctl check delete 7k3f9q --yes")
+def delete(
+    session: Session, run_id: Annotated[str, typer.Argument(metavar="ID", help="A check, or the end of its id.")]
+) -> None:
+    """Remove the report of a check. The ledger keeps its requests."""
+    work = runs(session).open("check", run_id)
+    session.confirm(f"Delete check {work.id} of {work.title}?")
+    if not session.dry_run:
+        work.delete()
+    session.changed(f"deleted check {work.id}")
+
+
 def _sensible(
-    url: str | None, key_file: Path | None, direct: str | None, direct_key_file: Path | None, direct_model: str | None
+    gateway: str | None, url: str | None, direct: str | None, direct_key_file: Path | None, direct_model: str | None
 ) -> None:
     """Raises `UsageError` for an option that means nothing without another."""
-    if key_file is not None and url is None:
-        raise UsageError("--key-file is for a URL; this home's gateway gets a temporary key", hint="leave it out")
+    if gateway is not None and url is not None:
+        raise UsageError("the gateway is named twice", hint=f"gwctl check --url {url}")
     if direct is None and (direct_key_file is not None or direct_model is not None):
         raise UsageError("--direct-key-file and --direct-model need --direct", hint="--direct URL")
 
@@ -148,14 +214,12 @@ def _place(session: Session, url: str, key_file: Path | None) -> Place:
 
 
 @contextlib.contextmanager
-def _gateway(session: Session, url: str | None, key_file: Path | None) -> Iterator[Place]:
-    """The place to check: the one named, else this home's with a key that lives as long as the check."""
-    if url is not None:
-        yield _place(session, url, key_file)
+def _gateway(session: Session, url: str | None, key_file: Path | None, key_stdin: bool) -> Iterator[Place]:
+    """The place to check: this home's with a key that lives as long as the check, or another, which may need none."""
+    if url is not None and key_file is None and not key_stdin:
+        yield _place(session, url, None)
         return
-    from opsconsole.staging.places import own_place
-
-    with own_place(session.home, "check") as place:
+    with asked_place(session, "check", url, key_file, key_stdin) as (place, _):
         yield place
 
 
