@@ -29,7 +29,11 @@ def look(database: Database, clock: Clock, rollout: Rollout) -> None:
         began = to_ms(rollout.step_started_at)
         made = rows.looked(tx, rollout.id)
         found = schedule.due(
-            rollout, made, now_ms, lambda: ended_in_arm(tx, rollout, began, now_ms, schedule.EARLY_REQUESTS)
+            rollout,
+            made,
+            now_ms,
+            lambda: ended_in_arm(tx, rollout, began, now_ms, schedule.EARLY_REQUESTS),
+            before=rows.looked_before(tx, rollout),
         )
         if found is None:
             return

@@ -162,10 +162,11 @@ class Rollouts:
             began, made = to_ms(rollout.step_started_at), rows.looked(tx, rollout.id)
             baseline, arm = arms(tx, rollout, began, now)
             looks = rows.looks(tx, rollout.id, LOOKS_TOLD)
+            before = rows.looked_before(tx, rollout)
         plan = rollout.plan
         level = schedule.level(plan, plan.looks - 1)
         judged = looking.judgements(plan, plan.steps[rollout.step], level, baseline, arm)
-        next_ms = schedule.next_ms(rollout, made, now)
+        next_ms = schedule.next_ms(rollout, made, now, before=before)
         return Status(rollout, baseline, arm, judged, looks, None if next_ms is None else from_ms(next_ms))
 
     def drawn(self, request_id: str) -> Drawn | None:

@@ -4,6 +4,9 @@ A step has a fixed number of looks: one as soon as a few requests of the target 
 double up to the length of the step, so that what is wrong is seen within twice the time that it takes to show. A step
 that goes on for longer is looked at once for each further length. The rate of false alarms is shared between steps,
 looks and guards, so that all of them together alarm no more often than was said, however long the rollout lasts.
+
+A step that begins anew is looked at anew. What its earlier looks had of the rate is spent: the new ones share what is
+kept for looks after a step's length.
 """
 
 from __future__ import annotations
@@ -40,29 +43,30 @@ class Due:
     """It is at the end of the step, or after: the next one may follow."""
 
 
-def due(rollout: Rollout, made: Made, now_ms: int, ended: Callable[[], int]) -> Due | None:
+def due(
+    rollout: Rollout, made: Made, now_ms: int, ended: Callable[[], int], *, before: int | None = None
+) -> Due | None:
     """The newest look that is due and not made; what was missed before it is not made up for. `ended`: how many
-    requests of the target have ended at this step."""
+    requests of the target have ended at this step. `before`: the last look of the step before it began anew."""
     plan, began = rollout.plan, to_ms(rollout.step_started_at)
     if rollout.state is not State.RUNNING or not watched(plan, rollout.step):
         return None
     index = _index(plan, now_ms - began)
-    if index == 0:
-        if (rollout.step, 0) in made or ended() < EARLY_REQUESTS:
-            return None
-    elif any(step == rollout.step and at >= index for step, at in made):
+    number = index + _first(plan, before)
+    if any(step == rollout.step and at >= number for step, at in made) or (not index and ended() < EARLY_REQUESTS):
         return None
     length = plan.every_s * 1000
     since = began if index < plan.looks else now_ms - length
-    return Due(index, level(plan, index, made), since, index >= plan.looks - 1)
+    return Due(number, level(plan, number, made), since, index >= plan.looks - 1)
 
 
-def next_ms(rollout: Rollout, made: Made, now_ms: int) -> int | None:
+def next_ms(rollout: Rollout, made: Made, now_ms: int, *, before: int | None = None) -> int | None:
     """When the next look is, at the latest; None where nothing is looked at."""
     plan, began = rollout.plan, to_ms(rollout.step_started_at)
     if rollout.state is not State.RUNNING or not watched(plan, rollout.step):
         return None
-    done = [at for step, at in made if step == rollout.step]
+    first = _first(plan, before)
+    done = [at - first for step, at in made if step == rollout.step]
     following = max(_index(plan, now_ms - began), max(done, default=0)) + 1
     return began + after_ms(plan, following)
 
@@ -80,6 +84,11 @@ def level(plan: Plan, index: int, made: Made = ()) -> float:
     steps = sum(watched(plan, step) for step in range(len(plan.steps)))
     parts = (_EARLY, *((1 - _EARLY) * part for part in increments(doubling(plan.looks - 1))))
     return each * (1 - _OVERTIME) / steps * parts[index]
+
+
+def _first(plan: Plan, before: int | None) -> int:
+    """The index of a step's first look."""
+    return 0 if before is None else max(before + 1, plan.looks)
 
 
 def _index(plan: Plan, elapsed_ms: int) -> int:

@@ -111,6 +111,15 @@ def looked(tx: Transaction, rollout_id: int) -> list[tuple[int, int]]:
     return [divmod(number, _STEP) for number in tx.execute(query).scalars()]
 
 
+def looked_before(tx: Transaction, rollout: Rollout) -> int | None:
+    """The index of the last look of the present step before it began anew; None where it did not."""
+    number, first = rollout_looks.c.number, rollout.step * _STEP
+    earlier = rollout_looks.c.at_ms < to_ms(rollout.step_started_at)
+    of = (rollout_looks.c.rollout_id == rollout.id) & number.between(first, first + _STEP - 1) & earlier
+    found = tx.execute(sa.select(sa.func.max(number)).where(of)).scalar_one()
+    return None if found is None else int(found) - first
+
+
 def arm_of(tx: Transaction, request_id: str) -> tuple[int, int] | None:
     """The rollout and the arm that a request was drawn for; only of those that are kept."""
     query = sa.select(rollout_requests.c.rollout_id, rollout_requests.c.arm)

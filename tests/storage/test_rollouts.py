@@ -327,6 +327,29 @@ def test_a_paused_one_is_not_looked_at_and_begins_its_step_anew(
     assert rollouts.resume("fast").step_started_at == clock.now()
 
 
+def test_one_that_goes_on_after_a_pause_is_looked_at_as_before(
+    rollouts: Rollouts, watching: Watching, send: Traffic, clock: FrozenClock
+) -> None:
+    """Though each of the step's own looks has been made; what they spent of the rate of false alarms is spent."""
+    begun = rollouts.start("fast", NEW, Plan(steps=(500_000,), guards=PLAN.guards)).rollout
+    for _ in range(5):
+        send(begun, 0, 200)
+        send(begun, 1, 200)
+        clock.advance(seconds=HOUR)
+        watching()
+    rollouts.pause("fast")
+    clock.advance(seconds=1)
+    resumed = rollouts.resume("fast")
+    send(resumed, 0, 50)
+    send(resumed, 1, 50, Outcome.FAILED)
+    clock.advance(seconds=1)
+    watching()
+    status = rollouts.status("fast")
+    assert status.rollout.state is State.ROLLED_BACK
+    assert status.looks[0].index > status.looks[1].index
+    assert status.looks[0].judgements[0].level < status.looks[1].judgements[0].level
+
+
 def test_which_requests_belonged_to_it_is_forgotten_a_month_after_its_end(
     database: Database, rollouts: Rollouts, send: Traffic, clock: FrozenClock
 ) -> None:
