@@ -18,7 +18,7 @@ from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import customers, keys, projects, uncaptured
 from keyvault.storage.seals import added, touch
 
-_FREED: Final = " "
+FREED: Final = " "
 """How the folded name of what was deleted begins, which no name can."""
 _CUSTOMERS = sa.select(customers, sa.exists().where(uncaptured.c.customer_id == customers.c.id).label("never_capture"))
 _PROJECTS = sa.select(projects, customers.c.name.label("customer")).join(customers)
@@ -65,13 +65,13 @@ def find_project(tx: Transaction, customer: str, name: str) -> Project | None:
 
 def list_customers(tx: Transaction) -> list[Customer]:
     """All customers by name, but for deleted ones."""
-    kept = _CUSTOMERS.where(customers.c.folded.not_like(f"{_FREED}%"))
+    kept = _CUSTOMERS.where(customers.c.folded.not_like(f"{FREED}%"))
     return [_customer(row) for row in tx.execute(kept.order_by(customers.c.folded))]
 
 
 def list_projects(tx: Transaction, customer_id: int | None = None) -> list[Project]:
     """All projects, or one customer's, by customer and name, but for deleted ones."""
-    query = _PROJECTS.where(projects.c.folded.not_like(f"{_FREED}%"))
+    query = _PROJECTS.where(projects.c.folded.not_like(f"{FREED}%"))
     query = query.order_by(customers.c.folded, projects.c.folded)
     if customer_id is not None:
         query = query.where(projects.c.customer_id == customer_id)
@@ -123,7 +123,7 @@ def stamp_keys_of_project(tx: Transaction, project_id: int, epoch: int) -> None:
 
 def _free(tx: Transaction, name: str, table: sa.Table, row_id: int) -> None:
     touch(tx, name, row_id)
-    tx.execute(sa.update(table).where(table.c.id == row_id).values(folded=f"{_FREED}{row_id}", suspended=1))
+    tx.execute(sa.update(table).where(table.c.id == row_id).values(folded=f"{FREED}{row_id}", suspended=1))
 
 
 def _changes(

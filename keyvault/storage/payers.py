@@ -1,4 +1,4 @@
-"""Who can be named as a payer: every project with its customer."""
+"""Who can be named as a payer: every project that is not deleted, with its customer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from keyvault.domain.scopes import Payer
+from keyvault.storage.customers import FREED
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import customers, projects
 
@@ -20,6 +21,7 @@ _EVERY = (
         (projects.c.suspended + customers.c.suspended).label("suspended"),
     )
     .join(customers, projects.c.customer_id == customers.c.id)
+    .where(projects.c.folded.not_like(f"{FREED}%"), customers.c.folded.not_like(f"{FREED}%"))
     .order_by(projects.c.id)
 )
 

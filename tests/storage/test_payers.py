@@ -96,3 +96,15 @@ def test_only_rows_that_are_new_or_others_than_before_are_asked_about_and_those_
     house.payers.outdated(distrusted=True)
     assert [house.pays("a"), house.pays("b")] == ["a/app", "payer_suspended"]
     assert house.asked[0] == ("projects", {1, 2, 3})
+
+
+def test_who_was_deleted_cannot_be_named_and_stands_in_nobodys_way(house: House) -> None:
+    house.make("acme/web", "acme/old", "beta/app")
+    assert (house.pays("acme"), house.pays("beta")) == ("ambiguous_payer", "beta/app")
+    house.customers.delete_project("acme/old")
+    house.customers.delete("beta")
+    house.payers.outdated()
+    assert (house.pays("acme"), house.pays("acme", "old"), house.pays("beta")) == ("acme/web", *["unknown_payer"] * 2)
+    house.make("beta/app")
+    house.payers.outdated()
+    assert house.pays("beta") == "beta/app"
