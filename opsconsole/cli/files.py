@@ -28,6 +28,8 @@ _SUFFIXES: Final[Mapping[str, Format]] = {
     ".jsonl": Format.JSONL,
     ".xml": Format.JUNIT,
 }
+_UNWRITTEN: Final = frozenset({".pdf", ".doc", ".docx", ".odt", ".ods", ".xls", ".xlsx"})
+"""Of a file with such a name a person expects more than a table of plain text."""
 
 
 def read_text(session: Session, path: Path) -> str:
@@ -57,8 +59,9 @@ def _typed(stdin: TextIO) -> bytes:
     return raw.read(LARGEST + 1) if raw is not None else stdin.read(LARGEST + 1).encode("utf-8", "surrogateescape")
 
 
-def check_new(path: Path) -> None:
-    """Raises `Conflict` or `UsageError` where `written` would, before what takes long is begun."""
+def check_new(session: Session, path: Path) -> None:
+    """Raises `Conflict` or `UsageError` where `form_of` and `written` would, before what takes long is begun."""
+    form_of(session, path)
     if path.exists():
         raise Conflict(f"{path}: exists already", hint="name another file")
     if not path.absolute().parent.is_dir():
@@ -76,10 +79,12 @@ def written(session: Session, path: Path | None) -> Iterator[Callable[[str], Non
 
 
 def form_of(session: Session, out: Path | None) -> Format:
-    """The form that was asked for, else what the file's name says."""
+    """The form that was asked for, else what the file's name says. Raises `UsageError` for one nobody can write."""
     if out is None or session.options.output or session.options.json:
         return session.options.format
-    return _SUFFIXES.get(out.suffix.lower(), Format.TABLE)
+    if (suffix := out.suffix.lower()) in _UNWRITTEN:
+        raise UsageError(f"nothing is written as {suffix}", hint=f"--out {out.stem}.html, or {out.stem}.csv")
+    return _SUFFIXES.get(suffix, Format.TABLE)
 
 
 def _put(file: IO[bytes], text: str) -> None:

@@ -168,6 +168,8 @@ def test_another_place_is_asked_with_a_key_of_its_own(gateway: Gateway, simulato
         (["FILE", "--models", MODELS, "--fail-if-worse", "other"], 2, "'other' is not compared"),
         (["FILE", "--models", MODELS, "--margin", "5"], 2, "--margin says how much"),
         (["FILE", "--resume", "abcdef"], 2, "its own prompts"),
+        (["FILE", "--models", MODELS, "--out", "nowhere/c.md"], 2, "no such directory"),
+        (["FILE", "--models", MODELS, "--out", "c.pdf"], 2, "nothing is written as .pdf"),
         (["FILE", "--models", "a,b", "--url", "http://127.0.0.1:9/v1"], 2, "no key for"),
         (["--resume", "abcdef"], 3, "no such run"),
         (["show", "abcdef"], 3, "no such run"),

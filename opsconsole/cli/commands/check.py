@@ -116,7 +116,7 @@ def run(
 
     _sensible(gateway, url, direct, direct_key_file, direct_model)
     for file in filter(None, (out, junit)):
-        check_new(file)
+        check_new(session, file)
     wanted = Wanted(
         named=Named(model, embedding_model, messages_model),
         direct_named=Named(direct_model),

@@ -14,7 +14,7 @@ import typer
 from keyvault.errors import CheckFailed, GatewayError, UsageError
 from keyvault.money import CURRENCY
 from opsconsole.cli.comparisons import outcome, print_comparison
-from opsconsole.cli.files import OutFile
+from opsconsole.cli.files import OutFile, check_new
 from opsconsole.cli.grammar import with_usual_verb
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.places import Concurrency, KeyFile, KeyStdin, MaxCost, Url, asked_place, most_cost, runs
@@ -119,6 +119,8 @@ def run(
     from opsconsole.staging.comparison.collecting import Pace
     from opsconsole.staging.comparison.comparisons import Comparisons, Wanted, check_guard, finished
 
+    if out is not None:
+        check_new(session, out)
     comparisons, ceiling = Comparisons(session.home), most_cost(max_cost)
     if resume is not None:
         work = _begun(comparisons, resume, source, models)

@@ -11,7 +11,7 @@ from keyvault.errors import CheckFailed, Conflict, NotFound, UsageError
 from keyvault.files import asked_for
 from keyvault.money import CURRENCY
 from opsconsole.cli.completion import names_of
-from opsconsole.cli.files import OutFile, form_of, read_text, written
+from opsconsole.cli.files import OutFile, check_new, form_of, read_text, written
 from opsconsole.cli.grammar import with_usual_verb
 from opsconsole.cli.output import Column, Details, Format, Listing, Row
 from opsconsole.cli.places import runs
@@ -104,6 +104,8 @@ def run(
     requests are real and cost a little; keys, projects and aliases are made for them and removed. Nobody else's traffic
     is touched. Exits with 7 where it is not ready. A step that nobody asked for is not run, and the verdict says so.
     """
+    if out is not None:
+        check_new(session, out)
     readying = _readying(session)
     if resume is not None:
         if alias is not None or file is not None or only is not None or session.dry_run:
