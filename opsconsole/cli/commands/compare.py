@@ -203,8 +203,9 @@ def list_(session: Session) -> None:
 def review(session: Session, run_id: RunId = None) -> None:
     """Choose between two answers at a time, without seeing whose they are: 1 the first, 2 the second, = equal.
 
-    u takes the last choice back, q ends; what was chosen is kept, and the next time goes on where this one ended. On a
-    terminal the console shows the answers side by side; on a pipe the choices are read one a line.
+    u takes the last choice back; what was chosen is kept, and the next time goes on where this one ended. On a terminal
+    the console shows the answers side by side, and what came of it when you leave them with esc; from a pipe one choice
+    is read a line, and q ends.
     """
     from opsconsole.cli.reviewing import reviewed, reviewed_in_console
     from opsconsole.staging.comparison.comparisons import Comparisons, shown

@@ -48,8 +48,8 @@ ARMS: Final = [
     Column("p50_ms", "P50"),
     Column("p95_ms", "P95"),
     Column("first_content_p50_ms", "FIRST"),
-    Column("cost_per_request", "COST/REQUEST"),
-    Column("elsewhere"),
+    Column("cost_per_request", "COST EACH"),
+    Column("elsewhere", "ELSE"),
 ]
 GUARDS: Final = [
     Column("guard"),
