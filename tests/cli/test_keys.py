@@ -235,7 +235,7 @@ def test_a_dry_run_fails_as_the_real_run_would(gwctl: Gwctl) -> None:
 
 def test_customers_and_projects(gwctl: Gwctl) -> None:
     acme = gwctl("customers", "create", "acme", "--multiplier", "1.15", "--tag", "tier=gold", "--json").json
-    assert set(acme) == {"name", "suspended", "multiplier", "tags", "created_at"}
+    assert set(acme) == {"name", "suspended", "multiplier", "never_capture", "tags", "created_at"}
     assert (acme["multiplier"], acme["tags"]) == ("1.15", {"tier": "gold"})
     web = gwctl("projects", "create", "acme/web", "--json").json
     assert set(web) == {"path", "customer", "name", "suspended", "tags", "created_at"}

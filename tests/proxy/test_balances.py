@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -381,6 +381,10 @@ async def test_a_worker_tells_that_it_lives_before_it_asks_who_has_the_purse(tmp
         async def attempt(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
             done.append(name)
             await super().attempt(name, do)
+
+        async def attempt_each(self, chores: Mapping[str, Callable[[], object]]) -> None:
+            done.extend(chores)
+            await super().attempt_each(chores)
 
     done: list[str] = []
     home = new_home(tmp_path / "home")

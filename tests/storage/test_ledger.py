@@ -287,7 +287,8 @@ async def test_minutes_are_dropped_after_eight_days_and_quarters_are_not(
     for n in range(2):  # the writer keeps house after a transaction; the second one waits for that
         await book(ledger, attempt(clock.now_ms(), entropy=n))
     assert [key[0] for key in totals(database, totals_minute)] == [clock.now_ms() // 60_000]
-    assert [key[0] for key in totals(database, totals_quarter)] == [started // 900_000, clock.now_ms() // 900_000]
+    kept = sorted(key[0] for key in totals(database, totals_quarter))
+    assert kept == [started // 900_000, clock.now_ms() // 900_000]
 
 
 class TestNames:
