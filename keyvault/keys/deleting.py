@@ -15,7 +15,7 @@ from keyvault.domain.keys import RESTORABLE, Key
 from keyvault.domain.names import short_duration
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Conflict
-from keyvault.storage import budgets, epochs, limits
+from keyvault.storage import budgets, customers, epochs, limits
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Transaction
 
@@ -47,12 +47,16 @@ def drop_rules(tx: Transaction, scope: ScopeRef) -> None:
 
 
 def restore(tx: Transaction, clock: Clock, key: Key) -> None:
-    """Bring a deleted key back as it was. Raises `Conflict` for one that is not deleted, or was too long ago."""
+    """Bring a deleted key back as it was. Raises `Conflict` for one that is not deleted, or was too long ago, or whose
+    project is gone."""
     if key.restorable_until is None:
         raise Conflict(f"key {key.name} is not deleted", hint=f"gwctl keys show {key.name}")
     if clock.now() >= key.restorable_until:
         text = f"key {key.name} was deleted more than {DAYS} days ago and cannot be restored"
         raise Conflict(text, hint=f"gwctl keys create {key.name}")
+    if all(each.id != key.project_id for each in customers.list_projects(tx)):
+        text = f"the project of key {key.name} was deleted, and the key cannot be restored"
+        raise Conflict(text, hint=f"gwctl keys delete {key.name} --purge, then gwctl keys create {key.name}")
     rows.restore(tx, key.id)
     rows.stamp(tx, key.id, epochs.bump(tx, "keys"))
     audit.record(tx, clock, "keys.restore", f"key:{key.name}", id=key.public_id)

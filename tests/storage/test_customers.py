@@ -162,6 +162,15 @@ def test_the_project_for_keys_without_one_cannot_be_deleted(customers: Customers
     assert customers.get_project("default/default").path == "default/default"
 
 
+def test_a_deleted_key_is_not_restored_into_a_project_that_is_gone(tmp_path: Path) -> None:
+    with contextlib.closing(new_home(tmp_path)) as home:
+        home.keys.create("bot", project="acme/web", create_missing=True)
+        home.stops.delete("bot")
+        home.customers.delete_project("acme/web")
+        with pytest.raises(Conflict, match="the project of key bot was deleted"):
+            home.stops.restore("bot")
+
+
 def test_nothing_is_deleted_that_has_a_key_or_money(tmp_path: Path) -> None:
     with contextlib.closing(new_home(tmp_path)) as home:
         home.keys.create("bot", project="acme/web", create_missing=True)
