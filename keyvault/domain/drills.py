@@ -34,7 +34,7 @@ class Fault(StrEnum):
 
 
 FAULTS: Final[Mapping[Fault, str]] = {
-    Fault.REFUSE: "no connection",
+    Fault.REFUSE: "takes no connection",
     Fault.HANG: "takes the request and never answers",
     Fault.LIMITED: "answers 429, to be asked again in a minute",
     Fault.SERVER: "answers 500",
