@@ -82,8 +82,6 @@ EDITS: Final = (
 )
 
 
-
-
 def why_allowed(probe: Probe, miss: Unmet, *, same_model: bool, ignored: Sequence[str] = ()) -> str | None:
     """Why a difference counts for nothing; None where it counts. `same_model`: both sides were asked for the same
     model by the same name. `ignored`: patterns a person gave."""
