@@ -6,6 +6,7 @@ For whoever calls it again and again, in any worker.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Final
 
 from keyvault.clock import Clock
@@ -39,8 +40,9 @@ class Watching:
         if live := self._live():
             from keyvault.routing import looking  # with the statistics a megabyte that most gateways never need
 
-            for rollout in live:
-                looking.look(self._database, self._clock, rollout)
+            with ExitStack() as looks:  # one that fails does not keep the others from being looked at
+                for rollout in live:
+                    looks.callback(looking.look, self._database, self._clock, rollout)
         self._forget()
 
     def _forget(self) -> None:

@@ -152,7 +152,7 @@ class Console(App[None]):
         self.set_interval(1.0, self._tick)
         if self._review:
             self.action_over("staging")
-            self.push_screen(ReviewScreen(self._shared, self._review))
+            self.push_screen(ReviewScreen(self._shared, self._review, alone=True))
 
     def on_unmount(self) -> None:
         self.poller.stop()

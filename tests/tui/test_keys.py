@@ -27,7 +27,6 @@ from opsconsole.tui.app import Console
 from opsconsole.tui.deeds.keys import Fresh
 from opsconsole.tui.dialogs.deed_dialog import DeedDialog
 from opsconsole.tui.dialogs.new_secret import NewSecret
-from opsconsole.tui.screens.keys import KEYS_ACTIONS
 from opsconsole.view.keys.rows import table
 from opsconsole.view.keys.snapshot import (
     Awaited,
@@ -178,21 +177,6 @@ async def on_keys(console: RecordingConsole, pilot) -> None:  # type: ignore[no-
 def asked(console: Console) -> bool:
     """Whether the answer to the newest question is on the screen."""
     return console.view.kept is not None and console.view.kept.question == console.view.question
-
-
-async def test_every_key_of_the_view_does_something() -> None:
-    async with running(busy) as (console, pilot):
-        await on_keys(console, pilot)
-        for action in KEYS_ACTIONS:
-            console.ran.clear()
-            await press(pilot, *((action.prefix,) if action.prefix else ()), action.keys[0])
-            assert any(action.run in ran for ran in console.ran), action.id
-            while len(console.screen_stack) > 1 or console.view.has_class("-opened"):
-                await press(pilot, "escape")
-            if action.id == "filter":
-                await press(pilot, "enter")
-            console.view.action_group("key")
-            await until(pilot, lambda: asked(console))
 
 
 async def test_nothing_that_changes_is_offered_when_only_reading() -> None:

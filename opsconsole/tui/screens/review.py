@@ -65,8 +65,10 @@ class ReviewScreen(ModalScreen[None]):
     HORIZONTAL_BREAKPOINTS: ClassVar[Breakpoints] = [(0, "-narrow"), (100, "-wide")]  # type: ignore[misc] # as in `drawn`
     VERTICAL_BREAKPOINTS: ClassVar[Breakpoints] = [(0, "-short"), (20, "-tall")]  # type: ignore[misc]
 
-    def __init__(self, context: Context, run_id: str | None) -> None:
+    def __init__(self, context: Context, run_id: str | None, *, alone: bool = False) -> None:
+        """`alone`: the console is there for it only, and ends with it."""
         super().__init__()
+        self._alone = alone
         self._shared = context
         self._reviewing = Reviewing(run_id)
         self.shown: blind.Shown | None = None
@@ -141,10 +143,16 @@ class ReviewScreen(ModalScreen[None]):
         app, pending = self.app, self.shown is not None and self.shown.pending
         self.dismiss(None)
         self._shared.read_now()
+
+        def over(_none: None) -> None:
+            if self._alone:
+                app.exit()
+
         if paper is None:
             app.notify("nothing is decided" if pending else "there is nothing to decide", timeout=4, markup=False)
+            over(None)
         else:
-            app.push_screen(ReportPage(paper))
+            app.push_screen(ReportPage(paper), over)
 
     def _tell(self, error: GatewayError) -> None:
         self.app.notify(printable(error.message), severity="error", timeout=8, markup=False)
