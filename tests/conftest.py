@@ -20,7 +20,7 @@ from keyvault.storage.engine import Database
 from tests import postgresql
 from tests.postgresql import Migrated
 
-hypothesis.settings.register_profile("suite", max_examples=35, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("suite", max_examples=50, derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
 
 MEMORY: Final = Path("/dev/shm")

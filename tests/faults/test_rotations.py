@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.rotations import Crons
 
-REPETITIONS = {"sqlite": 2, "postgresql": 1}
+REPETITIONS = {"sqlite": 5, "postgresql": 1}
 AT_ONCE = 12
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from keyvault.proxy.http1 import Limits, Request
 from tests.proxy.wire import read_in
 
-EXAMPLES = int(os.environ.get("HOSTILE_WIRE_EXAMPLES", "5000"))
+EXAMPLES = int(os.environ.get("HOSTILE_WIRE_EXAMPLES", "10000"))
 _ENDS = [b"\r\n", b"\n", b"\r", b"\r\r\n", b"\n\r\n", b"\r\n\r\n", b"\r\n ", b"", b" \r\n"]
 _METHODS = [b"POST", b"GET", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"get", b"G\0T", b""]
 _TARGETS = [
@@ -140,7 +140,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=EXAMPLES, deadline=None, database=None, derandomize=EXAMPLES == 5_000,
+    max_examples=EXAMPLES, deadline=None, database=None, derandomize=EXAMPLES == 10_000,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(drawn=st.binary(min_size=64, max_size=64))

@@ -164,7 +164,7 @@ def form_of(body: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a deep example, when one fails
-@settings(max_examples=90, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=st.lists(asked(), min_size=1, max_size=4))
 def test_the_provider_never_sees_an_id_of_the_other_project(two: Two, requests: list[dict[str, Any]]) -> None:
     assert two.send([request_of(two, each) for each in requests]) == set()

@@ -268,7 +268,7 @@ def test_a_key_follows_its_model_through_any_life(tmp_path: Path) -> None:
     migrations.upgrade(database)
     here = type("KeyMachine", (KeyMachine,), {"database": database})
     profile = settings(
-        max_examples=60,
+        max_examples=100,
         stateful_step_count=25,
         deadline=None,
         database=None,

@@ -284,7 +284,7 @@ class VaultMachine(RuleBasedStateMachine):
 
 def test_the_vault_follows_its_model_through_any_life() -> None:
     profile = settings(
-        max_examples=8,
+        max_examples=12,
         stateful_step_count=20,
         deadline=None,
         database=None,
