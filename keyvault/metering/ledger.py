@@ -1,7 +1,7 @@
 """The ledger: every attempt on record before it leaves, every settlement durable before its answer ends.
 
 A future is done when its entry is durable, and fails with `Unavailable` when the database did not take it; the writer
-beside puts whatever waits into one transaction.
+puts whatever waits into one transaction.
 
 - An attempt settles once: only the settlement that makes its row counts in the totals, a later one changes nothing.
 - The first attempt that the database does not take fails within six seconds of the writer's turning to it (somebody
@@ -16,7 +16,6 @@ beside puts whatever waits into one transaction.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from keyvault.clock import Clock
@@ -24,16 +23,15 @@ from keyvault.domain.ledger import OpenAttempt, Settlement
 from keyvault.domain.routes import Target
 from keyvault.errors import GatewayError, Unavailable
 from keyvault.metering import recovery
+from keyvault.metering.commits import AttemptKey, Entry
 from keyvault.metering.entries import bounded
 from keyvault.metering.interning import OTHER, Interned, clean
 from keyvault.metering.spending import Spending
-from keyvault.metering.writer import WATCH_SECONDS, AttemptKey, Entry, Writer
+from keyvault.metering.writer import WATCH_SECONDS, Writer
 from keyvault.storage.affinities import Made
 from keyvault.storage.checkpoints import Checkpoints
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore, known_names
-
-log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -51,17 +49,19 @@ class Ledger:
         self._database = database
         self._clock = clock
         self.spending = spending or Spending()
-        self._writer = Writer(database, clock, worker_id, self._answer, store or LedgerStore(database), self.spending)
+        self._writer = Writer(database, clock, worker_id, self._resolve, store or LedgerStore(database), self.spending)
         self._checkpoints = Checkpoints(database)
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
         named, pairs = known_names(database)
-        self.alias_id = Interned(named, OTHER, self._writer.name, clean=clean).id_of
+        self.alias_id = Interned(
+            named, OTHER, lambda name, number: self._writer.beside((name, number)), clean=clean
+        ).id_of
         """The ledger's number for the name of an alias."""
         self.target_id = Interned(
             pairs,
             (OTHER, OTHER),
-            lambda pair, number: self._writer.name(Target(*pair), number),
+            lambda pair, number: self._writer.beside((Target(*pair), number)),
             clean=lambda pair: (pair[0], clean(pair[1])),
         ).id_of
         """The ledger's number for a target."""
@@ -85,13 +85,13 @@ class Ledger:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the writer; its futures belong to `loop`."""
         self._loop = loop
-        self._writer.start()
+        self._writer.start(loop)
         self._checkpoints.start()
         self._watch()
 
     def note(self, digest: bytes, target: Target) -> None:
         """Put on record who made some conversation state: with the settlement that follows, so as durable as that."""
-        self._writer.note(Made(digest, self.target_id(target), self._clock.now_ms()))
+        self._writer.beside(Made(digest, self.target_id(target), self._clock.now_ms()))
 
     def open(self, attempt: OpenAttempt) -> asyncio.Future[None]:
         """Put an attempt on record; it may leave when the future is done, and must not if it fails."""
@@ -155,23 +155,15 @@ class Ledger:
             self._loop.call_later(WATCH_SECONDS, self._watch)
 
     def _ring(self) -> None:
-        """Wake the writer, once for all that this turn of the loop has put: waking it costs more than an entry."""
+        """Have written, at once, all that the last turn of the loop has put: a transaction costs more than an entry."""
         self._rung = False
         if self._writer.ended:
             self._writer.refuse()
         else:
             self._writer.ring()
 
-    def _answer(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
-        """In the writer's thread: hand the outcome over to the loop's."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._resolve, entries, error)
-        except RuntimeError:
-            log.debug("the event loop has ended; nobody waits any more")
-
     def _resolve(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
-        """On the loop's thread."""
+        """They are durable, or why not."""
         for entry in entries:
             future, attempt = entry.future, entry.attempt
             if error is not None and attempt is not None and entry.settlement is None and not entry.concludes:

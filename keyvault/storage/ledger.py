@@ -41,7 +41,7 @@ from keyvault.storage.schema import (
     totals_quarter,
     workers,
 )
-from keyvault.storage.turns import begin_immediate
+from keyvault.storage.turns import begin_immediate, is_locked
 
 NO_NUMBER: Final = -1
 NO_TEXT: Final = ""
@@ -64,6 +64,10 @@ class BadEntry(GatewayError):
     """The database refused a row for what is in it."""
 
     code = "bad_ledger_entry"
+
+
+class NotNow(GatewayError):
+    """It would have to wait: somebody else writes at this moment, or there is no connection yet."""
 
 
 class Transaction:
@@ -177,12 +181,15 @@ class LedgerStore:
         self.statements: Final = _statements(database.is_sqlite)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Commits at the end of the block, rolls back when it raises."""
+    def transaction(self, *, wait: bool = True) -> Iterator[Transaction]:
+        """Commits at the end of the block, rolls back when it raises. `wait`: for others who write. Who will not, on
+        SQLite, gets `NotNow` instead."""
         try:
-            cursor = self._begin()
+            cursor = self._begin(self._patience_ms if wait else 0)
             yield Transaction(cursor, self.statements)
             self._connection.commit() if not self._database.is_sqlite else cursor.execute("COMMIT")
+        except NotNow:
+            raise
         except self._bad as error:
             self._roll_back()
             raise BadEntry(f"the ledger refused an entry: {type(error).__name__}") from None
@@ -215,15 +222,22 @@ class LedgerStore:
             with contextlib.suppress(*self._down):  # it may be dead already, which is all that is wanted
                 connection.close()
 
-    def _begin(self) -> Any:
+    def _begin(self, patience_ms: int) -> Any:
         if self._connection is None:
+            if not patience_ms:
+                raise NotNow("not connected")
             self._connection = self._database.connect(self._patience_ms)
             if self._database.is_sqlite:
                 # No busy timeout: only `begin_immediate` waits, what holds the write lock needs no other.
                 self._connection.executescript(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA busy_timeout=0")
         self._began = time.monotonic()
         if self._database.is_sqlite:
-            begin_immediate(self._connection, self._patience_ms, TURN_MS)
+            try:
+                begin_immediate(self._connection, patience_ms, TURN_MS)
+            except self._connection.OperationalError as error:
+                if not patience_ms and is_locked(error):
+                    raise NotNow("somebody else writes to the database") from None
+                raise
         return self._connection.cursor()
 
     def _roll_back(self) -> None:

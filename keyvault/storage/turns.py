@@ -18,6 +18,11 @@ def begin_immediate(connection: Any, patience_ms: int, every_ms: int) -> None:
             connection.execute("BEGIN IMMEDIATE")
             return
         except connection.OperationalError as error:
-            if "database is locked" not in str(error) or time.monotonic() >= until:
+            if not is_locked(error) or time.monotonic() >= until:
                 raise
         time.sleep(every_ms / 1000)
+
+
+def is_locked(error: Exception) -> bool:
+    """Whether it was raised because somebody else writes."""
+    return "database is locked" in str(error)

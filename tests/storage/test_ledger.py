@@ -284,8 +284,10 @@ async def test_minutes_are_dropped_after_eight_days_and_quarters_are_not(
     started = clock.now_ms()
     await book(ledger, attempt(started))
     clock.advance(days=8, seconds=120)
-    for n in range(2):  # the writer keeps house after a transaction; the second one waits for that
-        await book(ledger, attempt(clock.now_ms(), entropy=n))
+    await book(ledger, attempt(clock.now_ms(), entropy=1))
+    async with asyncio.timeout(20):
+        while len(totals(database, totals_minute)) > 1:  # noqa: ASYNC110 - the writer's own thread keeps house
+            await asyncio.sleep(0.01)
     assert [key[0] for key in totals(database, totals_minute)] == [clock.now_ms() // 60_000]
     kept = sorted(key[0] for key in totals(database, totals_quarter))
     assert kept == [started // 900_000, clock.now_ms() // 900_000]

@@ -173,8 +173,8 @@ class Doubtful(LedgerStore):
     doubts = 0
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with super().transaction() as tx:
+    def transaction(self, *, wait: bool = True) -> Iterator[Transaction]:
+        with super().transaction(wait=wait) as tx:
             yield tx
         if self.doubts:
             self.doubts -= 1
