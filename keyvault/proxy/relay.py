@@ -63,8 +63,7 @@ class Relay:
         answers go on as they come. `expects_stream`: False where the client could not read one. `whole`: an
         answer that is no stream is needed whole before any of it goes on. `ceiling`: what a stream may come to.
         `on_content`: called once, when the first content of an answer that goes on as it comes is there."""
-        loop = asyncio.get_running_loop()
-        self.ending: asyncio.Future[Ending] = loop.create_future()
+        self.ending: asyncio.Future[Ending] = connection.loop.create_future()
         self._exchange = exchange
         self._connection = connection
         self._new_meter = new_meter if ceiling is None else ceiling.over(new_meter)
@@ -84,7 +83,7 @@ class Relay:
         self._deadline = deadline
         self._added = added
         self._secrets = secrets
-        self._time = loop.time
+        self._time = connection.loop.time
         self._status: int | None = None
         self._headers: Headers = []
         self.streaming = False

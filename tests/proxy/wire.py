@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from keyvault.errors import Refusal
 from keyvault.proxy.http1 import BodyBudget, Exchange, Limits, Request, ServerConnection
@@ -33,6 +33,13 @@ class MemoryTransport(asyncio.Transport):
         if not self.closing:
             self.writes.append(bytes(data))
             self.written += data
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.Protocol, protocol)
+
+    def receive(self, data: bytes) -> None:
+        """Something has come from the other side."""
+        self._protocol.data_received(data)
 
     def write_eof(self) -> None:
         self.ended = True

@@ -16,7 +16,7 @@ from keyvault.proxy.dialects.provider_errors import error_of
 from keyvault.proxy.dialects.straight import Straight
 from keyvault.proxy.dialects.usage import Fields, basis_of, read_usage
 
-_LINE: Final = re.compile(rb"[^\r\n]*")
+_LINE_ENDS: Final = re.compile(rb"[\r\n]")
 _json = msgspec.json.Decoder(Any)
 MALFORMED: Final = ("malformed_answer", "an event of the provider's stream is not JSON")
 EMPTY: Final = ("no_content", "the provider's stream ended with nothing in it")
@@ -42,15 +42,15 @@ class Meter(ABC):
 
     __slots__ = ("_begun", "_complete", "_dialect", "_error", "_produced", "_provider_id", "_usage", "straight")
 
-    def __init__(self, dialect: Dialect, text_fields: re.Pattern[bytes], rest: re.Pattern[bytes] = _LINE) -> None:
-        """`rest`: what may follow in a plain event behind how they all begin."""
+    def __init__(self, dialect: Dialect, text_fields: re.Pattern[bytes], stray: re.Pattern[bytes] = _LINE_ENDS) -> None:
+        """`stray`: what does not follow in a plain event behind how they all begin."""
         self._dialect = dialect
         self._begun = False
         """The first content has been seen."""
         self._complete = False
         """The model has finished, whether or not the terminal event has come."""
         self._produced = Produced(text_fields)
-        self.straight = Straight(self._produced.unread, rest)
+        self.straight = Straight(self._produced.unread, stray)
         self._usage: Usage = NO_USAGE
         self._error: tuple[str, str] | None = None
         self._provider_id: str | None = None

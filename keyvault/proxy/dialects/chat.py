@@ -27,7 +27,7 @@ TEXT_FIELDS: Final = pattern_for(
     "content", "reasoning_content", "reasoning", "thinking", "refusal", "arguments", "transcript", "text"
 )
 _DELTA: Final = re.compile(rb'"choices":\s*\[\s*\{(?:[^{}]*?"delta":\s*\{)?')
-_NO_OBJECT: Final = re.compile(rb"[^\r\n{]*")
+_STRAY: Final = re.compile(rb"[\r\n{]")
 _CONTENT: Final = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
 
@@ -37,7 +37,7 @@ class ChatMeter(Meter):
     __slots__ = ("_drop_usage", "_told")
 
     def __init__(self, dialect: Dialect, *, drop_usage: bool) -> None:
-        super().__init__(dialect, TEXT_FIELDS, _NO_OBJECT)
+        super().__init__(dialect, TEXT_FIELDS, _STRAY)
         self._drop_usage = drop_usage
         self._told = b""
         """The last event with choices and a usage, not yet decoded."""

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 MOST_UNREAD: Final = 64
 """Events put by; another is fed to the meter, which reads them all."""
+_LENGTHS_KNOWN: Final = 16
 _UNLIMITED: Final = 1 << 62
 _UNKNOWN: Final = b"\0"
 _END: Final = b"\n\n"
@@ -35,11 +36,25 @@ class Straight:
     touch must be fetched from memory anew.
     """
 
-    __slots__ = ("_head_length", "_rest", "_tail", "_tail_length", "head", "last", "left", "outlet", "unread")
+    __slots__ = (
+        "_begins",
+        "_head_length",
+        "_stray",
+        "_tail",
+        "_tail_length",
+        "head",
+        "last",
+        "left",
+        "otherwise",
+        "outlet",
+        "unread",
+    )
 
-    def __init__(self, unread: list[bytes], rest: re.Pattern[bytes]) -> None:
-        """`unread`: where events are put by. `rest`: what follows `head`, up to the end of the event."""
-        self._rest = rest.fullmatch
+    def __init__(self, unread: list[bytes], stray: re.Pattern[bytes]) -> None:
+        """`unread`: where events are put by. `stray`: what does not occur behind the `head` of a plain event, such as
+        an end of line."""
+        self._stray = stray.search
+        self._begins: dict[int, bytes] = {}
         self._head_length = 0
         self._tail, self._tail_length = _FRAMED_END, len(_FRAMED_END)
         self.head = _UNKNOWN
@@ -50,13 +65,16 @@ class Straight:
         self.left = _UNLIMITED
         """Bytes that events may still add before somebody wants to look."""
         self.outlet: Outlet
+        self.otherwise: Callable[[bytes], None]
+        """The long way."""
 
     def learn(self, head: bytes, tail: bytes = _END) -> None:
         """How plain events begin, and how most of them end."""
-        if not tail.endswith(_END) or not self._rest(tail, 0, len(tail) - len(_END)):
+        if not tail.endswith(_END) or self._stray(tail, 0, len(tail) - len(_END)):
             tail = _END
         self.head, self._head_length = head, len(head)
         self._tail, self._tail_length = tail + b"\r\n", len(tail) + 2
+        self._begins.clear()
 
     def added_by(self, event: bytes) -> int:
         """The bytes of an event that can be new: all but how plain ones begin, and how most end."""
@@ -65,26 +83,42 @@ class Straight:
         added = len(event) - self._head_length
         return added + 2 - self._tail_length if event.endswith(self._tail[:-2], self._head_length) else added
 
-    def take(self, chunk: bytes) -> bool:
-        """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event."""
+    def take(self, chunk: bytes) -> None:
+        """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event; else give it to
+        the long way."""
         length = len(chunk)
-        size = length - (6 if length < 0x106 else 7)
-        begin = b"%x\r\n%b" % (size, self.head)
+        begin = self._begins.get(length) or self._begin(length)
         start = len(begin)
-        end = length - (self._tail_length if chunk.endswith(self._tail, start) else len(_FRAMED_END))
+        if chunk.endswith(self._tail, start):
+            end = length - self._tail_length
+        elif chunk.endswith(_FRAMED_END, start):
+            end = length - len(_FRAMED_END)
+        else:
+            self.otherwise(chunk)
+            return
         left = self.left - (end - start)
         if (
             left <= 0
-            or start + size + 2 != length + self._head_length
+            or not begin
             or not chunk.startswith(begin)
-            or not self._rest(chunk, start, end)
-            or not chunk.endswith(_FRAMED_END)
+            or self._stray(chunk, start, end)
             or len(self.unread) > MOST_UNREAD
         ):
-            return False
+            self.otherwise(chunk)
+            return
         self.left = left
         self.unread.append(chunk)
         self.last = chunk
         write = self.outlet.write  # called in one go, Python would look for a method first
         write(chunk)
-        return True
+
+    def _begin(self, length: int) -> bytes:
+        """How a chunk of this length, framing included, begins if it holds a plain event; remembered, since events are
+        of few lengths. Empty where no plain framing makes it as long."""
+        size = length - (6 if length < 0x106 else 7)
+        if size < 0x10 or length - size - len(b"\r\n\r\n") != len(b"%x" % size):
+            return b""
+        if len(self._begins) >= _LENGTHS_KNOWN:
+            self._begins.clear()
+        begin = self._begins[length] = b"%x\r\n%b" % (size, self.head)
+        return begin

@@ -30,8 +30,11 @@ _TIMEOUT = re.compile(rb"timeout=([0-9]{1,5})")
 class Shortcut(Protocol):
     """Takes chunks that need not be read."""
 
-    def take(self, chunk: bytes) -> bool:
-        """Whether this read, which begins where a chunk does, was one whole chunk and has been dealt with."""
+    otherwise: Callable[[bytes], None]
+    """Gets what is not taken."""
+
+    def take(self, chunk: bytes) -> None:
+        """Deal with a read that begins where a chunk does and is one whole chunk."""
 
 
 class Sink(Protocol):
@@ -52,6 +55,19 @@ class Sink(Protocol):
     def on_failure(self, error: UpstreamFailure) -> None: ...
 
 
+class _Bypass:
+    """Stands in for a connection as its transport's protocol: what is read goes to a shortcut at once."""
+
+    __slots__ = ("connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing")
+
+    def __init__(self, connection: UpstreamConnection, shortcut: Shortcut) -> None:
+        self.data_received = shortcut.take
+        self.connection_lost = connection.connection_lost
+        self.eof_received = connection.eof_received
+        self.pause_writing = connection.pause_writing
+        self.resume_writing = connection.resume_writing
+
+
 class UpstreamConnection(asyncio.Protocol):
     """Made by the pool. `reused`: has carried an answer before, so that it may have died unnoticed."""
 
@@ -64,11 +80,15 @@ class UpstreamConnection(asyncio.Protocol):
         """Seconds for which the provider says it keeps the connection."""
         self.absolute_form: tuple[bytes, bytes | None] | None = None
         """For plain http through a proxy: what goes before each path, and the value of `Proxy-Authorization`."""
+        self.loop: asyncio.AbstractEventLoop
+        """Asked for once: that is a system call."""
         self._release = release
         self._transport: asyncio.Transport | None = None
         self._sink: Sink | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._paused = False
+        self._shortcut: Shortcut | None = None
+        """Only there while llhttp waits for a chunk to begin: what it does not see, leaves it there."""
         self._begin(without_body=False)
 
     def _begin(self, *, without_body: bool) -> None:
@@ -86,8 +106,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         """Of the body, out of one read; they go on together, to be written together."""
         self._chunk_ended = False
-        self._shortcut: Shortcut | None = None
-        """Only there while llhttp waits for a chunk to begin: what it does not see, leaves it there."""
         self._framing = 0
         self._head_bytes = 0
         self._status = 0
@@ -111,7 +129,7 @@ class UpstreamConnection(asyncio.Protocol):
             head = _through_proxy(head, *self.absolute_form)
         if len(body) <= _JOINED_UP_TO:
             self._unsent = head + body
-            asyncio.get_running_loop().call_soon(self._write)
+            self.loop.call_soon(self._write)
         else:
             transport.write(head)
             transport.write(body)
@@ -133,7 +151,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the provider's call at once; the sink hears nothing more."""
-        self._sink = self._shortcut = None
+        self._sink = None
+        self._pass_by(None)
         if self._transport is not None:
             self._transport.abort()
 
@@ -141,13 +160,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self.loop = asyncio.get_running_loop()
 
     def data_received(self, data: bytes) -> None:
-        shortcut = self._shortcut
-        if shortcut is None or not shortcut.take(data):
-            self._read(data)
-
-    def _read(self, data: bytes) -> None:
         if self._sink is None:  # a word out of turn: nothing good can follow
             self.close()
             return
@@ -166,7 +181,17 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._sink is not None:
             # A line that ends behind a chunk is the next chunk's first, and llhttp would have told of it.
             between_chunks = self._chunk_ended and data.endswith(b"\n")
-            self._shortcut = self._sink.shortcut() if between_chunks else None
+            self._pass_by(self._sink.shortcut() if between_chunks else None)
+
+    def _pass_by(self, shortcut: Shortcut | None) -> None:
+        """Have what is read go to a shortcut, or here again."""
+        if shortcut is self._shortcut:
+            return
+        self._shortcut = shortcut
+        if shortcut is not None:
+            shortcut.otherwise = self.data_received
+        if self._transport is not None:
+            self._transport.set_protocol(cast(asyncio.Protocol, _Bypass(self, shortcut)) if shortcut else self)
 
     def _parse(self, data: bytes) -> str:
         """What is wrong with it; empty where nothing is."""
@@ -257,7 +282,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail("protocol_error", "the provider's answer has a transfer coding nobody asked for")
 
     def _end(self) -> None:
-        sink, self._sink, self._shortcut = self._sink, None, None
+        sink, self._sink = self._sink, None
+        self._pass_by(None)
         transport = self._transport
         if transport is not None and not transport.is_closing():
             if self._keep and not self._surplus and not transport.get_write_buffer_size():

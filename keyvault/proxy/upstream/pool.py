@@ -7,7 +7,6 @@ under way is decided before this.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -87,5 +86,5 @@ class Pool:
             return
         # A second less than the provider says: what is sent meanwhile must still arrive.
         expiry = self._idle_expiry if connection.keep_for is None else min(self._idle_expiry, connection.keep_for - 1)
-        connection.expires = asyncio.get_running_loop().time() + expiry
+        connection.expires = connection.loop.time() + expiry
         idle.append(connection)
