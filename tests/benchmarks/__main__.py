@@ -26,7 +26,8 @@ Start = Callable[[Path, int], contextlib.AbstractContextManager[Contender]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (default 5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default 2)")
+    parser.add_argument("--rounds", type=int, default=7, help="in which the contenders take turns (default 7)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     parser.add_argument(
         "--only", default="", help="names to run, separated by commas: direct,nginx,gateway,tls,litellm,portkey"
@@ -34,27 +35,33 @@ def main() -> None:
     arguments = parser.parse_args()
     _raise_file_limit()
     _say(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} (others at work make every figure worse)")
-    report = _run(arguments.seconds, set(filter(None, arguments.only.split(","))))
+    report = _run(arguments.seconds, max(1, arguments.rounds), set(filter(None, arguments.only.split(","))))
     print(report.text())
     if arguments.json:
         report.save(arguments.json)
 
 
-def _run(seconds: float, only: set[str]) -> Report:
-    figures = []
-    with contenders.provider() as upstream:
-        direct = Contender("direct", f"http://127.0.0.1:{upstream}")
+def _run(seconds: float, rounds: int, only: set[str]) -> Report:
+    with contextlib.ExitStack() as running:
+
+        def directory() -> Path:
+            return Path(running.enter_context(tempfile.TemporaryDirectory()))
+
+        upstream = running.enter_context(contenders.provider())
+        started: list[Contender] = []
         if not only or "direct" in only:
-            figures.append(measure.measure(direct, seconds))
+            started.append(Contender("direct", f"http://127.0.0.1:{upstream}"))
         for name, start in _present(only).items():
-            _say(f"measuring {name}")
-            with tempfile.TemporaryDirectory() as directory, start(Path(directory), upstream) as contender:
-                figures.append(measure.measure(contender, seconds))
-    if not only or "tls" in only:
-        _say("measuring gateway, TLS upstream")
-        figures.append(_with_tls(seconds))
-    with tempfile.TemporaryDirectory() as directory:
-        return Report(figures, measure.start_up_ms(Path(directory)))
+            _say(f"starting {name}")
+            started.append(running.enter_context(start(directory(), upstream)))
+        if not only or "tls" in only:
+            certificate, key = contenders.certificate(directory())
+            encrypted = running.enter_context(contenders.provider(str(certificate), str(key)))
+            start = partial(contenders.gateway, ca_file=certificate)
+            started.append(running.enter_context(start(directory(), encrypted)))
+        figures = measure.measure(started, seconds, rounds, _say)
+    with tempfile.TemporaryDirectory() as home:
+        return Report(figures, measure.start_up_ms(Path(home)))
 
 
 def _present(only: set[str]) -> dict[str, Start]:
@@ -74,14 +81,6 @@ def _present(only: set[str]) -> dict[str, Start]:
         else:
             _say(f"skipping {name}: not installed")
     return present
-
-
-def _with_tls(seconds: float) -> measure.Figures:
-    with tempfile.TemporaryDirectory() as directory:
-        certificate, key = contenders.certificate(Path(directory))
-        start = partial(contenders.gateway, ca_file=certificate)
-        with contenders.provider(str(certificate), str(key)) as upstream, start(Path(directory), upstream) as contender:
-            return measure.measure(contender, seconds)
 
 
 def _raise_file_limit() -> None:

@@ -1,4 +1,5 @@
-"""The measurements, each on one contender."""
+"""The measurements. What one machine does in a second varies by a third from one second to the next, so the contenders
+take turns: round after round each is measured, in changing order, and what counts is the median."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import asyncio
 import statistics
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +27,7 @@ SMALL, LARGE = 1_000, 400_000
 
 @dataclass(slots=True)
 class Figures:
-    """What was measured; None: not measured, or it failed."""
+    """What was measured, medians of all rounds; None: not measured, or it failed."""
 
     name: str
     cpu_per_request_us: float | None = None
@@ -39,27 +41,45 @@ class Figures:
     idle_mb: float | None = None
     open_streams_mb: float | None = None
     errors: int = 0
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+    """By the name of a figure, what each round saw."""
+
+    def saw(self, name: str, value: float) -> None:
+        seen = self.rounds.setdefault(name, [])
+        seen.append(value)
+        setattr(self, name, statistics.median(seen))
 
 
-def measure(contender: Contender, seconds: float) -> Figures:
-    """Everything about one contender; each part runs for about `seconds`."""
-    figures = Figures(contender.name)
+def measure(contenders: Sequence[Contender], seconds: float, rounds: int, say: Callable[[str], None]) -> list[Figures]:
+    """Everything about running contenders; each part of a round runs for about `seconds`."""
+    measured = [(contender, Figures(contender.name)) for contender in contenders]
+    for contender, figures in measured:
+        if contender.pid is not None:
+            figures.idle_mb = procfs.resident_mb(contender.pid)
+        _load(contender, load.prompt(contender.prefix + "bench-whole", SMALL), 4, 1, figures)  # warm up
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        for contender, figures in measured if number % 2 else reversed(measured):
+            _round(contender, seconds, figures)
+    for contender, figures in measured:
+        if contender.pid is not None:
+            say(f"memory of {contender.name}")
+            figures.open_streams_mb = _open_streams(contender)
+    return [figures for _, figures in measured]
+
+
+def _round(contender: Contender, seconds: float, figures: Figures) -> None:
     whole = load.prompt(contender.prefix + "bench-whole", SMALL)
-    if contender.pid is not None:
-        figures.idle_mb = procfs.resident_mb(contender.pid)
-    _load(contender, whole, 4, 1, figures)  # warm up
     for connections in (1, 16):
         ran, _ = _load(contender, whole, connections, seconds, figures)
-        setattr(figures, f"p50_ms_at_{connections}", ran.p50_ms)
-        setattr(figures, f"p99_ms_at_{connections}", ran.p99_ms)
+        figures.saw(f"p50_ms_at_{connections}", ran.p50_ms)
+        figures.saw(f"p99_ms_at_{connections}", ran.p99_ms)
     ran, cpu = _load(contender, whole, 32, seconds, figures)
-    figures.requests_per_second = ran.requests / ran.seconds
+    figures.saw("requests_per_second", ran.requests / ran.seconds)
     if contender.pid is not None:
-        figures.cpu_per_request_us = 1e6 * cpu / max(1, ran.requests)
+        figures.saw("cpu_per_request_us", 1e6 * cpu / max(1, ran.requests))
         _streams(contender, seconds, figures)
-        figures.open_streams_mb = _open_streams(contender)
         _large_prompts(contender, seconds, figures)
-    return figures
 
 
 def _load(
@@ -79,7 +99,7 @@ def _streams(contender: Contender, seconds: float, figures: Figures) -> None:
     if ran.errors:
         return
     # Streams cut off by the end of the run were relayed too: half of one per connection on average.
-    figures.cpu_per_event_us = 1e6 * cpu / ((ran.requests + 16) * EVENTS)
+    figures.saw("cpu_per_event_us", 1e6 * cpu / ((ran.requests + 16) * EVENTS))
 
 
 def _large_prompts(contender: Contender, seconds: float, figures: Figures) -> None:
@@ -90,7 +110,7 @@ def _large_prompts(contender: Contender, seconds: float, figures: Figures) -> No
         if ran.requests < ENOUGH:
             return
         costs.append(cpu / ran.requests)
-    figures.large_prompt_extra_cpu_ms = 1000 * (costs[1] - costs[0])
+    figures.saw("large_prompt_extra_cpu_ms", 1000 * (costs[1] - costs[0]))
 
 
 def _open_streams(contender: Contender) -> float | None:

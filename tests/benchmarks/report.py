@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,8 @@ class Verdict:
     budget: str
     seen: float | None
     met: bool | None
+    spread: str = ""
+    """What the rounds saw, lowest and highest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ class Report:
             return found
         if nginx is not None:
             found += [
-                _verdict("CPU per request / nginx", 8, _ratio(ours.cpu_per_request_us, nginx.cpu_per_request_us), "×"),
-                _verdict("CPU per event / nginx", 1.4, _ratio(ours.cpu_per_event_us, nginx.cpu_per_event_us), "×"),
+                _relative("CPU per request / nginx", 8, ours, nginx, "cpu_per_request_us"),
+                _relative("CPU per event / nginx", 1.4, ours, nginx, "cpu_per_event_us"),
             ]
         if direct is not None:
             found += [
@@ -104,7 +107,7 @@ def _table(figures: Sequence[Figures]) -> Iterable[str]:
 def _sentence(verdict: Verdict) -> str:
     word = {True: "met", False: "NOT met", None: "not measured"}[verdict.met]
     seen = "" if verdict.seen is None else f", seen {verdict.seen:.2f}"
-    return f"{word}: {verdict.what} ≤ {verdict.budget}{seen}"
+    return f"{word}: {verdict.what} ≤ {verdict.budget}{seen}{verdict.spread}"
 
 
 def _verdict(what: str, budget: float, seen: float | None, unit: str) -> Verdict:
@@ -115,8 +118,14 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
-def _ratio(ours: float | None, theirs: float | None) -> float | None:
-    return ours / theirs if ours is not None and theirs else None
+def _relative(what: str, budget: float, ours: Figures, theirs: Figures, name: str) -> Verdict:
+    """The median of what each round saw of one figure, as a multiple of another contender's in the same round."""
+    pairs = zip(ours.rounds.get(name, ()), theirs.rounds.get(name, ()), strict=False)
+    ratios = sorted(one / other for one, other in pairs if other)
+    if not ratios:
+        return _verdict(what, budget, None, "×")
+    spread = f" ({ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} rounds)"
+    return replace(_verdict(what, budget, statistics.median(ratios), "×"), spread=spread)
 
 
 def _added(ours: float | None, direct: float | None) -> float | None:
