@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keyvault.domain.endpoints import Dialect
 from keyvault.proxy.ceiling import Ceiling
 from keyvault.proxy.dialects.meter import stream_meter
-from keyvault.proxy.dialects.straight import MOST_UNREAD, Straight
+from keyvault.proxy.dialects.straight import MOST_PIECES, MOST_UNREAD, Straight
 from keyvault.proxy.ending import Ending, Patience
 from keyvault.proxy.http1 import Exchange, Request
 from keyvault.proxy.http1.limits import Limits
@@ -98,6 +98,8 @@ class Passage:
 PIECES = st.sampled_from(
     [
         *[chat({"content": text}) for text in (" word", "語", " a{b}", ' "quoted"', "back\\slash", "x" * 300)] * 2,
+        chat({"content": "more", "and": "beside"}),
+        chat({"content": "open"}).replace(b'open"', b'open\\"'),
         chat({"content": "done"}, error=None),
         chat({"content": " told"}, usage={"prompt_tokens": 3, "completion_tokens": 4}),
         chat({"role": "assistant", "content": ""}),
@@ -133,16 +135,28 @@ def test_the_straight_way_comes_to_the_same_as_the_long_one(
     plain = [chunk(chat({"content": " begins"}))] * (1 + repeated)
     reads = cut_at([*plain, *chunks, b"0\r\n\r\n"], cuts)
 
-    async def both() -> list[tuple[bytes, Ending | None]]:
-        told = []
-        for relay in (Relay, LongWay):
-            passage = Passage(relay, ceiling=ceiling)
-            passage.answer(HEAD, *reads)
-            told.append(passage.told())
-        return told
-
-    straight, long = asyncio.run(both())
+    straight, long = asyncio.run(both_ways(reads, ceiling))
     assert straight == long
+
+
+async def both_ways(reads: Sequence[bytes], ceiling: int | None = None) -> list[tuple[bytes, Ending | None]]:
+    told = []
+    for relay in (Relay, LongWay):
+        passage = Passage(relay, ceiling=ceiling)
+        passage.answer(HEAD, *reads)
+        told.append(passage.told())
+    return told
+
+
+async def test_a_text_that_does_not_end_is_read_the_same_way() -> None:
+    """What looks like the end of an event is within its text."""
+    plain = chat({"content": "word"})
+    broken = plain.replace(b'word"', b'word\\"')
+    straight, long = await both_ways([chunk(plain), chunk(broken), b"0\r\n\r\n"])
+    assert straight == long
+    assert long[1] is not None
+    assert long[1].metered is not None
+    assert long[1].metered.produced != "wordword\\"
 
 
 def cut_at(reads: list[bytes], cuts: Sequence[int]) -> list[bytes]:
@@ -204,13 +218,41 @@ async def test_only_a_chunk_in_the_plainest_framing_is_taken(length: int) -> Non
                 assert (not long) is plain, read[:12]
 
 
+async def test_texts_put_by_are_bounded() -> None:
+    long: list[bytes] = []
+    made = straight(b"data:", long)
+    made.learn(b"data:", b'"}\n\n', adds_text=True)
+    for _ in range(MOST_PIECES + MOST_UNREAD + 4):
+        made.take(chunk(b'data:a piece of text"}\n\n'))
+    assert made.pieces == [b"a piece of text"] * MOST_PIECES
+    assert len(made.unread) == MOST_UNREAD + 1
+    assert len(long) == 3
+
+
 def straight(head: bytes, long: list[bytes]) -> Straight:
     """One that has learned how plain events begin; `long` gets what it does not take."""
-    made = Straight([], re.compile(rb"[\r\n]"))
+    made = Straight([], [], lambda: None, re.compile(rb"[\r\n]"))
     made.otherwise = long.append
     made.outlet = Outlet(MemoryTransport(asyncio.Protocol()), asyncio.get_running_loop(), Limits())
     made.learn(head)
     return made
+
+
+async def test_texts_of_any_number_are_kept_in_order() -> None:
+    passage = Passage(Relay)
+    texts = [f"{number}{mark}" for number in range(700) for mark in (" ", '"', "{")]
+    passage.answer(HEAD, *[chunk(chat({"content": text})) for text in texts])
+    metered = passage.relay.stop().metered
+    assert metered is not None
+    assert metered.produced == "".join(texts)
+
+
+async def test_a_text_with_braces_goes_the_straight_way() -> None:
+    passage = Passage(Relay)
+    passage.answer(HEAD + chunk(chat({"content": "def"})))
+    came = chunk(chat({"content": " {}"}))
+    passage.answer(came)
+    assert passage.client.writes[-1] is came
 
 
 async def test_nothing_is_taken_where_it_would_not_be_a_chunk_of_its_own() -> None:

@@ -50,7 +50,7 @@ class Meter(ABC):
         self._complete = False
         """The model has finished, whether or not the terminal event has come."""
         self._produced = Produced(text_fields)
-        self.straight = Straight(self._produced.unread, stray)
+        self.straight = Straight(self._produced.unread, self._produced.pieces, self._produced.read, stray)
         self._usage: Usage = NO_USAGE
         self._error: tuple[str, str] | None = None
         self._provider_id: str | None = None

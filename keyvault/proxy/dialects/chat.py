@@ -73,7 +73,7 @@ class ChatMeter(Meter):
         if text is None or event.find(b"{", delta.end(), text.start()) >= 0 or TEXT_FIELDS.search(event, text.end()):
             self.straight.learn(event[: delta.end()])
         else:
-            self.straight.learn(event[: text.start(2)], event[text.end() :])
+            self.straight.learn(event[: text.start(2)], event[text.end() :], adds_text=True)
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)

@@ -15,9 +15,14 @@ from typing import Final, Protocol
 
 MOST_UNREAD: Final = 64
 """Events put by; another is fed to the meter, which reads them all."""
+MOST_PIECES: Final = 512
+"""Texts put by; with another they are put together."""
 _LENGTHS_KNOWN: Final = 16
 _UNLIMITED: Final = 1 << 62
 _UNKNOWN: Final = b"\0"
+_BACKSLASH: Final = 0x5C
+_not_text: Final = re.compile(rb'["\r\n]').search
+"""Between the quotes of a JSON text, no such byte ends it; an escaped quote is found too, and looked at later."""
 _END: Final = b"\n\n"
 _FRAMED_END: Final = _END + b"\r\n"
 
@@ -37,8 +42,10 @@ class Straight:
     """
 
     __slots__ = (
+        "_adds_text",
         "_begins",
         "_head_length",
+        "_read",
         "_stray",
         "_tail",
         "_tail_length",
@@ -47,19 +54,26 @@ class Straight:
         "left",
         "otherwise",
         "outlet",
+        "pieces",
         "unread",
     )
 
-    def __init__(self, unread: list[bytes], stray: re.Pattern[bytes]) -> None:
-        """`unread`: where events are put by. `stray`: what does not occur behind the `head` of a plain event, such as
-        an end of line."""
+    def __init__(
+        self, unread: list[bytes], pieces: list[bytes], read: Callable[[], None], stray: re.Pattern[bytes]
+    ) -> None:
+        """`unread`: where events are put by, to be read by `read`; `pieces`: where the texts of such go that need no
+        reading. `stray`: what does not occur behind the `head` of a plain event, such as an end of line."""
+        self._read = read
         self._stray = stray.search
+        self._adds_text = False
+        """Between how plain events begin and how most end is a text and nothing else."""
         self._begins: dict[int, bytes] = {}
         self._head_length = 0
         self._tail, self._tail_length = _FRAMED_END, len(_FRAMED_END)
         self.head = _UNKNOWN
         """How plain events begin. It ends within the event's last line."""
         self.unread = unread
+        self.pieces = pieces
         self.last = b""
         """The last plain event, perhaps with its framing."""
         self.left = _UNLIMITED
@@ -68,10 +82,12 @@ class Straight:
         self.otherwise: Callable[[bytes], None]
         """The long way."""
 
-    def learn(self, head: bytes, tail: bytes = _END) -> None:
-        """How plain events begin, and how most of them end."""
+    def learn(self, head: bytes, tail: bytes = _END, *, adds_text: bool = False) -> None:
+        """How plain events begin, and how most of them end; whether the one ends and the other begins with the quote of
+        the text that they add."""
         if not tail.endswith(_END) or self._stray(tail, 0, len(tail) - len(_END)):
-            tail = _END
+            tail, adds_text = _END, False
+        self._adds_text = adds_text
         self.head, self._head_length = head, len(head)
         self._tail, self._tail_length = tail + b"\r\n", len(tail) + 2
         self._begins.clear()
@@ -89,25 +105,26 @@ class Straight:
         length = len(chunk)
         begin = self._begins.get(length) or self._begin(length)
         start = len(begin)
-        if chunk.endswith(self._tail, start):
-            end = length - self._tail_length
-        elif chunk.endswith(_FRAMED_END, start):
-            end = length - len(_FRAMED_END)
+        ends_like_most = chunk.endswith(self._tail, start)
+        end = length - (self._tail_length if ends_like_most else len(_FRAMED_END))
+        left = self.left - (end - start)
+        if left <= 0 or not begin or not chunk.startswith(begin) or chunk[end - 1] == _BACKSLASH:
+            self.otherwise(chunk)
+            return
+        if ends_like_most and self._adds_text and not _not_text(chunk, start, end) and len(self.pieces) < MOST_PIECES:
+            if self.unread:  # which came before
+                self._read()
+            self.pieces.append(chunk[start:end])
+        elif (
+            (ends_like_most or chunk.endswith(_FRAMED_END, start))
+            and not self._stray(chunk, start, end)
+            and len(self.unread) <= MOST_UNREAD
+        ):
+            self.unread.append(chunk)
         else:
             self.otherwise(chunk)
             return
-        left = self.left - (end - start)
-        if (
-            left <= 0
-            or not begin
-            or not chunk.startswith(begin)
-            or self._stray(chunk, start, end)
-            or len(self.unread) > MOST_UNREAD
-        ):
-            self.otherwise(chunk)
-            return
         self.left = left
-        self.unread.append(chunk)
         self.last = chunk
         write = self.outlet.write  # called in one go, Python would look for a method first
         write(chunk)
