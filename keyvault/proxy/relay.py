@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from keyvault.proxy.ceiling import Ceiling
 from keyvault.proxy.dialects.meter import PASS, StreamMeter, Verdict
 from keyvault.proxy.dialects.sse import OversizedEvent, SseFramer
-from keyvault.proxy.dialects.straight import Straight
+from keyvault.proxy.dialects.straight import MOST_PIECES, Straight
 from keyvault.proxy.ending import WITHDRAWN, Ending, Patience
 from keyvault.proxy.headers import Headers, to_client
 from keyvault.proxy.http1 import Exchange
@@ -161,7 +161,7 @@ class Relay:
         """Gives up on a provider that takes too long, commits what was held long enough. Swept a few times a second."""
         if self.ending.done():
             return
-        left = self._meter.straight.left if self.streaming else 0
+        left = self._look_at_straight() if self.streaming else 0
         if not self._silent or left != self._left:
             self._heard, self._silent, self._left = now, True, left
         limits = self._patience
@@ -175,6 +175,13 @@ class Relay:
             self._give_up("idle_timeout", f"nothing received for {limits.idle:g} s")
         elif self.streaming and not self._committed and now - self._began > HOLD_BACK_SECONDS and self._held:
             self._commit()
+
+    def _look_at_straight(self) -> int:
+        """How many bytes may still go that way; the texts of what went there are kept from becoming many."""
+        straight = self._meter.straight
+        if len(straight.pieces) > MOST_PIECES:
+            straight.read()
+        return straight.left
 
     def stop(self) -> Ending:
         """Cancel the provider's call and say what was produced until now: the client has left, or time is up."""

@@ -218,15 +218,18 @@ async def test_only_a_chunk_in_the_plainest_framing_is_taken(length: int) -> Non
                 assert (not long) is plain, read[:12]
 
 
-async def test_texts_put_by_are_bounded() -> None:
-    long: list[bytes] = []
-    made = straight(b"data:", long)
-    made.learn(b"data:", b'"}\n\n', adds_text=True)
-    for _ in range(MOST_PIECES + MOST_UNREAD + 4):
-        made.take(chunk(b'data:a piece of text"}\n\n'))
-    assert made.pieces == [b"a piece of text"] * MOST_PIECES
-    assert len(made.unread) == MOST_UNREAD + 1
-    assert len(long) == 3
+async def test_texts_put_by_are_put_together_at_the_next_sweep() -> None:
+    passage = Passage(Relay)
+    came = chunk(chat({"content": "text"}))
+    passage.answer(HEAD, *[came] * (MOST_PIECES + 9))
+    shortcut = passage.relay.shortcut()
+    assert shortcut is not None
+    assert len(shortcut.pieces) > MOST_PIECES
+    passage.relay.check(now=1)
+    assert shortcut.pieces == []
+    metered = passage.relay.stop().metered
+    assert metered is not None
+    assert metered.produced == "text" * (MOST_PIECES + 9)
 
 
 def straight(head: bytes, long: list[bytes]) -> Straight:
@@ -248,8 +251,9 @@ async def test_texts_of_any_number_are_kept_in_order() -> None:
 
 
 async def test_a_text_with_braces_goes_the_straight_way() -> None:
+    """Once another of its length has."""
     passage = Passage(Relay)
-    passage.answer(HEAD + chunk(chat({"content": "def"})))
+    passage.answer(HEAD + chunk(chat({"content": "def"})), chunk(chat({"content": "def"})))
     came = chunk(chat({"content": " {}"}))
     passage.answer(came)
     assert passage.client.writes[-1] is came

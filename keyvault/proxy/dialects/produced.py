@@ -53,7 +53,7 @@ class Produced:
     def add(self, event: bytes) -> None:
         """Keep what an event adds."""
         self.unread.append(event)
-        if len(self.unread) > MOST_UNREAD or len(event) > _LARGE_EVENT or len(self.pieces) >= MOST_PIECES:
+        if len(self.unread) > MOST_UNREAD or len(event) > _LARGE_EVENT:
             self.read()
 
     def read(self) -> None:
@@ -70,7 +70,7 @@ class Produced:
                     continue
             self._search(event)
         self.unread.clear()
-        if len(self.pieces) >= MOST_PIECES:
+        if len(self.pieces) > MOST_PIECES:
             self._fold()
 
     def _search(self, event: bytes) -> None:

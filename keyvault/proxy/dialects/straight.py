@@ -16,13 +16,13 @@ from typing import Final, Protocol
 MOST_UNREAD: Final = 64
 """Events put by; another is fed to the meter, which reads them all."""
 MOST_PIECES: Final = 512
-"""Texts put by; with another they are put together."""
-_LENGTHS_KNOWN: Final = 16
+"""Texts put by; whoever sees that there are more has them read, which puts them together."""
+_LENGTHS_KNOWN: Final = 24
 _UNLIMITED: Final = 1 << 62
 _UNKNOWN: Final = b"\0"
 _BACKSLASH: Final = 0x5C
-_not_text: Final = re.compile(rb'["\r\n]').search
-"""Between the quotes of a JSON text, no such byte ends it; an escaped quote is found too, and looked at later."""
+_not_plain_text: Final = re.compile(rb'["\\\r\n]').search
+"""Without such bytes all of it is a JSON text, and with escapes it may be; then it is searched for with the others."""
 _END: Final = b"\n\n"
 _FRAMED_END: Final = _END + b"\r\n"
 
@@ -44,8 +44,8 @@ class Straight:
     __slots__ = (
         "_adds_text",
         "_begins",
+        "_forms",
         "_head_length",
-        "_read",
         "_stray",
         "_tail",
         "_tail_length",
@@ -55,6 +55,7 @@ class Straight:
         "otherwise",
         "outlet",
         "pieces",
+        "read",
         "unread",
     )
 
@@ -63,10 +64,12 @@ class Straight:
     ) -> None:
         """`unread`: where events are put by, to be read by `read`; `pieces`: where the texts of such go that need no
         reading. `stray`: what does not occur behind the `head` of a plain event, such as an end of line."""
-        self._read = read
+        self.read = read
         self._stray = stray.search
         self._adds_text = False
         """Between how plain events begin and how most end is a text and nothing else."""
+        self._forms: dict[int, tuple[bytes, int, int, int]] = {}
+        """By the length of a chunk that adds text: how it begins, where its text begins and ends, how long that is."""
         self._begins: dict[int, bytes] = {}
         self._head_length = 0
         self._tail, self._tail_length = _FRAMED_END, len(_FRAMED_END)
@@ -91,6 +94,7 @@ class Straight:
         self.head, self._head_length = head, len(head)
         self._tail, self._tail_length = tail + b"\r\n", len(tail) + 2
         self._begins.clear()
+        self._forms.clear()
 
     def added_by(self, event: bytes) -> int:
         """The bytes of an event that can be new: all but how plain ones begin, and how most end."""
@@ -102,32 +106,48 @@ class Straight:
     def take(self, chunk: bytes) -> None:
         """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event; else give it to
         the long way."""
+        form = self._forms.get(len(chunk))
+        if form is not None:
+            begin, start, end, added = form
+            left = self.left - added
+            if (
+                left > 0
+                and chunk.startswith(begin)
+                and chunk.endswith(self._tail)
+                and _not_plain_text(chunk, start, end) is None
+            ):
+                if self.unread:  # which came before
+                    self.read()
+                self.pieces.append(chunk[start:end])
+                self.left = left
+                self.last = chunk
+                write = self.outlet.write  # called in one go, Python would look for a method first
+                write(chunk)
+                return
+        self._take_any(chunk)
+
+    def _take_any(self, chunk: bytes) -> None:
+        """As `take`, whatever a plain event adds."""
         length = len(chunk)
         begin = self._begins.get(length) or self._begin(length)
         start = len(begin)
-        ends_like_most = chunk.endswith(self._tail, start)
-        end = length - (self._tail_length if ends_like_most else len(_FRAMED_END))
+        end = length - (self._tail_length if chunk.endswith(self._tail, start) else len(_FRAMED_END))
         left = self.left - (end - start)
-        if left <= 0 or not begin or not chunk.startswith(begin) or chunk[end - 1] == _BACKSLASH:
-            self.otherwise(chunk)
-            return
-        if ends_like_most and self._adds_text and not _not_text(chunk, start, end) and len(self.pieces) < MOST_PIECES:
-            if self.unread:  # which came before
-                self._read()
-            self.pieces.append(chunk[start:end])
-        elif (
-            (ends_like_most or chunk.endswith(_FRAMED_END, start))
-            and not self._stray(chunk, start, end)
-            and len(self.unread) <= MOST_UNREAD
+        if (
+            left <= 0
+            or not begin
+            or not chunk.startswith(begin)
+            or not chunk.endswith(_FRAMED_END, start)
+            or chunk[end - 1] == _BACKSLASH  # the text, if it is one, does not end where it seems to
+            or self._stray(chunk, start, end)
+            or len(self.unread) > MOST_UNREAD
         ):
-            self.unread.append(chunk)
-        else:
             self.otherwise(chunk)
             return
+        self.unread.append(chunk)
         self.left = left
         self.last = chunk
-        write = self.outlet.write  # called in one go, Python would look for a method first
-        write(chunk)
+        self.outlet.write(chunk)
 
     def _begin(self, length: int) -> bytes:
         """How a chunk of this length, framing included, begins if it holds a plain event; remembered, since events are
@@ -137,5 +157,9 @@ class Straight:
             return b""
         if len(self._begins) >= _LENGTHS_KNOWN:
             self._begins.clear()
+            self._forms.clear()
         begin = self._begins[length] = b"%x\r\n%b" % (size, self.head)
+        start, end = len(begin), length - self._tail_length
+        if self._adds_text and start <= end:
+            self._forms[length] = begin, start, end, end - start
         return begin
