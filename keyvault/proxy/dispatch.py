@@ -63,7 +63,7 @@ class Dispatch:
         price, bound_pico = self._allowances.priced(call, step.planned, now_ms)
         caller, payer, allowance = call.caller, call.payer, call.allowance
         drills = self._tables.drills
-        fault = drills.of(caller.key_id, target, now_ms) if drills else None
+        fault = None if drills is None else drills.of(caller.key_id, target, now_ms)
         number = 1 if before is None else before.row.number + 1
         alias_id, target_id = self._ledger.alias_id(call.model or ""), self._ledger.target_id(target)
         project_id = 0 if payer.project_id == caller.project_id else payer.project_id
@@ -83,8 +83,9 @@ class Dispatch:
         follows = None if before is None else before.row
         return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows, fault)
 
-    async def record(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
-        """Put an attempt on record; what may leave then. Where that fails the attempt before it was the last."""
+    async def send(self, call: Call, attempt: Attempt, course: Course) -> Ending:
+        """Put an attempt on record, then send the request to its target and follow the answer until it is complete,
+        broken or given up. Raises what keeps it from being recorded; the attempt before it was the last then."""
         try:
             outgoing = message(call, attempt)  # may refuse a header: before there is a row
             await self._ledger.open(attempt.row)
@@ -93,12 +94,10 @@ class Dispatch:
             if attempt.follows is not None:
                 self._ledger.conclude(attempt.follows)
             raise
-        return outgoing
-
-    async def send(self, call: Call, attempt: Attempt, course: Course, outgoing: tuple[bytes, bytes]) -> Ending:
-        """Send the request to one target and follow its answer until it is complete, broken or given up."""
         relay: Relay | None = None
-        within = min(course.patience.connect, course.deadline - self._time())
+        within, left = course.patience.connect, course.deadline - self._time()
+        if left < within:
+            within = left
         try:
             origin, fault = attempt.upstream.origin, attempt.fault
             if fault is None:
