@@ -41,8 +41,8 @@ def format_usd(pico: int) -> str:
 
 def divide_half_even(numerator: int, denominator: int) -> int:
     """`numerator / denominator` rounded to the nearest integer, ties to even. `denominator` must be positive."""
-    quotient, remainder = divmod(numerator, denominator)
-    twice = 2 * remainder
+    quotient = numerator // denominator
+    twice = 2 * (numerator - quotient * denominator)
     if twice > denominator or (twice == denominator and quotient % 2):
         quotient += 1
     return quotient

@@ -78,11 +78,14 @@ def rate_at(rate: Rate, input_tokens: int) -> int:
 
 def cost(rates: Rates, usage: Usage) -> int | None:
     """The exact cost in pico-dollars, rounded half-even once; None where a billed count or its rate is not known."""
-    lines: _Lines | None
-    if _is_plain(usage) and (rates.input is not None or rates.output is not None):
-        lines = [(usage.input or 0, rates.input), (usage.output or 0, rates.output)]
-    else:
-        lines = _lines(rates, usage)
+    entered, left, inward, outward = usage.input, usage.output, rates.input, rates.output
+    if entered is not None and left is not None and inward is not None and outward is not None:
+        parts = usage.cached_input or usage.cache_write or usage.cache_write_1h or usage.reasoning
+        if not (parts or usage.audio_input or usage.audio_output or rates.per_call):  # as nearly always: two lines
+            first = inward[0][1] if len(inward) == 1 else rate_at(inward, entered)
+            second = outward[0][1] if len(outward) == 1 else rate_at(outward, entered)
+            return divide_half_even(entered * first + left * second, UNITS_PER_PRICE)
+    lines = _lines(rates, usage)
     if lines is None:
         return None
     numerator = (rates.per_call or 0) * UNITS_PER_PRICE
@@ -90,15 +93,8 @@ def cost(rates: Rates, usage: Usage) -> int | None:
         if units:
             if rate is None:
                 return None
-            numerator += units * (rate[0][1] if len(rate) == 1 else rate_at(rate, usage.input or 0))
+            numerator += units * rate_at(rate, usage.input or 0)
     return divide_half_even(numerator, UNITS_PER_PRICE)
-
-
-def _is_plain(usage: Usage) -> bool:
-    """Whether it is known and all of one kind, in and out."""
-    parts = usage.cached_input or usage.cache_write or usage.cache_write_1h or usage.reasoning
-    audio = usage.audio_input or usage.audio_output
-    return usage.input is not None and usage.output is not None and not (parts or audio)
 
 
 _Lines = list[tuple[int, Rate | None]]

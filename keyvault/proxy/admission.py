@@ -5,6 +5,7 @@ All refusals that a caller can provoke are raised here, with the same words for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -114,7 +115,7 @@ class Call:
         )
 
 
-def who(call: Call, directory: Directory, now_ms: int) -> Caller:
+def who(call: Call, directory: Directory, now_ms: Callable[[], int]) -> Caller:
     """The caller of a request; the same 401 for a wrong, unknown, expired, suspended or revoked key.
 
     The same head on the same connection names the same token: it is looked up anew when any key has changed.
@@ -127,10 +128,10 @@ def who(call: Call, directory: Directory, now_ms: int) -> Caller:
         if found is None:
             raise no_such_key()
         known = head.token = (directory.reading, found)
-    caller = known[1].caller_at(now_ms)
-    if caller is None:
+    usable = known[1]
+    if usable.until_ms is not None and usable.caller_at(now_ms()) is None:
         raise no_such_key()
-    return caller
+    return usable.caller
 
 
 def no_such_key() -> Refusal:
@@ -157,11 +158,11 @@ def _token(request: Request) -> bytes | None:
 
 
 def let_in(call: Call) -> None:
-    """Refuse a call from where, or to where, its key may not. Asked again when any key has changed."""
-    if call.asked.let_in != call.as_of:
-        check_address(call)
-        check_path(call)
-        call.asked.let_in = call.as_of
+    """Refuse a call from where, or to where, its key may not. What is let in is so with this head until any key has
+    changed."""
+    check_address(call)
+    check_path(call)
+    call.asked.let_in = call.as_of
 
 
 def check_address(call: Call) -> None:

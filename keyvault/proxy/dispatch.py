@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Final
 
 from keyvault.clock import Clock
+from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import OpenAttempt
 from keyvault.errors import GatewayError
 from keyvault.metering.ledger import Ledger
@@ -21,6 +23,13 @@ from keyvault.proxy.reading import expects_stream
 from keyvault.proxy.relay import Relay
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.upstream import Pool, UpstreamConnection, UpstreamFailure
+
+_METERS: Final = {
+    (dialect, drop_usage): partial(stream_meter, dialect, drop_usage=drop_usage)
+    for dialect in Dialect
+    for drop_usage in (False, True)
+}
+"""What makes the meter of a stream, if the answer is one."""
 
 
 class Dispatch:
@@ -52,28 +61,18 @@ class Dispatch:
         upstream, target = step.planned.upstream, step.planned.target
         now_ms = self._clock.now_ms()
         price, bound_pico = self._allowances.priced(call, step.planned, now_ms)
-        allowance = call.allowance
+        caller, payer, allowance = call.caller, call.payer, call.allowance
         drills = self._tables.drills
-        fault = drills.of(call.caller.key_id, target, now_ms) if drills else None
-        row = OpenAttempt(
-            request_id=call.request_id,
-            number=1 if before is None else before.row.number + 1,
-            started_ms=now_ms,
-            key_id=call.caller.key_id,
-            generation=call.caller.generation,
-            alias_id=self._ledger.alias_id(call.model or ""),
-            target_id=self._ledger.target_id(target),
-            dialect=str(call.dialect),
-            stream=call.body.stream,
-            bound_pico=bound_pico,
-            multiplier_ppm=call.payer.multiplier_ppm,
-            project_id=0 if call.payer.project_id == call.caller.project_id else call.payer.project_id,
-            balance_id=allowance.balance_id,
-            hold_pico=allowance.pico,
-            tags=call.tags,
-            hard=allowance.hard,
-            drawn=call.drawn if before is None and fault is None else (),  # a drill says nothing of a rollout
-        )
+        fault = None if drills is None else drills.of(caller.key_id, target, now_ms)
+        number = 1 if before is None else before.row.number + 1
+        alias_id, target_id = self._ledger.alias_id(call.model or ""), self._ledger.target_id(target)
+        project_id = 0 if payer.project_id == caller.project_id else payer.project_id
+        drawn = call.drawn if before is None and fault is None else ()  # a drill says nothing of a rollout
+        row = OpenAttempt(  # by position: so many names would be passed as a dictionary
+            call.request_id, number, now_ms, caller.key_id, caller.generation, alias_id, target_id, str(call.dialect),
+            call.body.stream, bound_pico, payer.multiplier_ppm, project_id,
+            allowance.balance_id, allowance.pico, call.tags, allowance.hard, drawn,
+        )  # fmt: skip
         serving = step.serving
         if serving is None:
             chooser = self._tables.upstreams[upstream.name]
@@ -84,8 +83,9 @@ class Dispatch:
         follows = None if before is None else before.row
         return Attempt(step.planned, serving, price, row, self._time(), step.fresh, step.second, follows, fault)
 
-    async def record(self, call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
-        """Put an attempt on record; what may leave then. Where that fails the attempt before it was the last."""
+    async def send(self, call: Call, attempt: Attempt, course: Course) -> Ending:
+        """Put an attempt on record, then send the request to its target and follow the answer until it is complete,
+        broken or given up. Raises what keeps it from being recorded; the attempt before it was the last then."""
         try:
             outgoing = message(call, attempt)  # may refuse a header: before there is a row
             await self._ledger.open(attempt.row)
@@ -94,12 +94,10 @@ class Dispatch:
             if attempt.follows is not None:
                 self._ledger.conclude(attempt.follows)
             raise
-        return outgoing
-
-    async def send(self, call: Call, attempt: Attempt, course: Course, outgoing: tuple[bytes, bytes]) -> Ending:
-        """Send the request to one target and follow its answer until it is complete, broken or given up."""
         relay: Relay | None = None
-        within = min(course.patience.connect, course.deadline - self._time())
+        within, left = course.patience.connect, course.deadline - self._time()
+        if left < within:
+            within = left
         try:
             origin, fault = attempt.upstream.origin, attempt.fault
             if fault is None:
@@ -125,7 +123,7 @@ class Dispatch:
     def _relay(self, call: Call, attempt: Attempt, course: Course, connection: UpstreamConnection) -> Relay:
         planned, health = attempt.planned, self._tables.health
         added = call.body.stream and call.wants_usage_added(planned.upstream)
-        new_meter = partial(stream_meter, call.dialect, drop_usage=added)
+        new_meter = _METERS[call.dialect, added]
         relay = Relay(
             call.exchange,
             connection,

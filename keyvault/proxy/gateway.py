@@ -34,7 +34,6 @@ from keyvault.proxy.settlement import SERVED, settlement
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.underway import Underway
 from keyvault.proxy.upstream import Pool
-from keyvault.routing.planner import Planned
 from keyvault.settings import Settings
 
 
@@ -89,13 +88,14 @@ class Gateway:
             raise answers.unavailable(error) from None
         call.as_of = tables.directory.reading
         try:
-            call.caller = admission.who(call, tables.directory, tables.time.now_ms())
+            call.caller = admission.who(call, tables.directory, tables.time.now_ms)
         except Refusal as refusal:
             refusal.hold_seconds = self._door.turned_away(call.address, self._time())
             raise
         if tables.suspended:
             raise admission.everybody_suspended()
-        admission.let_in(call)
+        if call.asked.let_in != call.as_of:  # as of another reading than the last request with this head
+            admission.let_in(call)
 
     async def serve(self, exchange: Exchange) -> None:
         """3 to 10, with the whole body there. Cancelled when the client leaves."""
@@ -140,7 +140,11 @@ class Gateway:
             return
         if self._tables.captures.active:
             self._tables.captures.sample(call)
-        plan = bound = self._plan(call)  # 4. Where
+        if call.claim is None:  # 4. Where
+            plan = self._tables.planner.plan(call.model, call.dialect, call.pin)
+        else:
+            plan = self._isolation.plan(call)
+        bound = plan
         if call.dialect in CARRIES_STATE:
             bound = await self._affinity.place(call, plan)
         if self._tables.planner.rollouts and bound is plan:
@@ -175,17 +179,11 @@ class Gateway:
             ending = await self._isolation.answered(call, of.planned, of.upstream, ending)
         answers.deliver(call, of.planned.target, attempt.row.number, ending, of.upstream.secrets)
 
-    def _plan(self, call: Call) -> tuple[Planned, ...]:
-        if call.claim is not None:
-            return self._isolation.plan(call)
-        return self._tables.planner.plan(call.model, call.dialect, call.pin)
-
     async def _answer(self, call: Call, attempt: Attempt, course: Course) -> Ending:
         """How one attempt ended."""
         call.relay = None
         try:
-            outgoing = await self._dispatch.record(call, attempt)
-            ending = await self._dispatch.send(call, attempt, course, outgoing)
+            ending = await self._dispatch.send(call, attempt, course)
         except asyncio.CancelledError:  # 10. Gone wrong: the client left, so the provider's call ends now
             ending = call.relay.stop() if call.relay else Ending(sent=False, cancelled=True)
             booked = self._book(call, attempt, ending, left=True)

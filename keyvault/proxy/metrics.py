@@ -16,6 +16,7 @@ from keyvault.errors import Refusal
 MAX_TARGETS: Final = 1000
 OTHER: Final = Target("(other)", "(other)")
 SECONDS_BUCKETS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
+_MS_BUCKETS: Final = tuple(round(seconds * 1000) for seconds in SECONDS_BUCKETS)
 
 
 class TargetCounts:
@@ -40,13 +41,21 @@ class Metrics:
         self.targets: dict[Target, TargetCounts] = {}
         self.refusals: Counter[tuple[int, str]] = Counter()
         self.seconds = [0] * (len(SECONDS_BUCKETS) + 1)
-        self.seconds_sum = 0.0
+        self._total_ms = 0
         self.first_content = [0] * (len(SECONDS_BUCKETS) + 1)
-        self.first_content_sum = 0.0
+        self._first_content_ms = 0
         self.retries = 0
         """Attempts after a request's first."""
         self.charge_pico = 0
         self.doubt_pico = 0
+
+    @property
+    def seconds_sum(self) -> float:
+        return self._total_ms / 1000
+
+    @property
+    def first_content_sum(self) -> float:
+        return self._first_content_ms / 1000
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals[(refusal.status, refusal.error_code)] += 1
@@ -56,24 +65,30 @@ class Metrics:
         counts = self.targets.get(target)
         if counts is None:
             counts = self._first_of(target if booked.outcome is Outcome.SERVED else OTHER)
-        self.requests_total += booked.final
+        if booked.final:
+            self.requests_total += 1
+        if booked.number > 1:
+            self.retries += 1
         counts.outcomes[booked.outcome] += 1
-        counts.input += booked.usage.input or 0
-        counts.output += booked.usage.output or 0
+        usage = booked.usage
+        if usage.input:
+            counts.input += usage.input
+        if usage.output:
+            counts.output += usage.output
         if booked.cost_pico is None:
             counts.unknown_cost += 1
         else:
             counts.cost_pico += booked.cost_pico
-        self.charge_pico += booked.charge_pico or 0
-        self.doubt_pico += booked.doubt_pico or 0
-        self.retries += booked.number > 1
-        seconds = (booked.total_ms or 0) / 1000
-        self.seconds_sum += seconds
-        self.seconds[bisect_left(SECONDS_BUCKETS, seconds)] += 1
-        if booked.first_content_ms is not None:
-            seconds = booked.first_content_ms / 1000
-            self.first_content_sum += seconds
-            self.first_content[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+        if booked.charge_pico:
+            self.charge_pico += booked.charge_pico
+        if booked.doubt_pico:
+            self.doubt_pico += booked.doubt_pico
+        total, first = booked.total_ms or 0, booked.first_content_ms
+        self._total_ms += total
+        self.seconds[bisect_left(_MS_BUCKETS, total)] += 1
+        if first is not None:
+            self._first_content_ms += first
+            self.first_content[bisect_left(_MS_BUCKETS, first)] += 1
 
     def _first_of(self, target: Target) -> TargetCounts:
         if len(self.targets) >= MAX_TARGETS:

@@ -40,7 +40,7 @@ def settlement(call: Call, attempt: Attempt, ending: Ending, now: float, *, left
     row, price, secrets = attempt.row, attempt.price, attempt.upstream.secrets
     metered = ending.metered or ending.read
     error = ending.failure or (metered and metered.error)
-    failed = error is not None or ending.refused
+    failed = error is not None or (ending.status != 200 and ending.refused)
     outcome = ABORTED if left or ending.cut else FAILED if failed else SERVED
     usage, basis = _counts(call, attempt, ending, metered, failed)
     cost_pico = 0 if usage is NOTHING else cost(price.rates, usage) if price else None
@@ -49,7 +49,6 @@ def settlement(call: Call, attempt: Attempt, ending: Ending, now: float, *, left
     charged = 0 if free else at_customer
     if charged and row.hold_pico is not None and charged > row.hold_pico:
         charged = row.hold_pico  # what goes beyond what was held for the attempt is not the customer's
-    first = ending.first_content_at
     code, text = error or (None, None)
     if code == "":
         code, text = f"http_{ending.status}", text or f"the provider answered with status {ending.status}"
@@ -57,24 +56,17 @@ def settlement(call: Call, attempt: Attempt, ending: Ending, now: float, *, left
         in_doubt: int | None = at_customer - (charged or 0)
     else:
         in_doubt = _in_doubt(call, attempt, metered, usage, basis, at_customer, charged)
-    return Settlement(
-        request_id=row.request_id,
-        number=row.number,
-        outcome=outcome,
-        final=True,
-        status=ending.status,
-        usage=usage,
-        basis=basis,
-        total_ms=max(0, round((now - attempt.began) * 1000)),
-        first_content_ms=None if first is None else max(0, round((first - attempt.began) * 1000)),
-        price_id=price.id if price and cost_pico is not None else None,
-        cost_pico=cost_pico,
-        charge_pico=charged,
-        doubt_pico=in_doubt,
-        error_code="client_left" if left and code is None else "hold_reached" if ending.held else code,
-        error_text=scrub(text, secrets) if text else text,
-        provider_request_id=_harmless(metered.provider_request_id, secrets) if metered else None,
-    )
+    price_id = price.id if price and cost_pico is not None else None
+    code = "client_left" if left and code is None else "hold_reached" if ending.held else code
+    text = scrub(text, secrets) if text else text
+    provider_id = _harmless(metered.provider_request_id, secrets) if metered else None
+    total = round((now - attempt.began) * 1000)
+    first = None if ending.first_content_at is None else round((ending.first_content_at - attempt.began) * 1000)
+    return Settlement(  # by position: so many names would be passed as a dictionary
+        row.request_id, row.number, outcome, True, ending.status, usage, basis,
+        total if total > 0 else 0, first if first is None or first > 0 else 0,
+        price_id, cost_pico, charged, in_doubt, code, text, provider_id,
+    )  # fmt: skip
 
 
 def _in_doubt(

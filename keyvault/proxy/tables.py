@@ -236,9 +236,10 @@ class Tables:
         with self._home.database.snapshot() as tx:
             return rollouts.live(tx, but=self.guard.doubted(tx, "rollouts"))
 
-    def _read_drills(self) -> Drilling:
+    def _read_drills(self) -> Drilling | None:
+        """Those that run, None where none does."""
         with self._home.database.snapshot() as tx:
-            return Drilling(drills.running(tx, self._home.clock.now()))
+            return Drilling(drills.running(tx, self._home.clock.now())) or None
 
     def _read_prices(self) -> PriceBook:
         """All prices. Raises `Tampered` where nobody vouches for one of them."""

@@ -241,3 +241,8 @@ def test_the_credential_is_scrubbed_in_every_form_it_may_come_back_in(shown: byt
 def test_a_body_without_the_credential_is_left_alone() -> None:
     body = b'{"error":{"message":"no"}}'
     assert scrub(body, [SECRET, ""]) is body
+
+
+def test_a_body_that_is_nothing_but_the_credential_is_masked_and_one_shorter_is_not_it() -> None:
+    assert scrub(SECRET.encode(), [SECRET]) == b"***"
+    assert scrub(SECRET.encode()[:-1], [SECRET]) == SECRET.encode()[:-1]

@@ -114,6 +114,17 @@ def test_a_cost_is_the_exact_rational_rounded(counts: tuple[int, ...], rates: tu
     assert cost(priced, usage) == round(exact)
 
 
+@given(st.integers(0, 300_000), _COUNT, st.tuples(*[st.integers(0, 10**15)] * 4), st.none() | st.integers(0, 10**12))
+def test_the_cost_of_a_plain_answer_is_exact_at_every_tier(
+    entered: int, left: int, rates: tuple[int, ...], per_call: int | None
+) -> None:
+    low, high, low_out, high_out = rates
+    tiers = Rates(((0, low), (200_000, high)), output=((0, low_out), (200_000, high_out)), per_call=per_call)
+    first, second = (high, high_out) if entered > 200_000 else (low, low_out)
+    exact = Fraction(entered * first + left * second, 10**6) + (per_call or 0)
+    assert cost(tiers, Usage(entered, output=left)) == round(exact)
+
+
 @given(st.integers(1, 10**7), st.integers(0, 10**6), st.integers(1, 8))
 def test_no_answer_costs_more_than_the_worst_case(body: int, cap: int, choices: int) -> None:
     bound = worst_case(CLAUDE, body, cap, choices)

@@ -77,7 +77,7 @@ def test_identifiers_of_providers_are_plain(made: str) -> None:
 
 
 _PARTS = st.sampled_from(
-    ["sk", "pk", "key", "AIza", "akia", "ASIA", "eyJ", "github_pat", "resp", "x", "-", "_", ".", "://"]
+    ["chatcmpl", "sk", "pk", "key", "AIza", "akia", "ASIA", "eyJ", "github_pat", "resp", "x", "-", "_", ".", "://"]
 )
 
 

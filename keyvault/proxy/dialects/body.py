@@ -19,6 +19,7 @@ from keyvault.proxy.dialects.multipart import read_multipart
 
 __all__ = ["Body", "read_body"]
 
+_JSON: Final = b"application/json"
 _MULTIPART: Final = b"multipart/form-data"
 
 
@@ -28,7 +29,7 @@ def read_body(endpoint: Endpoint | None, content_type: bytes, body: bytes) -> Bo
     A known path takes JSON, or a form where the API has one. An unknown path takes anything; its model is read where
     the body is JSON or a form, since the key's model list and the route depend on it.
     """
-    is_form = content_type[:32].lower().lstrip().startswith(_MULTIPART)
+    is_form = content_type != _JSON and content_type[:32].lower().lstrip().startswith(_MULTIPART)
     if endpoint is None:
         return _read_unknown(content_type, body, is_form)
     if is_form:

@@ -7,16 +7,17 @@ the interpreter's own limit; bytes that are not UTF-8 are refused, since what th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from keyvault.domain.endpoints import Dialect
 from keyvault.errors import Refusal
 from keyvault.proxy.dialects import bodies
 from keyvault.proxy.dialects.bodies import Body, OpaqueBody, check_count, wrong_type
-from keyvault.proxy.dialects.plain import NESTING, TALK, Talk, looked_through
+from keyvault.proxy.dialects.plain import NESTING, TALK, looked_through
+from keyvault.proxy.dialects.usual import EVERYDAY, read_usual
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 CAP_FIELDS: Final[Mapping[Dialect, tuple[str, ...]]] = {
@@ -42,33 +43,6 @@ _KINDS: Final = {
 }
 
 
-class _Options(msgspec.Struct, gc=False):
-    include_usage: bool | None = None
-
-
-_Cap = Annotated[int, Meta(ge=0, le=bodies.MAX_TOKENS)] | None
-
-
-class _Usual(msgspec.Struct, gc=False):
-    """The head fields of most requests, and talk that is nothing but text: all checked in one pass. What does not fit
-    is looked at field by field, which says what is wrong if anything is."""
-
-    model: Annotated[str, Meta(min_length=1, max_length=bodies.MAX_MODEL_CHARACTERS)]
-    stream: bool | None = None
-    n: Annotated[int, Meta(ge=1, le=bodies.MAX_CHOICES)] | None = None
-    stream_options: _Options | None = None
-    background: bool | None = None
-    max_tokens: _Cap = None
-    max_completion_tokens: _Cap = None
-    max_output_tokens: _Cap = None
-    messages: Talk | None = None
-    input: Talk | None = None
-    system: Talk | None = None
-    instructions: Talk | None = None
-    prompt: Talk | None = None
-
-
-_usual = msgspec.json.Decoder(_Usual)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _values = msgspec.json.Decoder(list[Raw])
 _text = msgspec.json.Decoder(str)
@@ -87,13 +61,15 @@ class JsonBody(Body, frozen=True, kw_only=True):
     """The fields of the cap on output that the client set."""
     looked_through: tuple[str, ...]
     """The fields that may name what lies elsewhere; not talk that is nothing but text."""
+    everyday: bool = False
+    """There is nothing in it but `EVERYDAY` fields, and no media, reference or mark in these."""
 
     def rewritten(self, model: str | None, *, add_usage: bool = False) -> bytes:
-        fields: dict[str, Any] = self.fields
+        fields: dict[str, Any] = self.fields.copy()
         if model is not None:
-            fields = {**fields, "model": model}
+            fields["model"] = model
         if add_usage:
-            fields = {**fields, "stream_options": self._with_usage()}
+            fields["stream_options"] = self._with_usage()
         return _encode(fields)
 
     def with_parameters(self, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> Body:
@@ -121,31 +97,30 @@ def read_json(dialect: Dialect, body: bytes, *, only_objects: bool = True) -> Bo
     fields = _decode(body, only_objects)
     if fields is None:
         return OpaqueBody(raw=body)
-    kept = _without_dropped(fields)
-    return _usual_body(dialect, kept, body) or _json_body(dialect, kept)
+    everyday = EVERYDAY.issuperset(fields)
+    kept = fields if everyday else _without_dropped(fields)
+    return _usual_body(dialect, kept, body, everyday) or _json_body(dialect, kept)
 
 
-def _usual_body(dialect: Dialect, fields: dict[str, Raw], body: bytes) -> Body | None:
+def _usual_body(dialect: Dialect, fields: dict[str, Raw], body: bytes, everyday: bool) -> Body | None:
     """What `_json_body` makes of most bodies, in a third of the time; None for any other."""
     if dialect is _COMPLETIONS:  # of which a prompt may be several
         return None
-    try:
-        heads = _usual.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    if not heads.model.isprintable():
+    heads = read_usual(body)
+    if heads is None:
         return None
     most: int | None = None
     caps: tuple[str, ...] = ()
     for name in CAP_FIELDS.get(dialect, _CAPS):
-        cap: int | None = getattr(heads, name)
-        if cap is not None:
+        if name in fields and (cap := getattr(heads, name)) is not None:
             most, caps = cap if most is None or cap > most else most, (*caps, name)
+    nesting = [] if everyday else [n for n, v in fields.items() if n not in TALK and bytes(v).startswith(NESTING)]
     return JsonBody(
         fields=fields,
         dialect=dialect,
         caps=caps,
-        looked_through=tuple([n for n, raw in fields.items() if n not in TALK and bytes(raw).startswith(NESTING)]),
+        looked_through=tuple(nesting),
+        everyday=everyday,
         model=heads.model,
         stream=heads.stream or False,
         output_cap=most,

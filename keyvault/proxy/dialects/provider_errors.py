@@ -69,9 +69,11 @@ def _line(text: str) -> str:
 def scrub(body: bytes, secrets: Sequence[str]) -> bytes:
     """`body` with every appearance of the secrets masked: as they are, in JSON, in a URL, in base64."""
     for secret in secrets:
-        for form in _forms(secret):
-            if form in body:
-                body = body.replace(form, MASK.encode())
+        forms = _forms(secret)
+        if forms and len(body) >= len(forms[-1]):  # else it is too short for any of them
+            for form in forms:
+                if body.find(form) >= 0:  # of bytes `in` takes twice as long
+                    body = body.replace(form, MASK.encode())
     return body
 
 

@@ -53,7 +53,7 @@ _items = msgspec.json.Decoder(list[_Item])
 
 def stored_reference(dialect: Dialect, body: Body) -> str | None:
     """The name of the field that refers to a stored object, None where there is none. Raises `Refusal`."""
-    if not isinstance(body, JsonBody):
+    if not isinstance(body, JsonBody) or body.everyday:
         return None
     for name in _TOP:
         if name in body.fields and bytes(body.fields[name]) != b"null":

@@ -134,19 +134,14 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
     """The shape of a body. `raw`: its bytes. Raises `Refusal` 400."""
     if dialect is _OTHER:
         return Shape(len(raw), 0, 1, None, unbounded="path")
-    if isinstance(body, FormBody):
-        text, files = weighed(body)
-        if dialect is not Dialect.IMAGES:
-            return Shape(text, 0, 1, None, unbounded="file")  # nobody knows how long a recording is
-        return Shape(text, files, body.choices, IMAGE_OUTPUT)
     if not isinstance(body, JsonBody):
-        return Shape(len(raw), 0, 1, None, unbounded="body")
+        return _shape_of_other(dialect, body, raw)
     media, marked = NO_MEDIA, False
     if body.looked_through or dialect is _IMAGES:
         media = media_in(dialect, body)
         marked = any(CACHE_MARKS.stand_in(bytes(body.fields[name])) for name in body.looked_through)
     unbounded, prompt, tools = media.unbounded, 0, None
-    if not _WATCHED.isdisjoint(body.fields):
+    if not body.everyday and not _WATCHED.isdisjoint(body.fields):
         unbounded = unbounded or _named(dialect, body)
         prompt, tools = _tool_prompt(dialect, body)
     if dialect is _CHAT and unbounded is None and _names_file(raw):
@@ -156,16 +151,30 @@ def shape_of(dialect: Dialect, body: Body, raw: bytes) -> Shape:
     return Shape(tokens, media.images, body.choices, cap, given, settable, least, unbounded or tools, marked)
 
 
+def _shape_of_other(dialect: Dialect, body: Body, raw: bytes) -> Shape:
+    """The shape of a body that is no JSON."""
+    if not isinstance(body, FormBody):
+        return Shape(len(raw), 0, 1, None, unbounded="body")
+    text, files = weighed(body)
+    if dialect is not Dialect.IMAGES:
+        return Shape(text, 0, 1, None, unbounded="file")  # nobody knows how long a recording is
+    return Shape(text, files, body.choices, IMAGE_OUTPUT)
+
+
 def _names_file(raw: bytes) -> bool:
     """Whether a text says `fileid://…`, in whose place Qwen puts a whole file."""
+    named = raw.find(b"fileid:") >= 0 if len(raw) <= _LARGE else _stands_in_large(raw)
+    return named or (raw.find(b"\\") >= 0 and _ESCAPE in raw and _FILE_ID.search(raw) is not None)
+
+
+def _stands_in_large(raw: bytes) -> bool:
+    """Whether `fileid:` stands there: a single letter is found at memory speed, a word of common letters is not."""
     at = 0
-    if len(raw) > _LARGE:  # a single letter is found at memory speed, a word of common letters is not
-        for _ in range(_MANY_COLONS):
-            at = raw.find(b":", at + 1)
-            if at < 0 or raw.startswith(b"fileid", max(0, at - 6)):
-                break
-    named = at >= 0 and raw.find(b"fileid:", max(0, at - 6)) >= 0
-    return named or (b"\\" in raw and _ESCAPE in raw and _FILE_ID.search(raw) is not None)
+    for _ in range(_MANY_COLONS):
+        at = raw.find(b":", at + 1)
+        if at < 0 or raw.startswith(b"fileid", max(0, at - 6)):
+            break
+    return at >= 0 and raw.find(b"fileid:", max(0, at - 6)) >= 0
 
 
 def _output(dialect: Dialect, body: JsonBody) -> tuple[int | None, tuple[str, ...], bool, int]:
