@@ -205,8 +205,8 @@ def to_provider_opening(
 
 def closing(method: str, request_id: str, content_length: int) -> bytes:
     """The lines of a head that differ from attempt to attempt, and its end. `request_id` is ours."""
-    framing = b"content-length: %d\r\n" % content_length if content_length or method not in _BODILESS else b""
-    return b"%baccept-encoding: identity\r\nx-client-request-id: %b\r\n\r\n" % (framing, request_id.encode())
+    framing = f"content-length: {content_length}\r\n" if content_length or method not in _BODILESS else ""
+    return f"{framing}accept-encoding: identity\r\nx-client-request-id: {request_id}\r\n\r\n".encode()
 
 
 def _refuse_repeated(names: list[bytes]) -> None:
