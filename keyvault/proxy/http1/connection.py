@@ -34,6 +34,10 @@ class _State(Enum):
     """The handler is at work."""
 
 
+_HEAD, _BODY, _SERVING = _State
+"""Looking a member up in its enum takes as long as a call."""
+
+
 class ServerConnection(asyncio.Protocol):
     """One client. `connections` holds it while it is open or its handler at work."""
 
@@ -45,7 +49,7 @@ class ServerConnection(asyncio.Protocol):
         self._bodies = bodies
         self._connections = connections
         self._peer = ""
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._input = b""
         self._head: HeadReader | None = None
         self._familiar = Familiar(limits)
@@ -116,7 +120,7 @@ class ServerConnection(asyncio.Protocol):
             self._outlet.abort()
         elif self._held_back is not None:
             self._refuse(self._held_back)
-        elif self._state is _State.HEAD and self._head is None:
+        elif self._state is _HEAD and self._head is None:
             self._close()
         else:
             self._refuse(Refusal(408, "request_timeout", "the request did not arrive in time"))
@@ -124,7 +128,7 @@ class ServerConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Takes no further request: closes now if idle, else behind the answer under way."""
         self._outlet.keep_alive = False
-        if self._state is _State.HEAD and self._head is None and not self._outlet.done:
+        if self._state is _HEAD and self._head is None and not self._outlet.done:
             self._close()
 
     def cut(self) -> None:
@@ -140,9 +144,9 @@ class ServerConnection(asyncio.Protocol):
             while self._input:
                 if self._outlet.done or self._flooded or self._held_back is not None:
                     self._input = b""
-                elif self._state is _State.BODY:
+                elif self._state is _BODY:
                     self._read_body()
-                elif self._state is _State.HEAD and not self._outlet.paused:
+                elif self._state is _HEAD and not self._outlet.paused:
                     self._read_head()
                 else:
                     self._hold()
@@ -178,7 +182,7 @@ class ServerConnection(asyncio.Protocol):
     def _begin(self, request: Request) -> None:
         """The head is there: ask the handler, then go on to the body."""
         self._outlet.keep_alive = self._outlet.keep_alive and request.keep_alive
-        self._state = _State.BODY
+        self._state = _BODY
         self._exchange = exchange = Exchange(self._outlet, request)
         length = request.body_length
         try:
@@ -227,7 +231,7 @@ class ServerConnection(asyncio.Protocol):
             self._next_request()
             return
         self._exchange.request.body = body
-        self._state = _State.SERVING
+        self._state = _SERVING
         self._deadline = _NEVER
         self._worker.take(self._exchange)
 
@@ -261,7 +265,7 @@ class ServerConnection(asyncio.Protocol):
         elif not self._outlet.keep_alive:
             self._close()
         else:
-            self._state = _State.HEAD
+            self._state = _HEAD
             self._deadline = self._loop.time() + self._limits.keep_alive_timeout
 
     def _refuse(self, refusal: Refusal) -> None:

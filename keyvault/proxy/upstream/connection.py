@@ -286,7 +286,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _end(self) -> None:
         sink, self._sink = self._sink, None
-        self._pass_by(None)
+        if self._shortcut is not None:
+            self._pass_by(None)
         transport = self._transport
         if transport is not None and not transport.is_closing():
             if self._keep and not transport.get_write_buffer_size():
