@@ -42,21 +42,21 @@ class Ulids:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ms = -1
-        self._of_time = ""
-        """The letters for `_ms`, which many requests share."""
+        self._second = -1
+        self._of_second = ""
+        """The letters for the time but for its last two, which go round about once a second."""
         self._entropy = ""
         self._at = 0
 
     def next(self) -> str:
         ms = self._clock.now_ms()
-        if ms != self._ms:
-            self._ms, self._of_time = ms, ulid_at(ms)[:_OF_TIME]
+        if ms >> 10 != self._second:
+            self._second, self._of_second = ms >> 10, ulid_at(ms)[: _OF_TIME - 2]
         start, self._at = self._at, self._at + _OF_ENTROPY
         if start == len(self._entropy):
             self._entropy = self._clock.random_bytes(_AT_ONCE * _OF_ENTROPY).translate(_LETTERS).decode()
             start, self._at = 0, _OF_ENTROPY
-        return self._of_time + self._entropy[start : self._at]
+        return self._of_second + _PAIRS[ms & 1023] + self._entropy[start : self._at]
 
 
 def ulid_at(ms: int, entropy: int = 0) -> str:

@@ -148,10 +148,13 @@ class Relay:
     def on_end(self) -> None:
         if self.ending.done():
             return
-        if self.streaming and (rest := self._framer.flush()):
+        if not self.streaming:
+            self._end(None)
+            return
+        if rest := self._framer.flush():
             self._on_events([rest])
         if not self.ending.done():
-            self._end(self._meter.unfinished() if self.streaming else None)
+            self._end(self._meter.unfinished())
 
     def on_failure(self, error: UpstreamFailure) -> None:
         if not self.ending.done():
@@ -289,19 +292,15 @@ class Relay:
         if not self.streaming and failure is None and (self._status or 0) < 400:
             self._content_at = self._content_at or self._time()
         ending = self._ending(failure)
-        ending.stale_connection, ending.told, ending.held = stale, told, held
+        if stale or told or held:
+            ending.stale_connection, ending.told, ending.held = stale, told, held
         self.ending.set_result(ending)
 
     def _ending(self, failure: tuple[str, str] | None) -> Ending:
-        return Ending(
-            status=self._status,
-            headers=self._headers,
-            body=b"".join(self._held),
-            committed=self._committed,
-            metered=self._meter.metered() if self.streaming else None,
-            failure=failure,
-            first_content_at=self._content_at,
-        )
+        metered = self._meter.metered() if self.streaming else None
+        ending = Ending(self._status, self._headers, b"".join(self._held), self._committed, metered, None, failure)
+        ending.first_content_at = self._content_at
+        return ending
 
 
 def is_stream(headers: Headers) -> bool:

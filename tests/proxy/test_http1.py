@@ -464,3 +464,56 @@ async def test_one_connection_too_many_is_told_so() -> None:
     assert first.transport.written == b""
     assert second.statuses == [503]
     assert second.transport.ended
+
+
+async def test_one_task_serves_all_requests_of_a_connection_and_ends_with_it() -> None:
+    for leave_at_work in (False, True):
+        wire = Wire()
+        tasks: list[asyncio.Task[None] | None] = []
+
+        async def answer(exchange: Exchange, tasks: list[asyncio.Task[None] | None] = tasks) -> None:
+            tasks.append(asyncio.current_task())
+            await asyncio.sleep(0)
+            if exchange.request.path.startswith("/wait"):
+                await asyncio.Event().wait()
+            exchange.reply(200, [], b"")
+
+        wire.handler.answer = answer
+        for _ in range(3):
+            await wire.send(GET)
+        if leave_at_work:
+            await wire.send(GET.replace(b"GET /", b"GET /wait", 1))
+        task = tasks[0]
+        assert task is not None
+        assert set(tasks) == {task}
+        assert not task.done()
+        wire.transport.lose(None)
+        await settled()
+        assert task.done()
+        assert wire.handler.cancelled == leave_at_work
+        assert not wire.connections
+        assert wire.bodies.held == 0
+
+
+async def test_a_handler_that_is_cancelled_from_within_takes_nothing_from_what_follows() -> None:
+    wire = Wire()
+
+    async def answer(exchange: Exchange) -> None:
+        exchange.reply(200, [], exchange.request.path.encode())
+        if exchange.request.path == "/0":
+            raise asyncio.CancelledError
+
+    wire.handler.answer = answer
+    for number in range(3):
+        await wire.send(b"GET /%d HTTP/1.1\r\nHost: gw\r\n\r\n" % number)
+    assert wire.statuses == [200, 200, 200]
+
+
+async def test_a_client_that_leaves_between_a_body_and_its_handler_is_not_served() -> None:
+    wire = Wire()
+    await wire.send(GET)
+    wire.connection.data_received(GET)
+    wire.transport.lose(None)
+    await settled()
+    assert len(wire.handler.served) == 1
+    assert not wire.connections

@@ -228,6 +228,31 @@ async def test_an_answer_that_is_not_http_is_a_protocol_error(answer: bytes) -> 
         assert not line.released
 
 
+@pytest.mark.parametrize(
+    "headers", [[b"X: 1"] * 258, [b"X: " + b"a" * 60_000] * 5], ids=["too many", "together too large"]
+)
+async def test_a_head_that_is_too_large_is_refused_complete_or_not(headers: list[bytes]) -> None:
+    head = b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b""])
+    for answer in (head, head + b"\r\n", head + b"Content-Length: 1\r\n\r\na"):
+        for step in (len(answer), 1000):
+            line = Line()
+            heard = line.send()
+            line.answer(*(answer[at : at + step] for at in range(0, len(answer), step)))
+            await settled()
+            assert (heard.status, heard.ended) == (0, 0)
+            assert heard.failure is not None
+            assert heard.failure.text.startswith("the head ")
+
+
+async def test_trailers_are_no_headers_of_this_answer_nor_of_the_next() -> None:
+    line = Line()
+    for _ in range(2):
+        heard = line.send()
+        line.answer(CHUNKED[:-2] + b"X-Late: 1\r\n\r\n")
+        assert heard.ended == 1
+        assert b"x-late" not in dict(heard.headers)
+
+
 @pytest.mark.parametrize("answer", [SIZED, CHUNKED], ids=["sized", "chunked"])
 async def test_an_answer_cut_at_any_byte_is_lost_and_never_complete(answer: bytes) -> None:
     for cut in range(len(answer)):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from keyvault.clock import CROCKFORD, Clock, Ulids, ulid_at
 from tests.conftest import FrozenClock
 
@@ -22,3 +25,12 @@ def test_identifiers_of_one_moment_differ_and_begin_with_it() -> None:
     assert all(len(name) == 26 and set(name) <= set(CROCKFORD) for name in found)
     clock.advance(seconds=1)
     assert ids.next() > max(found)
+
+
+@given(st.lists(st.integers(0, (1 << 48) - 1), min_size=1, max_size=20), st.integers(-3_000, 3_000))
+def test_identifiers_begin_with_their_time_wherever_it_goes(times: list[int], apart: int) -> None:
+    clock = Random()
+    ids = Ulids(clock)
+    for ms in times:
+        for clock.ms in (ms, max(0, min(ms + apart, (1 << 48) - 1)), ms):
+            assert ids.next()[:10] == ulid_at(clock.ms)[:10]

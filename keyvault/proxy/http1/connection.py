@@ -1,9 +1,9 @@
 """The life of a client's connection: head, body, answer, and again, until one side has had enough.
 
 Guarantees: requests are answered one at a time and in order; what arrives meanwhile is held up to a bound and never
-stops us from reading, so that a client that leaves is noticed at once and its request's task cancelled; every state
-has a time limit, enforced by `check`, which the server calls every 0.25 s; after an early refusal the input is read and
-dropped for a while, so that the client gets to see the answer instead of a reset.
+stops us from reading, so that a client that leaves is noticed at once and the work on its request cancelled; every
+state has a time limit, enforced by `check`, which the server calls every 0.25 s; after an early refusal the input is
+read and dropped for a while, so that the client gets to see the answer instead of a reset.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from keyvault.proxy.http1.familiar import Familiar
 from keyvault.proxy.http1.head import CHUNKED, HeadReader, Request
 from keyvault.proxy.http1.limits import BodyBudget, Limits
 from keyvault.proxy.http1.outlet import Outlet
+from keyvault.proxy.http1.worker import Worker
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NEVER: Final = float("inf")
@@ -33,6 +34,10 @@ class _State(Enum):
     """The handler is at work."""
 
 
+_HEAD, _BODY, _SERVING = _State
+"""Looking a member up in its enum takes as long as a call."""
+
+
 class ServerConnection(asyncio.Protocol):
     """One client. `connections` holds it while it is open or its handler at work."""
 
@@ -44,13 +49,12 @@ class ServerConnection(asyncio.Protocol):
         self._bodies = bodies
         self._connections = connections
         self._peer = ""
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._input = b""
         self._head: HeadReader | None = None
         self._familiar = Familiar(limits)
         self._body: BodyReader | None = None
         self._exchange: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
         self._held = 0
         """Bytes of the body budget taken by the body that is being served."""
         self._flooded = False
@@ -60,12 +64,14 @@ class ServerConnection(asyncio.Protocol):
         self._deadline = _NEVER
         self._body_since = 0.0
         self._outlet: Outlet
+        self._worker: Worker
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._loop = asyncio.get_running_loop()
         self._outlet = Outlet(cast(asyncio.Transport, transport), self._loop, self._limits)
+        self._worker = Worker(self._loop, self._handler.serve, self._served)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._deadline = self._loop.time() + self._limits.head_timeout
@@ -80,14 +86,14 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A client that closes its half has left: there is nobody to tell when it closes the other."""
-        if self._task is not None and self._exchange is not None and not self._exchange.finished:
+        if self._worker.busy and self._exchange is not None and not self._exchange.finished:
             self.cut()
         else:
             self._outlet.watch()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
-        if self._task is None:
+        if not self._worker.busy:
             self._forget()
 
     def pause_writing(self) -> None:
@@ -114,7 +120,7 @@ class ServerConnection(asyncio.Protocol):
             self._outlet.abort()
         elif self._held_back is not None:
             self._refuse(self._held_back)
-        elif self._state is _State.HEAD and self._head is None:
+        elif self._state is _HEAD and self._head is None:
             self._close()
         else:
             self._refuse(Refusal(408, "request_timeout", "the request did not arrive in time"))
@@ -122,7 +128,7 @@ class ServerConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Takes no further request: closes now if idle, else behind the answer under way."""
         self._outlet.keep_alive = False
-        if self._state is _State.HEAD and self._head is None and not self._outlet.done:
+        if self._state is _HEAD and self._head is None and not self._outlet.done:
             self._close()
 
     def cut(self) -> None:
@@ -138,9 +144,9 @@ class ServerConnection(asyncio.Protocol):
             while self._input:
                 if self._outlet.done or self._flooded or self._held_back is not None:
                     self._input = b""
-                elif self._state is _State.BODY:
+                elif self._state is _BODY:
                     self._read_body()
-                elif self._state is _State.HEAD and not self._outlet.paused:
+                elif self._state is _HEAD and not self._outlet.paused:
                     self._read_head()
                 else:
                     self._hold()
@@ -176,10 +182,15 @@ class ServerConnection(asyncio.Protocol):
     def _begin(self, request: Request) -> None:
         """The head is there: ask the handler, then go on to the body."""
         self._outlet.keep_alive = self._outlet.keep_alive and request.keep_alive
-        self._state = _State.BODY
-        self._exchange = Exchange(self._outlet, request)
-        self._admit(self._exchange)
+        self._state = _BODY
+        self._exchange = exchange = Exchange(self._outlet, request)
         length = request.body_length
+        try:
+            self._handler.admit(exchange)
+        except Refusal as refusal:
+            if refusal.hold_seconds or request.expects_continue or not 0 <= length <= self._limits.drainable:
+                raise
+            self._handler.refuse(exchange, refusal)
         if length == CHUNKED:
             self._body = ChunkedBody(self._limits, self._bodies)
         elif length <= len(self._input):
@@ -195,15 +206,6 @@ class ServerConnection(asyncio.Protocol):
             if request.expects_continue:
                 self._outlet.write(_CONTINUE)
             self._expect_more()
-
-    def _admit(self, exchange: Exchange) -> None:
-        try:
-            self._handler.admit(exchange)
-        except Refusal as refusal:
-            length = exchange.request.body_length
-            if refusal.hold_seconds or exchange.request.expects_continue or not 0 <= length <= self._limits.drainable:
-                raise
-            self._handler.refuse(exchange, refusal)
 
     def _read_body(self) -> None:
         assert self._body is not None
@@ -229,30 +231,32 @@ class ServerConnection(asyncio.Protocol):
             self._next_request()
             return
         self._exchange.request.body = body
-        self._state = _State.SERVING
+        self._state = _SERVING
         self._deadline = _NEVER
-        self._task = self._loop.create_task(self._handler.serve(self._exchange))
-        self._task.add_done_callback(self._served)
+        self._worker.take(self._exchange)
 
-    def _served(self, task: asyncio.Task[None]) -> None:
+    def _served(self, error: Exception | None) -> None:
         assert self._exchange is not None
-        self._task = None
-        exchange, error = self._exchange, None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, Refusal):
-            self._loop.call_exception_handler({"message": "serving a request failed", "exception": error, "task": task})
-            error = Refusal(500, "internal_error", "the gateway failed on this request", type="server_error")
-        if error is not None and not exchange.started and not self._outlet.gone:
-            self._handler.refuse(exchange, error)
-        if not exchange.finished:
-            exchange.abort()
+        if error is not None:
+            self._failed(self._exchange, error)
+        if not self._exchange.finished:
+            self._exchange.abort()
         if self._outlet.gone:
             self._forget()
             return
         self._next_request()
-        self._advance()
+        if self._input:
+            self._loop.call_soon(self._advance)
+
+    def _failed(self, exchange: Exchange, error: Exception) -> None:
+        """Answers, where that is still possible, what the handler did not."""
+        if not isinstance(error, Refusal):
+            self._loop.call_exception_handler({"message": "serving a request failed", "exception": error})
+            error = Refusal(500, "internal_error", "the gateway failed on this request", type="server_error")
+        if not exchange.started and not self._outlet.gone:
+            self._handler.refuse(exchange, error)
 
     def _next_request(self) -> None:
-        self._give_back()
         self._let_go()
         if self._outlet.done:
             return
@@ -261,7 +265,7 @@ class ServerConnection(asyncio.Protocol):
         elif not self._outlet.keep_alive:
             self._close()
         else:
-            self._state = _State.HEAD
+            self._state = _HEAD
             self._deadline = self._loop.time() + self._limits.keep_alive_timeout
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -283,36 +287,34 @@ class ServerConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Goes on reading for a while, and drops it."""
         self._outlet.say_goodbye()
-        self._give_back()
+        self._let_go()
         self._head = None
         self._deadline = self._loop.time() + self._limits.linger_timeout
 
     def _close(self) -> None:
         """Closes once everything is written; a client that does not read is cut off by `check`."""
         self._outlet.close()
-        self._give_back()
         self._deadline = _NEVER
-
-    def _give_back(self) -> None:
-        if self._body is not None:
-            self._held, self._body = self._held + self._body.taken, None
-        self._bodies.give_back(self._held)
-        self._held = 0
 
     def _leave(self) -> None:
         """The client is gone: whatever is being done for it stops now, unless it is complete."""
         self._outlet.leave()
-        if self._task is not None and self._exchange is not None and not self._exchange.finished:
-            self._task.cancel()
+        self._input = b""
+        if self._worker.busy and self._exchange is not None and not self._exchange.finished:
+            self._worker.stop()
 
     def _forget(self) -> None:
-        self._give_back()
+        self._worker.stop()
         self._let_go()
         self._connections.discard(self)
 
     def _let_go(self) -> None:
-        """Forget the exchange and what it has of its caller, who holds it in turn: rings that are left to the collector
-        cost a tenth of a request's time."""
+        """Give back what the body took, and forget the exchange and what it has of its caller, who holds it in turn:
+        rings that are left to the collector cost a tenth of a request's time."""
+        if self._body is not None:
+            self._held, self._body = self._held + self._body.taken, None
+        self._bodies.held -= self._held
+        self._held = 0
         if self._exchange is not None:
             self._exchange.caller = None
             self._exchange = None

@@ -14,8 +14,8 @@ from keyvault.errors import Refusal
 from keyvault.proxy.http1.head import Headers, Request
 from keyvault.proxy.http1.outlet import Outlet
 
-_STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
-_LINE: Final = b"%b: %b\r\n".__mod__
+_STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}".encode() for s in HTTPStatus}
+_LINE: Final = b": ".join
 _JOINED_UP_TO: Final = 64 * 1024
 """Larger bodies are written beside their head, not copied behind it."""
 _UNTIL_CLOSE: Final = -1
@@ -86,7 +86,7 @@ class Exchange:
         if self.started:
             raise _started_already()
         bodiless = status in (204, 304)
-        head = self._head(status, headers, b"" if bodiless else b"content-length: %d\r\n" % len(body))
+        head = self._head(status, headers, "" if bodiless else f"content-length: {len(body)}")
         self.started = True
         if bodiless or self.request.method == "HEAD":
             self._outlet.write(head)
@@ -103,13 +103,13 @@ class Exchange:
         if self.started:
             raise _started_already()
         if status in (204, 304):
-            framing, self._left = b"", 0
+            framing, self._left = "", 0
         elif length is not None:
-            framing, self._left = b"content-length: %d\r\n" % length, length
+            framing, self._left = f"content-length: {length}", length
         elif self.request.version == "1.1":
-            framing, self._left = b"transfer-encoding: chunked\r\n", _CHUNKED
+            framing, self._left = "transfer-encoding: chunked", _CHUNKED
         else:
-            framing, self._left = b"", _UNTIL_CLOSE
+            framing, self._left = "", _UNTIL_CLOSE
             self._outlet.keep_alive = False
         if self.request.method == "HEAD":
             self._left = _HEAD_ALONE
@@ -174,15 +174,18 @@ class Exchange:
         if self._unsent_head:
             self._write(b"")
 
-    def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
-        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+    def _head(self, status: int, headers: Headers, framing: str) -> bytes:
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown" % status, *map(_LINE, headers)]
+        if framing:
+            lines.append(framing.encode())
         if not self._outlet.keep_alive:
-            framing += b"connection: close\r\n"
+            lines.append(b"connection: close")
         elif self.request.version == "1.0":
-            framing += b"connection: keep-alive\r\n"
-        head = b"".join([line, *map(_LINE, headers), framing, b"\r\n"])
+            lines.append(b"connection: keep-alive")
+        lines.append(b"\r\n")
+        head = b"\r\n".join(lines)
         # The last line of defence against a header that would split the answer in two.
-        if head.count(b"\n") != len(headers) + framing.count(b"\n") + 2:
+        if head.count(b"\n") != len(lines):
             raise ValueError("a line end in an answer's header")
         return head
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from msgspec.structs import replace
+
 from keyvault.proxy.http1.head import CHUNKED, Request
 from keyvault.proxy.http1.limits import Limits
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(0|[1-9][0-9]*)\r", re.IGNORECASE)
+_NAME: Final = b"content-length"
 _MAX_DIGITS: Final = 10
 _ZERO: Final = ord("0")
 
@@ -21,11 +24,14 @@ _ZERO: Final = ord("0")
 class Familiar:
     """The last whole head of a connection, around the digits of its Content-Length."""
 
-    __slots__ = ("_after", "_before", "_limits", "_request")
+    __slots__ = ("_after", "_at", "_before", "_limits", "_request")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._request: Request | None = None
+        """Without its body, which is not kept beyond its time."""
+        self._at = 0
+        """Where among the headers its length is."""
         self._before = b""
         self._after = b""
 
@@ -35,7 +41,8 @@ class Familiar:
         if digits is None or request.body_length == CHUNKED or len(head) + _MAX_DIGITS > self._limits.max_head:
             self._request = None
             return
-        self._request, self._before, self._after = request, head[: digits.start(1)], head[digits.end(1) :]
+        self._request, self._before, self._after = replace(request), head[: digits.start(1)], head[digits.end(1) :]
+        self._at = [name for name, _ in request.headers].index(_NAME)
 
     def recognise(self, data: bytes, now: float) -> tuple[Request, bytes] | None:
         """The request that `data` begins with, and what follows its head; None where it is not the known head."""
@@ -48,6 +55,11 @@ class Familiar:
         if end < 0 or not digits.isdigit() or not data.startswith(self._after, end):
             return None
         length = int(digits)
-        if length > self._limits.max_body or (digits[0] == _ZERO and len(digits) > 1):
+        if length > self._limits.max_body or (digits[0] == _ZERO and end - start > 1):
             return None
-        return known.again(length, now), data[end + len(self._after) :]
+        rest = data[end + len(self._after) :]
+        if length == known.body_length:
+            return replace(known, started=now), rest
+        headers = known.headers.copy()
+        headers[self._at] = (_NAME, digits)
+        return replace(known, started=now, body_length=length, headers=headers), rest

@@ -67,17 +67,6 @@ class Request(Struct):
     def all(self, name: bytes) -> list[bytes]:
         return [value for candidate, value in self.headers if candidate == name]
 
-    def again(self, length: int, started: float) -> Request:
-        """Another request with the same head, but for the length of its body."""
-        headers = self.headers
-        if length != self.body_length:
-            value = b"%d" % length
-            headers = [(name, value if name == b"content-length" else old) for name, old in headers]
-        return Request(
-            self.method, self.target, self.path, self.query, self.version, headers, b"", self.peer, started,
-            length, self.keep_alive, self.expects_continue, self.lasting,
-        )  # fmt: skip
-
 
 class HeadReader:
     """Reads one head, in as many pieces as it comes; a new one for each request.

@@ -51,7 +51,7 @@ class Limits:
 
 
 class BodyBudget:
-    """Bytes of request bodies that all connections together may hold; what was taken must be given back."""
+    """Bytes of request bodies that all connections together may hold; who took some takes them off `held` again."""
 
     __slots__ = ("held", "limit")
 
@@ -70,6 +70,3 @@ class BodyBudget:
                 retry_after_seconds=1,
             )
         self.held += size
-
-    def give_back(self, size: int) -> None:
-        self.held -= size

@@ -23,7 +23,8 @@ MAX_FRAMING: Final = 256 * 1024
 MAX_HEADERS: Final = 256
 
 _JOINED_UP_TO: Final = 64 * 1024
-_NOTED: Final = frozenset((b"content-length", b"transfer-encoding", b"keep-alive"))
+_NOTED: Final = frozenset((b"transfer-encoding", b"keep-alive"))
+_DELIMITERS: Final = frozenset((b"content-length", b"transfer-encoding"))
 _TIMEOUT = re.compile(rb"timeout=([0-9]{1,5})")
 
 
@@ -89,26 +90,23 @@ class UpstreamConnection(asyncio.Protocol):
         self._paused = False
         self._shortcut: Shortcut | None = None
         """Only there while llhttp waits for a chunk to begin: what it does not see, leaves it there."""
-        self._begin(without_body=False)
-
-    def _begin(self, *, without_body: bool) -> None:
-        """Forgets the last answer."""
-        self._without_body = without_body
-        self._received = False
-        self._head_done = False
-        self._complete = False
-        self._keep = False
-        self._surplus = False
-        self._delimited = False
         self._unsent = b""
         """Is written at the loop's next turn, one after the other with what others have to write: the steps of many
         requests run faster without the system's network code between them."""
         self._pieces: list[bytes] = []
         """Of the body, out of one read; they go on together, to be written together."""
+        self._raw: Headers = []
+        """Headers of a head that is not complete, as they came."""
+        self._begin(without_body=False)
+
+    def _begin(self, *, without_body: bool) -> None:
+        """Forgets the last answer."""
+        self._without_body = without_body
+        self._head_done = False
+        self._complete = False
+        self._keep = False
         self._chunk_ended = False
         self._framing = 0
-        self._head_bytes = 0
-        self._status = 0
         self._headers: Headers = []
 
     # What the gateway calls.
@@ -166,18 +164,31 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is None:  # a word out of turn: nothing good can follow
             self.close()
             return
-        self._received = True
+        if self._unsent:  # an answer that comes too early is the answer all the same
+            self._write()
         self._framing += len(data)
-        wrong = self._parse(data)
+        wrong = ""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            wrong = "the provider changed protocols"
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except httptools.HttpParserError as error:
+            self._keep = False
+            if not self._complete:
+                wrong = f"the provider's answer is not http: {str(error).lower()}"
         if self._pieces:
-            pieces, self._pieces = self._pieces, []
-            self._sink.on_data(b"".join(pieces))
+            body = b"".join(self._pieces)
+            self._pieces.clear()
+            self._sink.on_data(body)
         if wrong:
             self._fail("protocol_error", wrong)
         if self._complete:
             self._end()
-        elif self._framing > MAX_FRAMING:
-            self._fail("protocol_error", "the head or framing of the provider's answer is too large")
+        elif self._framing > MAX_FRAMING or (not self._head_done and len(self._raw) > MAX_HEADERS):
+            what = "head" if self._head_too_large() else "head or framing"
+            self._fail("protocol_error", f"the {what} of the provider's answer is too large")
         elif self._sink is not None:
             # A line that ends behind a chunk is the next chunk's first, and llhttp would have told of it.
             between_chunks = self._chunk_ended and data.endswith(b"\n")
@@ -193,25 +204,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.set_protocol(cast(asyncio.Protocol, _Bypass(self, shortcut)) if shortcut else self)
 
-    def _parse(self, data: bytes) -> str:
-        """What is wrong with it; empty where nothing is."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return "the provider changed protocols"
-        except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        except httptools.HttpParserError as error:
-            self._surplus = True
-            if not self._complete:
-                return f"the provider's answer is not http: {str(error).lower()}"
-        return ""
-
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         if self._sink is None:
             return
-        if self._head_done and not self._delimited and error is None:
+        if self._head_done and error is None and _DELIMITERS.isdisjoint(dict(self._headers)):
             self._complete = True
             self._end()
         else:
@@ -220,32 +217,32 @@ class UpstreamConnection(asyncio.Protocol):
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
-        if self._unsent:  # an answer that came too early is the answer all the same
-            self._write()
-        if self._complete:
-            self._surplus = True
+        if self._complete:  # a word more than the answer
+            self._keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_done:  # a trailer, or the surplus
-            return
-        name, value = name.lower(), value.strip(b" \t")
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_FRAMING or len(self._headers) >= MAX_HEADERS:
-            self._fail("protocol_error", "the head of the provider's answer is too large")
-            return
-        self._headers.append((name, value))
-        if name in _NOTED:
-            self._note(name, value)
+        if not self._head_done:  # a trailer, or the surplus
+            self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._head_done or self._sink is None:
             return
-        self._status = self._parser.get_status_code()
-        if self._status < 200:
-            self._headers = []
+        if len(self._raw) > MAX_HEADERS or (self._framing > MAX_FRAMING and self._head_too_large()):
+            self._fail("protocol_error", "the head of the provider's answer is too large")
             return
+        raw, self._raw = self._raw, []
+        status = self._parser.get_status_code()
+        if status < 200:
+            return
+        headers = self._headers
+        for name, value in raw:
+            name = name.lower()
+            value = value.strip(b" \t")
+            headers.append((name, value))
+            if name in _NOTED and not self._note(name, value):
+                return
         self._head_done = True
-        self._sink.on_head(self._status, self._headers)
+        self._sink.on_head(status, headers)
         if self._without_body:
             self._complete = True
             self._keep = self._parser.should_keep_alive()
@@ -254,7 +251,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         if self._complete:
-            self._surplus = True
+            self._keep = False
         elif self._sink is not None:
             self._framing = 0
             self._pieces.append(data)
@@ -272,21 +269,28 @@ class UpstreamConnection(asyncio.Protocol):
 
     # From here on: our own.
 
-    def _note(self, name: bytes, value: bytes) -> None:
+    def _note(self, name: bytes, value: bytes) -> bool:
+        """Whether an answer with this header can be read."""
         if name == b"keep-alive":
             match = _TIMEOUT.search(value)
             self.keep_for = float(match[1]) if match else None
-            return
-        self._delimited = True
-        if name == b"transfer-encoding" and value.lower() != b"chunked":
+        elif value.lower() != b"chunked":
             self._fail("protocol_error", "the provider's answer has a transfer coding nobody asked for")
+            return False
+        return True
+
+    def _head_too_large(self) -> bool:
+        return (
+            len(self._raw) > MAX_HEADERS or sum(len(name) + len(value) + 4 for name, value in self._raw) > MAX_FRAMING
+        )
 
     def _end(self) -> None:
         sink, self._sink = self._sink, None
-        self._pass_by(None)
+        if self._shortcut is not None:
+            self._pass_by(None)
         transport = self._transport
         if transport is not None and not transport.is_closing():
-            if self._keep and not self._surplus and not transport.get_write_buffer_size():
+            if self._keep and not transport.get_write_buffer_size():
                 if self._paused:
                     self.resume_reading()
                 self.reused = True
@@ -300,7 +304,7 @@ class UpstreamConnection(asyncio.Protocol):
         sink = self._sink
         self.close()
         if sink is not None:
-            sink.on_failure(UpstreamFailure(code, text, bytes_received=self._received))
+            sink.on_failure(UpstreamFailure(code, text, bytes_received=self._head_done or self._framing > 0))
 
 
 def _through_proxy(head: bytes, prefix: bytes, authorization: bytes | None) -> bytes:
