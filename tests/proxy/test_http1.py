@@ -380,6 +380,21 @@ async def test_a_handler_that_fails_is_an_internal_error_and_reported() -> None:
     assert reported == ["serving a request failed"]
 
 
+async def test_a_handler_that_fails_at_the_head_is_an_internal_error_and_reported() -> None:
+    wire = Wire()
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
+
+    def admit(exchange: Exchange) -> None:
+        raise KeyError("a bug")
+
+    wire.handler.on_admit = admit
+    await wire.send(POST)
+    assert wire.statuses == [500]
+    assert b"a bug" not in wire.transport.written
+    assert reported == ["serving a request failed"]
+
+
 async def test_a_handler_that_fails_in_mid_answer_cuts_it() -> None:
     wire = Wire()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)

@@ -13,13 +13,13 @@ from enum import Enum, auto
 from typing import Final, cast
 
 from keyvault.errors import Refusal
+from keyvault.proxy.http1.attendant import Attendant
 from keyvault.proxy.http1.body import BodyReader, ChunkedBody, SizedBody
 from keyvault.proxy.http1.exchange import Exchange, Handler
 from keyvault.proxy.http1.familiar import Familiar
 from keyvault.proxy.http1.head import CHUNKED, HeadReader, Request
 from keyvault.proxy.http1.limits import BodyBudget, Limits
 from keyvault.proxy.http1.outlet import Outlet
-from keyvault.proxy.http1.worker import Worker
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NEVER: Final = float("inf")
@@ -64,14 +64,14 @@ class ServerConnection(asyncio.Protocol):
         self._deadline = _NEVER
         self._body_since = 0.0
         self._outlet: Outlet
-        self._worker: Worker
+        self._attendant: Attendant
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._loop = asyncio.get_running_loop()
         self._outlet = Outlet(cast(asyncio.Transport, transport), self._loop, self._limits)
-        self._worker = Worker(self._loop, self._handler.serve, self._served)
+        self._attendant = Attendant(self._loop, self._handler.serve, self._served)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._deadline = self._loop.time() + self._limits.head_timeout
@@ -86,14 +86,14 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A client that closes its half has left: there is nobody to tell when it closes the other."""
-        if self._worker.busy and self._exchange is not None and not self._exchange.finished:
+        if self._attendant.busy and self._exchange is not None and not self._exchange.finished:
             self.cut()
         else:
             self._outlet.watch()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
-        if not self._worker.busy:
+        if not self._attendant.busy:
             self._forget()
 
     def pause_writing(self) -> None:
@@ -191,6 +191,8 @@ class ServerConnection(asyncio.Protocol):
             if refusal.hold_seconds or request.expects_continue or not 0 <= length <= self._limits.drainable:
                 raise
             self._handler.refuse(exchange, refusal)
+        except Exception as error:  # noqa: BLE001 - a mistake in the handler is not the client's to guess
+            raise self._mistaken(error) from None
         if length == CHUNKED:
             self._body = ChunkedBody(self._limits, self._bodies)
         elif length <= len(self._input):
@@ -233,7 +235,7 @@ class ServerConnection(asyncio.Protocol):
         self._exchange.request.body = body
         self._state = _SERVING
         self._deadline = _NEVER
-        self._worker.take(self._exchange)
+        self._attendant.take(self._exchange)
 
     def _served(self, error: Exception | None) -> None:
         assert self._exchange is not None
@@ -251,10 +253,14 @@ class ServerConnection(asyncio.Protocol):
     def _failed(self, exchange: Exchange, error: Exception) -> None:
         """Answers, where that is still possible, what the handler did not."""
         if not isinstance(error, Refusal):
-            self._loop.call_exception_handler({"message": "serving a request failed", "exception": error})
-            error = Refusal(500, "internal_error", "the gateway failed on this request", type="server_error")
+            error = self._mistaken(error)
         if not exchange.started and not self._outlet.gone:
             self._handler.refuse(exchange, error)
+
+    def _mistaken(self, error: Exception) -> Refusal:
+        """What the client is told of an error that nobody foresaw; the log gets it whole."""
+        self._loop.call_exception_handler({"message": "serving a request failed", "exception": error})
+        return Refusal(500, "internal_error", "the gateway failed on this request", type="server_error")
 
     def _next_request(self) -> None:
         self._let_go()
@@ -300,11 +306,11 @@ class ServerConnection(asyncio.Protocol):
         """The client is gone: whatever is being done for it stops now, unless it is complete."""
         self._outlet.leave()
         self._input = b""
-        if self._worker.busy and self._exchange is not None and not self._exchange.finished:
-            self._worker.stop()
+        if self._attendant.busy and self._exchange is not None and not self._exchange.finished:
+            self._attendant.stop()
 
     def _forget(self) -> None:
-        self._worker.stop()
+        self._attendant.stop()
         self._let_go()
         self._connections.discard(self)
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from keyvault.proxy.http1.exchange import Exchange
 
 
-class Worker:
+class Attendant:
     """`serve` is the handler's; `served` is called when it has returned, with what it raised, or was cancelled."""
 
     __slots__ = ("_called", "_exchange", "_loop", "_serve", "_served", "_task", "busy")
