@@ -51,6 +51,11 @@ class Terms(Struct):
     own_bound: int | None = None
     """What the key says that a request without a bound costs at most, at the provider's price; None where the request
     has a bound, or the key says nothing."""
+    cost: int | None = None
+    """The most it comes to at the provider's price with the caller's own cap; None where there is no bound."""
+
+    def __post_init__(self) -> None:
+        self.cost = self._cost(self.shape.cap)
 
     @property
     def unbounded(self) -> str | None:
@@ -66,15 +71,18 @@ class Terms(Struct):
 
     def charge_at(self, cap: int | None) -> int | None:
         """The most it comes to at the customer's price; None where there is no bound."""
-        cost = self.cost_at(cap)
+        cost = self.cost if cap is None else self.cost_at(cap)
         return cost if cost is None or self.multiplier_ppm == PPM else -(-cost * self.multiplier_ppm // PPM)
 
     def cost_at(self, cap: int | None) -> int | None:
         """The most it comes to at the provider's price, where a cap of the gateway's own may lower the caller's. The
         key's own bound stands for what nobody knows; it never stands for less than what is known."""
+        return self.cost if cap is None else self._cost(self.cap(cap))
+
+    def _cost(self, holds: int | None) -> int | None:
+        """`holds`: the cap that holds."""
         if self.own_bound is None and (self.worst is None or self.shape.unbounded is not None):
             return None
-        holds = self.shape.cap if cap is None else self.cap(cap)
         known = None if self.worst is None else self.worst.at(None if holds is None else holds + self.excess)
         if self.own_bound is None:
             return known
@@ -157,6 +165,7 @@ def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_
     found = Terms(shape, of.price, line, multiplier_ppm, of.usual_cap, of.field, excess)
     if bound_pico is not None and found.unbounded is not None:
         found.own_bound = bound_pico * PPM // multiplier_ppm if multiplier_ppm else bound_pico
+        found.cost = found._cost(shape.cap)
         most = None if line is None else line.buys(found.own_bound)
         if most is not None:  # a cap that is set is one that the bound buys
             found.usual_cap = min(found.usual_cap, max(FEWEST, most))
