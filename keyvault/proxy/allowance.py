@@ -239,10 +239,8 @@ class Allowances:
 
     def _terms(self, call: Call, planned: Planned, now_ms: int, shape: Shape) -> Terms:
         """`shape`: of the body as this target gets it."""
-        target, upstream = planned.target, planned.upstream
-        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
-        of = self._tariffs.of(planned, call.dialect, price)
-        excess = self._excess.get(target, 0) if self._excess else 0
+        of = self._tariffs.of(planned, call.dialect, self._tables.prices, now_ms)
+        excess = self._excess.get(planned.target, 0) if self._excess else 0
         return terms(of, shape, call.payer.multiplier_ppm, excess, call.caller.policy.bound_pico)
 
     def _price(self, planned: Planned, now_ms: int) -> Price | None:

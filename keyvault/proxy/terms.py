@@ -12,7 +12,9 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
 from keyvault.domain.routes import Target
+from keyvault.domain.vault import Upstream
 from keyvault.metering.holds import Scale, Worst, scale
+from keyvault.metering.prices import PriceBook
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape
 from keyvault.routing.planner import Planned
@@ -130,30 +132,43 @@ class Tariff(Struct):
     """The bound of a price for bodies with marks for a cache, and for those without."""
     usual_cap: int
     field: str
+    upstream: Upstream
+    since_ms: int
+    until_ms: int
+    """Between the two the price is sure to hold."""
 
 
 class Tariffs:
     """The tariffs of targets, each made once for as long as its price holds."""
 
     def __init__(self) -> None:
+        self._book: PriceBook | None = None
+        """Where all of them are from."""
         self._known: dict[tuple[Target, Dialect], Tariff] = {}
 
-    def of(self, planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
+    def of(self, planned: Planned, dialect: Dialect, book: PriceBook, now_ms: int) -> Tariff:
+        """The tariff by the price that a book has at a moment."""
+        if book is not self._book:
+            self._book = book
+            self._known.clear()
         found = self._known.get((planned.target, dialect))
-        if found is None or found.price is not price:
+        if found is None or found.upstream is not planned.upstream or not found.since_ms <= now_ms < found.until_ms:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[planned.target, dialect] = _tariff(planned, dialect, price)
+            found = self._known[planned.target, dialect] = _tariff(planned, dialect, book, now_ms)
         return found
 
 
-def _tariff(planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
-    model, provider = planned.target.model, planned.upstream.provider
+def _tariff(planned: Planned, dialect: Dialect, book: PriceBook, now_ms: int) -> Tariff:
+    upstream, model, provider = planned.upstream, planned.target.model, planned.upstream.provider
+    price = book.find(upstream.name, upstream.catalogue, model, now_ms)
+    since_ms, until_ms = book.holds(upstream.name, upstream.catalogue, model, now_ms)
     marked = unmarked = None
     if price is not None and not model.endswith(_DEARER):
         marks_count = dialect is Dialect.MESSAGES or provider in _CACHES_WHAT_IS_MARKED
         marked, unmarked = scale(price.rates, True), scale(price.rates, not marks_count)
-    return Tariff(model, price, marked, unmarked, _usual_cap(model), _field(dialect, provider))
+    cap, field = _usual_cap(model), _field(dialect, provider)
+    return Tariff(model, price, marked, unmarked, cap, field, upstream, since_ms, until_ms)
 
 
 def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_pico: int | None = None) -> Terms:
