@@ -66,12 +66,11 @@ class Hold(Struct, eq=False):
         if more <= 0:
             return
         for account in self.accounts:
-            if account.limit_pico - account.spent_pico - account.held_pico < more and account.hard:
-                hard = [account for account in self.accounts if account.hard]
-                raise Shortage(min(hard, key=lambda account: account.available_pico))
+            held = account.held_pico + more
+            if account.limit_pico - account.spent_pico < held and account.hard:
+                raise Shortage(self._let_go(account, more))
+            account.held_pico = held
         self.pico = pico
-        for account in self.accounts:
-            account.held_pico += more
 
     def available_pico(self) -> int | None:
         """The most that may be held, what is held already included; None where nothing bounds it."""
@@ -93,14 +92,28 @@ class Hold(Struct, eq=False):
         self.pico -= held
         for account in self.accounts:
             account.spent_pico += pico
-            account.doubt_pico += doubt_pico
             account.held_pico -= held
+        if doubt_pico:
+            for account in self.accounts:
+                account.doubt_pico += doubt_pico
 
     def release(self) -> None:
         """The request has ended: nothing is held for it any more."""
-        held, self.pico = self.pico, 0
+        held = self.pico
+        if not held:
+            return
+        self.pico = 0
         for account in self.accounts:
             account.held_pico -= held
+
+    def _let_go(self, short: Account, more: int) -> Account:
+        """Hold so much less on those before the one that is short; the hard one with the least available."""
+        for account in self.accounts:
+            if account is short:
+                break
+            account.held_pico -= more
+        hard = [account for account in self.accounts if account.hard]
+        return min(hard, key=lambda account: account.available_pico)
 
 
 def place(of: Budget | Balance) -> Hashable:

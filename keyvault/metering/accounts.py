@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec import Struct
 
 from keyvault.domain.balances import Balance
 from keyvault.domain.budgets import Budget
@@ -25,9 +28,22 @@ _REMEMBERED = 10_000
 """Which accounts apply to whom, kept for so many; clients name models freely, so the memory is bounded."""
 
 
-_Applying = tuple[tuple[Account, ...], int]
-"""The accounts that apply, and until when: the end of the first of their periods."""
 _FOREVER = 1 << 62
+
+
+class Applying(Struct, frozen=True):
+    """The accounts that requests of one kind draw on."""
+
+    accounts: tuple[Account, ...]
+    """Budgets, then the balance."""
+    until_ms: int
+    """The end of the first of their periods."""
+    hard: bool
+    """Whether one of them must not be overspent."""
+    balance_id: int | None
+
+
+NOTHING_APPLIES: Final = Applying((), _FOREVER, False, None)
 
 
 @dataclass(slots=True)
@@ -81,7 +97,7 @@ class Accounts:
         """Of budgets that were deleted, those that requests still hold something on."""
         self._balances: dict[int, Account] = {}
         self._deleted: Collection[tuple[ScopeKind, int]] = ()
-        self._applying: dict[tuple[int, int, int, str, str], _Applying] = {}
+        self._applying: dict[tuple[int, int, int, str, str], Applying] = {}
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -127,22 +143,22 @@ class Accounts:
             self._balances[gone].limit_pico = 0
         self._applying.clear()
 
-    def applying(self, payer: Payer, key_id: int, env: str, model: str, now_ms: int) -> tuple[Account, ...]:
+    def applying(self, payer: Payer, key_id: int, env: str, model: str, now_ms: int) -> Applying:
         """The accounts that a request draws on: every budget of its key, project and customer, then the balance of the
         project or else of the customer."""
         if not self._rules:
-            return ()
+            return NOTHING_APPLIES
         who = (key_id, payer.project_id, payer.customer_id, env, model)
         found = self._applying.get(who)
-        if found is None or now_ms >= found[1]:
+        if found is None or now_ms >= found.until_ms:
             if len(self._applying) >= _REMEMBERED:
                 self._applying.clear()
             found = self._applying[who] = self._find(*who, now_ms)
-        return found[0]
+        return found
 
     def about(self, payer: Payer, key_id: int, env: str, now_ms: int) -> tuple[Account, ...]:
         """The accounts that some request of a key could draw on, whatever its model."""
-        return self._find(key_id, payer.project_id, payer.customer_id, env, None, now_ms)[0]
+        return self._find(key_id, payer.project_id, payer.customer_id, env, None, now_ms).accounts
 
     def catch_up(self, spent: Mapping[int, Spent], at_ms: int) -> None:
         """Learn what the ledger knows to be spent of budgets in their periods at that moment, by budget id. It may lag
@@ -154,7 +170,7 @@ class Accounts:
 
     def _find(
         self, key_id: int, project_id: int, customer_id: int, env: str, model: str | None, now_ms: int
-    ) -> _Applying:
+    ) -> Applying:
         """`model`: None for every one."""
         scopes = ((ScopeKind.KEY, key_id), (ScopeKind.PROJECT, project_id), (ScopeKind.CUSTOMER, customer_id))
         rules = [self._rules[scope] for scope in scopes if scope in self._rules]
@@ -162,7 +178,9 @@ class Accounts:
         found = [self._current(budget, now_ms) for budget in ruled]
         until_ms = min((a.until_ms for a in found if a.until_ms is not None), default=_FOREVER)
         balance = next((each.balances[env] for each in rules if env in each.balances), None)
-        return (*found, *(() if balance is None else (self._balances[balance.id],))), until_ms
+        accounts = (*found, *(() if balance is None else (self._balances[balance.id],)))
+        hard = any(account.hard for account in accounts)
+        return Applying(accounts, until_ms, hard, None if balance is None else balance.id)
 
     def _covers(self, budget: Budget, model: str | None) -> bool:
         """Of a doubted one nobody knows what it was about: every model."""

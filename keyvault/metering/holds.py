@@ -45,13 +45,12 @@ class Scale(Struct):
     per_call: int
     """Pico-dollars times `UNITS_PER_PRICE`."""
     steps: Sequence[_Step]
-    """From the lowest threshold up; most prices have one."""
+    """From the highest threshold down to none; most prices have one."""
 
     def worst(self, input_tokens: int, choices: int) -> Worst:
-        step = self.steps[0]
-        for above in self.steps:
-            if input_tokens > above.threshold:
-                step = above
+        for step in self.steps:
+            if input_tokens > step.threshold:
+                break
         return Worst(self.per_call + input_tokens * step.input + choices * step.image, choices * step.output)
 
 
@@ -90,7 +89,7 @@ def _steps(rates: Rates, writes_cache: bool) -> Sequence[_Step]:
         entering += [rates.cache_write, rates.cache_write_1h]
     kinds = (entering, [rates.output, rates.reasoning, rates.audio_output], [rates.images])
     thresholds = {0} | {threshold for kind in kinds for rate in kind for threshold, _ in rate or ()}
-    return tuple([_Step(each, *[_dearest(kind, each) for kind in kinds]) for each in sorted(thresholds)])
+    return tuple([_Step(each, *[_dearest(kind, each) for kind in kinds]) for each in sorted(thresholds, reverse=True)])
 
 
 def _dearest(rates: Iterable[Rate | None], threshold: int) -> int:

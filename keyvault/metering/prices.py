@@ -26,6 +26,7 @@ from keyvault.storage.prices import Listed
 
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
+_FOREVER: Final = 1 << 62
 _REMEMBERED: Final = 10_000
 """Look-ups kept; models may be named freely by clients, so the memory is bounded."""
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
@@ -139,13 +140,20 @@ class PriceBook:
 
     def find(self, upstream: str, catalogue: str | None, model: str, at_ms: int) -> Price | None:
         """The price of a model of an upstream at a moment; None where it has none."""
-        versions = self._found.get((upstream, catalogue, model))
-        if versions is None:
-            versions = self._remember(upstream, catalogue, model)
-        for from_ms, daily, price in versions:
+        for from_ms, daily, price in self._versions(upstream, catalogue, model):
             if from_ms <= at_ms and (daily is None or _within(daily, at_ms)):
                 return price
         return None
+
+    def holds(self, upstream: str, catalogue: str | None, model: str, at_ms: int) -> tuple[int, int]:
+        """From when until when, that moment within, what `find` finds is sure to be the same."""
+        versions = self._versions(upstream, catalogue, model)
+        begin = [from_ms for from_ms, _, _ in versions]
+        if any(daily is not None for _, daily, _ in versions):
+            minute = at_ms - at_ms % MINUTE_MS
+            begin += minute, minute + MINUTE_MS
+        since = max((each for each in begin if each <= at_ms), default=0)
+        return since, min((each for each in begin if each > at_ms), default=_FOREVER)
 
     def find_batch(self, upstream: str, catalogue: str | None, model: str, at_ms: int) -> Price | None:
         """The price of a model in a batch: its own where the book has one, named `MODEL@batch`, else the usual one."""
@@ -156,7 +164,10 @@ class PriceBook:
         own = self._own.get((upstream, model), ())
         return [*reversed(own), *reversed(self._listed(catalogue, model))]
 
-    def _remember(self, upstream: str, catalogue: str | None, model: str) -> tuple[_Version, ...]:
+    def _versions(self, upstream: str, catalogue: str | None, model: str) -> tuple[_Version, ...]:
+        known = self._found.get((upstream, catalogue, model))
+        if known is not None:
+            return known
         if len(self._found) >= _REMEMBERED:
             self._found.clear()
         found = tuple((to_ms(p.effective_from), p.daily, p) for p in self.versions(upstream, catalogue, model))

@@ -8,11 +8,12 @@ lowered; a missing cap is set. Each further attempt is held anew, after what the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from keyvault.clock import Clock
-from keyvault.domain.balances import Balance
 from keyvault.domain.ledger import Basis, OpenAttempt, Settlement
 from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
@@ -40,25 +41,16 @@ _MOST_TARGETS: Final = 1_000
 _PROVIDER: Final = Basis.PROVIDER
 
 
-class Allowance:
+class Allowance(Struct, eq=False):
     """What one request has of its accounts. `close` it when the request has ended."""
 
-    __slots__ = ("balance_id", "cap", "hard", "hold", "terms")
-
-    def __init__(self, accounts: Sequence[Account]) -> None:
-        self.hold = Hold(accounts)
-        self.terms: dict[Target, Terms] = {}
-        self.cap: int | None = None
-        """The cap that the money sets, per choice; None: the caller's holds."""
-        self.hard = False
-        """Whether something must not be overspent."""
-        self.balance_id: int | None = None
-        for account in accounts:
-            if account.hard:
-                self.hard = True
-                break
-        if accounts and isinstance(balance := accounts[-1].of, Balance):  # which comes last
-            self.balance_id = balance.id
+    hold: Hold
+    hard: bool
+    """Whether something must not be overspent."""
+    balance_id: int | None
+    terms: dict[Target, Terms] = {}
+    cap: int | None = None
+    """The cap that the money sets, per choice; None: the caller's holds."""
 
     @property
     def pico(self) -> int | None:
@@ -70,17 +62,11 @@ class Allowance:
         found = self.terms.get(target)
         return {} if found is None or self.cap is None else found.written(self.cap)
 
-    def settled(self, booked: Settlement) -> None:
-        """Turn what an attempt took, or may have taken, into what was spent; of a balance no more than there is."""
-        if booked.doubt_pico:
-            booked.doubt_pico = self.hold.doubt(booked.charge_pico or 0, booked.doubt_pico)
-        self.hold.spend((booked.charge_pico or 0) + (booked.doubt_pico or 0), booked.doubt_pico or 0)
-
     def close(self) -> None:
         self.hold.release()
 
 
-NONE: Final = Allowance(())
+NONE: Final = Allowance(Hold(()), hard=False, balance_id=None)
 """For a request that draws on nothing."""
 
 
@@ -99,15 +85,15 @@ class Allowances:
         now_ms, caller = self._clock.now_ms(), call.caller
         found = self._tables.accounts.applying(call.payer, caller.key_id, caller.env, call.model or "", now_ms)
         deferred = call.claim is not None and call.claim.deferred
-        if not found or (call.asks_for_free and not deferred):
+        if not found.accounts or (call.asks_for_free and not deferred):
             return NONE
-        allowance = Allowance(found)
-        if allowance.hard and not self._tables.may_spend:
+        if found.hard and not self._tables.may_spend:
             raise not_here()
         if deferred:
-            if allowance.hard:
+            if found.hard:
                 raise not_bounded("background" if call.body.background else "path")
             return NONE
+        allowance = Allowance(Hold(found.accounts), found.hard, found.balance_id)
         plain = shape_of(call.dialect, call.body, call.exchange.request.body)
         for each in plan:
             body = effective(call.body, each.choice)  # a route may make another of it
@@ -158,14 +144,19 @@ class Allowances:
         return Ceiling(call.dialect, planned.target.model, tokens, choices=found.shape.choices, asked=asked)
 
     def settled(self, call: Call, planned: Planned, row: OpenAttempt, booked: Settlement) -> None:
-        """Turn what an attempt took, or may have taken, into what was spent; say what went beyond the hold."""
-        if not call.allowance.hold.accounts:
+        """Turn what an attempt took, or may have taken, into what was spent, of a balance no more than there is; say
+        what went beyond the hold."""
+        hold, charged, doubt = call.allowance.hold, booked.charge_pico or 0, booked.doubt_pico
+        if not hold.accounts:
             return
-        allowance = call.allowance
-        allowance.settled(booked)
+        if doubt:
+            doubt = booked.doubt_pico = hold.doubt(charged, doubt)
+            hold.spend(charged + doubt, doubt)
+        else:
+            hold.spend(charged)
         if booked.usage.output and booked.basis is _PROVIDER:
             self._learn(call, planned, booked.usage.output)
-        if booked.cost_pico is None or row.hold_pico is None or not allowance.hard:
+        if booked.cost_pico is None or row.hold_pico is None or not call.allowance.hard:
             return
         cost = charge(booked.cost_pico, row.multiplier_ppm)
         if cost > row.hold_pico:
@@ -182,6 +173,8 @@ class Allowances:
         cap = found.cap(call.allowance.cap)
         if cap is None:
             return
+        if output <= cap and not self._excess:
+            return
         target, beyond = planned.target, -(-output // found.shape.choices) - cap
         known = self._excess.get(target, 0)
         if beyond > HEEDED and (known or len(self._excess) < _MOST_TARGETS):
@@ -195,12 +188,15 @@ class Allowances:
     def _hold(self, call: Call, allowance: Allowance) -> None:
         most: int | None = 0
         for each in allowance.terms.values():
-            if (unbounded := each.unbounded) is not None:
-                if allowance.hard:
-                    raise not_bounded(unbounded)
-                return
             pico = each.charge_at(None)
-            most = None if most is None or pico is None else max(most, pico)
+            if pico is None:
+                if (unbounded := each.unbounded) is not None:
+                    if allowance.hard:
+                        raise not_bounded(unbounded)
+                    return
+                most = None
+            elif most is not None and pico > most:
+                most = pico
         try:
             if most is not None:
                 allowance.hold.grow_to(most)
@@ -243,10 +239,9 @@ class Allowances:
 
     def _terms(self, call: Call, planned: Planned, now_ms: int, shape: Shape) -> Terms:
         """`shape`: of the body as this target gets it."""
-        target, upstream = planned.target, planned.upstream
-        price = self._tables.prices.find(upstream.name, upstream.catalogue, target.model, now_ms)
-        of = self._tariffs.of(planned, call.dialect, price)
-        return terms(of, shape, call.payer.multiplier_ppm, self._excess.get(target, 0), call.caller.policy.bound_pico)
+        of = self._tariffs.of(planned, call.dialect, self._tables.prices, now_ms)
+        excess = self._excess.get(planned.target, 0) if self._excess else 0
+        return terms(of, shape, call.payer.multiplier_ppm, excess, call.caller.policy.bound_pico)
 
     def _price(self, planned: Planned, now_ms: int) -> Price | None:
         upstream = planned.upstream

@@ -108,7 +108,8 @@ class Limiter:
         in the answer's headers how much is left."""
         if not self._rules:
             return UNLIMITED
-        caller, payer, now_us = call.caller, call.payer, now_in_us(self._clock)
+        clock, caller, payer = self._clock, call.caller, call.payer
+        now_us = now_in_us(clock)
         who = (caller.key_id, payer.project_id, payer.customer_id, caller.env, call.model or "")
         counts = self._counts.get(who)
         if counts is None:

@@ -13,7 +13,7 @@ from keyvault.clock import Clock, from_ms, rfc3339
 from keyvault.domain.endpoints import Family
 from keyvault.domain.ledger import Settlement
 from keyvault.domain.limits import Limit
-from keyvault.metering.gcra import NO_ROOM, Gcra
+from keyvault.metering.gcra import Gcra
 
 if TYPE_CHECKING:
     from keyvault.proxy.headers import Headers
@@ -23,6 +23,8 @@ Kind = Literal["requests", "tokens", "parallel"]
 PARALLEL_WAIT_US: Final = 1_000_000
 """Nobody knows when a request under way will end; this is when to ask again."""
 
+ANY: Final = 1 << 62
+"""As many as nobody has."""
 _OPENAI: Final = Family.OPENAI
 _Names = tuple[bytes, bytes, bytes]
 
@@ -45,19 +47,18 @@ _NAMES: Final = {
 class Count:
     """What one limit counts in one environment."""
 
-    __slots__ = ("limit", "parallel", "requests", "tokens", "under_way")
+    __slots__ = ("at_once", "limit", "requests", "tokens", "under_way")
 
     def __init__(self, limit: Limit, now_us: int) -> None:
-        self.limit = limit
-        self.parallel = limit.parallel
-        self.requests = _bucket(None, limit.rpm, now_us)
-        self.tokens = _bucket(None, limit.tpm, now_us)
+        self.requests: Gcra | None = None
+        self.tokens: Gcra | None = None
         self.under_way = 0
+        self.follow(limit, now_us)
 
     def follow(self, limit: Limit, now_us: int) -> None:
         """The limit's numbers are others now; what was counted stays."""
         self.limit = limit
-        self.parallel = limit.parallel
+        self.at_once = ANY if limit.parallel is None else limit.parallel
         self.requests = _bucket(self.requests, limit.rpm, now_us)
         self.tokens = _bucket(self.tokens, limit.tpm, now_us)
 
@@ -66,7 +67,7 @@ def _bucket(was: Gcra | None, rate: int | None, now_us: int) -> Gcra | None:
     if rate is None:
         return None
     if was is None:
-        return Gcra(rate, now_us)
+        return Gcra(rate)
     was.change(rate, now_us)
     return was
 
@@ -87,8 +88,7 @@ class Counts:
         worst: tuple[Count, Kind, int] | None = None
         longest = 0
         for count in self.every:
-            parallel = count.parallel
-            if parallel is not None and count.under_way >= parallel and longest < PARALLEL_WAIT_US:
+            if count.under_way >= count.at_once and longest < PARALLEL_WAIT_US:
                 worst, longest = (count, "parallel", PARALLEL_WAIT_US), PARALLEL_WAIT_US
             if count.requests is not None and (wait := count.requests.wait_us(1, now_us)) > longest:
                 worst, longest = (count, "requests", wait), wait
@@ -100,45 +100,35 @@ class Counts:
 class Permit:
     """One request's. `take` it; `close` it when the request has ended."""
 
-    __slots__ = (
-        "_asked",
-        "_attempted",
-        "_clock",
-        "_counts",
-        "_monotonic",
-        "_open",
-        "_reached",
-        "_reckoned",
-        "_reserved",
-        "_unknown",
-        "_used",
-    )
+    __slots__ = ("_asked", "_clock", "_counts", "_never_left", "_open", "_reckoned", "_reserved", "_unknown", "_used")
 
     def __init__(self, counts: Counts, reckoned: int, clock: Clock) -> None:
         """`reckoned`: how many tokens it is expected to take."""
         self._counts = counts
         self._clock = clock
-        self._monotonic = clock.monotonic
         self._reckoned = reckoned
         self._asked: list[tuple[Gcra, int]] = []
         self._reserved: list[tuple[Gcra, int, int]] = []
         self._open = False
         self._used = 0
-        self._attempted = self._reached = self._unknown = False
+        self._unknown = False
+        """Nobody knows how many tokens it took."""
+        self._never_left: bool | None = None
+        """No provider could be reached for it; None: none was tried."""
 
     def take(self, now_us: int) -> bool:
         """Count the request in, if every limit has room for it; else nothing is taken of any."""
         counts, reckoned = self._counts, self._reckoned
         for count in counts.every:
-            if (parallel := count.parallel) is not None and count.under_way >= parallel:
+            if count.under_way >= count.at_once:
                 return False
         for bucket in counts.requests:
-            if (taken := bucket.admit(1, now_us)) == NO_ROOM:
+            if (taken := bucket.admit(1, now_us)) is None:
                 return self._put_back(now_us)
             self._asked.append((bucket, taken))
         for bucket in counts.tokens:  # what it is beyond the rate is charged when it is known
             weight = reckoned if reckoned < bucket.rate else bucket.rate
-            if (taken := bucket.admit(weight, now_us)) == NO_ROOM:
+            if (taken := bucket.admit(weight, now_us)) is None:
                 return self._put_back(now_us)
             self._reserved.append((bucket, taken, weight))
         for count in counts.every:
@@ -155,10 +145,13 @@ class Permit:
         if not self._open:
             return
         entered, left = booked.usage.input, booked.usage.output
+        if entered is None or left is None:
+            self._unknown = True
         self._used += (entered or 0) + (left or 0)
-        self._unknown = self._unknown or entered is None or left is None
-        self._attempted = True
-        self._reached = self._reached or self._unknown or booked.status is not None
+        if self._unknown or booked.status is not None:
+            self._never_left = False
+        elif self._never_left is None:
+            self._never_left = True
 
     def close(self) -> None:
         """The request has ended: nothing of it is under way any more. Where what it took is not known, at least what
@@ -168,30 +161,28 @@ class Permit:
         self._open = False
         for count in self._counts.every:
             count.under_way -= 1
-        never_left = self._attempted and not self._reached
-        if self._reserved or never_left:
-            now_us = int(self._monotonic() * 1_000_000)
+        if self._reserved or self._never_left:
+            now_us, used = now_in_us(self._clock), self._used
             for bucket, taken, weight in self._reserved:
-                bucket.settle(taken, weight, max(self._used, weight) if self._unknown else self._used, now_us)
-            for bucket, taken in self._asked if never_left else ():
+                bucket.settle(taken, weight, weight if self._unknown and used < weight else used, now_us)
+            for bucket, taken in self._asked if self._never_left else ():
                 bucket.settle(taken, 1, 0, now_us)
 
     def headers(self, family: Family) -> Headers:
         """How much of the nearest limit on requests, and of that on tokens, is left, as the API of `family` says it."""
-        now_us = int(self._monotonic() * 1_000_000)
+        now_us, counts = now_in_us(self._clock), self._counts
+        requests, tokens = _NAMES[family]
         found: Headers = []
-        for names, buckets in zip(_NAMES[family], (self._counts.requests, self._counts.tokens), strict=True):
+        for (limit, remaining, reset), buckets in (requests, counts.requests), (tokens, counts.tokens):
             if not buckets:
                 continue
-            nearest = buckets[0]
-            least, empty_in_us = nearest.remaining(now_us)
-            for bucket in buckets[1:]:
+            nearest, least, empty_in_us = buckets[0], ANY, 0
+            for bucket in buckets:
                 left, in_us = bucket.remaining(now_us)
                 if left < least:
                     nearest, least, empty_in_us = bucket, left, in_us
             until = span(empty_in_us) if family is _OPENAI else self._moment(empty_in_us)
-            limit, remaining, reset = names
-            found += (limit, b"%d" % nearest.rate), (remaining, b"%d" % least), (reset, until.encode())
+            found += (limit, nearest.told), (remaining, b"%d" % least), (reset, until.encode())
         return found
 
     def _put_back(self, now_us: int) -> Literal[False]:

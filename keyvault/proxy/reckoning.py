@@ -25,21 +25,20 @@ SMALLEST_BLOB: Final = 1_024
 _QUOTES: Final = 12
 """The content of a blob begins within so many quotation marks after the word `base64`."""
 _ANSWERS: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS, Dialect.RESPONSES, Dialect.MESSAGES})
-_READS: Final = _ANSWERS | {Dialect.EMBEDDINGS, Dialect.MODERATIONS}
+_READS: Final = frozenset({Dialect.EMBEDDINGS, Dialect.MODERATIONS})
 
 
 def reckoned(call: Call) -> int:
     """Tokens, input and output together; 0 for what is free or is not priced by tokens."""
-    if call.dialect not in _READS or call.asks_for_free:
+    dialect, body, raw = call.dialect, call.body, call.exchange.request.body
+    answers = dialect in _ANSWERS
+    if call.asks_for_free or not (answers or dialect in _READS):
         return 0
-    body = call.body
-    if isinstance(body, JsonBody) and TALK.isdisjoint(body.looked_through):  # nothing but text
-        tokens = max(1, len(call.exchange.request.body) // BYTES_PER_TOKEN)
+    if type(body) is JsonBody and (not body.looked_through or TALK.isdisjoint(body.looked_through)):  # only text
+        tokens = len(raw) // BYTES_PER_TOKEN or 1
     else:
-        tokens = reckoned_input(call.exchange.request.body)
-    if call.dialect in _ANSWERS:
-        tokens += body.choices * (USUAL_OUTPUT if body.output_cap is None else body.output_cap)
-    return tokens
+        tokens = reckoned_input(raw)
+    return tokens + body.choices * (USUAL_OUTPUT if body.output_cap is None else body.output_cap) if answers else tokens
 
 
 def reckoned_input(body: bytes) -> int:

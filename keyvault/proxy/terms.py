@@ -12,7 +12,9 @@ from keyvault.domain.endpoints import Dialect
 from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
 from keyvault.domain.routes import Target
+from keyvault.domain.vault import Upstream
 from keyvault.metering.holds import Scale, Worst, scale
+from keyvault.metering.prices import PriceBook
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape
 from keyvault.routing.planner import Planned
@@ -51,6 +53,11 @@ class Terms(Struct):
     own_bound: int | None = None
     """What the key says that a request without a bound costs at most, at the provider's price; None where the request
     has a bound, or the key says nothing."""
+    cost: int | None = None
+    """The most it comes to at the provider's price with the caller's own cap; None where there is no bound."""
+
+    def __post_init__(self) -> None:
+        self.cost = self._cost(self.shape.cap)
 
     @property
     def unbounded(self) -> str | None:
@@ -66,15 +73,18 @@ class Terms(Struct):
 
     def charge_at(self, cap: int | None) -> int | None:
         """The most it comes to at the customer's price; None where there is no bound."""
-        cost = self.cost_at(cap)
+        cost = self.cost if cap is None else self.cost_at(cap)
         return cost if cost is None or self.multiplier_ppm == PPM else -(-cost * self.multiplier_ppm // PPM)
 
     def cost_at(self, cap: int | None) -> int | None:
         """The most it comes to at the provider's price, where a cap of the gateway's own may lower the caller's. The
         key's own bound stands for what nobody knows; it never stands for less than what is known."""
+        return self.cost if cap is None else self._cost(self.cap(cap))
+
+    def _cost(self, holds: int | None) -> int | None:
+        """`holds`: the cap that holds."""
         if self.own_bound is None and (self.worst is None or self.shape.unbounded is not None):
             return None
-        holds = self.shape.cap if cap is None else self.cap(cap)
         known = None if self.worst is None else self.worst.at(None if holds is None else holds + self.excess)
         if self.own_bound is None:
             return known
@@ -122,30 +132,43 @@ class Tariff(Struct):
     """The bound of a price for bodies with marks for a cache, and for those without."""
     usual_cap: int
     field: str
+    upstream: Upstream
+    since_ms: int
+    until_ms: int
+    """Between the two the price is sure to hold."""
 
 
 class Tariffs:
     """The tariffs of targets, each made once for as long as its price holds."""
 
     def __init__(self) -> None:
+        self._book: PriceBook | None = None
+        """Where all of them are from."""
         self._known: dict[tuple[Target, Dialect], Tariff] = {}
 
-    def of(self, planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
+    def of(self, planned: Planned, dialect: Dialect, book: PriceBook, now_ms: int) -> Tariff:
+        """The tariff by the price that a book has at a moment."""
+        if book is not self._book:
+            self._book = book
+            self._known.clear()
         found = self._known.get((planned.target, dialect))
-        if found is None or found.price is not price:
+        if found is None or found.upstream is not planned.upstream or not found.since_ms <= now_ms < found.until_ms:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[planned.target, dialect] = _tariff(planned, dialect, price)
+            found = self._known[planned.target, dialect] = _tariff(planned, dialect, book, now_ms)
         return found
 
 
-def _tariff(planned: Planned, dialect: Dialect, price: Price | None) -> Tariff:
-    model, provider = planned.target.model, planned.upstream.provider
+def _tariff(planned: Planned, dialect: Dialect, book: PriceBook, now_ms: int) -> Tariff:
+    upstream, model, provider = planned.upstream, planned.target.model, planned.upstream.provider
+    price = book.find(upstream.name, upstream.catalogue, model, now_ms)
+    since_ms, until_ms = book.holds(upstream.name, upstream.catalogue, model, now_ms)
     marked = unmarked = None
     if price is not None and not model.endswith(_DEARER):
         marks_count = dialect is Dialect.MESSAGES or provider in _CACHES_WHAT_IS_MARKED
         marked, unmarked = scale(price.rates, True), scale(price.rates, not marks_count)
-    return Tariff(model, price, marked, unmarked, _usual_cap(model), _field(dialect, provider))
+    cap, field = _usual_cap(model), _field(dialect, provider)
+    return Tariff(model, price, marked, unmarked, cap, field, upstream, since_ms, until_ms)
 
 
 def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_pico: int | None = None) -> Terms:
@@ -157,6 +180,7 @@ def terms(of: Tariff, shape: Shape, multiplier_ppm: int, excess: int = 0, bound_
     found = Terms(shape, of.price, line, multiplier_ppm, of.usual_cap, of.field, excess)
     if bound_pico is not None and found.unbounded is not None:
         found.own_bound = bound_pico * PPM // multiplier_ppm if multiplier_ppm else bound_pico
+        found.cost = found._cost(shape.cap)
         most = None if line is None else line.buys(found.own_bound)
         if most is not None:  # a cap that is set is one that the bound buys
             found.usual_cap = min(found.usual_cap, max(FEWEST, most))

@@ -59,7 +59,7 @@ class Worker:
     def begin(self, key: Key, model: str = "gpt-5", project: int | None = None) -> Callable[..., asyncio.Future[None]]:
         """A request is under way; call what is returned with what it took."""
         applying = self.accounts.applying(self.payer(key, project), key.id, key.env, model, self.clock.ms)
-        hold = Hold(applying)
+        hold = Hold(applying.accounts)
         self.serial += 1
         row = attempt(
             self.clock.ms,
@@ -149,7 +149,7 @@ async def test_a_change_keeps_what_memory_knows_even_where_it_is_not_written_yet
     worker.ledger.start(asyncio.get_running_loop())
     settled = worker.begin(worker.keys[0])(5)
     under_way = Hold(
-        worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms)
+        worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms).accounts
     )
     under_way.grow_to(100)
     worker.set("key:one", 20, hard=False)
@@ -183,7 +183,7 @@ async def test_catching_up_never_lessens_nor_mixes_periods(worker: Worker) -> No
     number = worker.set("key:one", 10, Period.HOUR)
     worker.renew()
     before = worker.clock.ms
-    account = worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", before)[0]
+    account = worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", before).accounts[0]
     account.spent_pico = 50
     worker.accounts.catch_up({number: Spent(20), 999: Spent(1)}, before)
     worker.accounts.catch_up({number: Spent(80)}, before - 3_600_000)
@@ -214,7 +214,7 @@ async def test_what_requests_under_way_hold_goes_on_in_a_budget_that_begins_else
     key = worker.keys[0]
 
     def holding(usd: int) -> Hold:
-        hold = Hold(worker.accounts.applying(worker.payer(key), key.id, "live", "gpt-5", worker.clock.ms))
+        hold = Hold(worker.accounts.applying(worker.payer(key), key.id, "live", "gpt-5", worker.clock.ms).accounts)
         hold.grow_to(usd * USD)
         return hold
 
@@ -244,7 +244,7 @@ async def test_what_is_held_in_a_period_that_is_over_does_not_go_on_in_the_next(
     worker.set("key:one", 10, Period.HOUR)
     worker.renew()
     Hold(
-        worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms)
+        worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms).accounts
     ).grow_to(5)
     worker.clock.advance(seconds=3600)
     worker.set("key:one", 20, Period.HOUR)
@@ -258,7 +258,8 @@ async def test_a_budget_that_was_deleted_applies_no_more(worker: Worker) -> None
     worker.budgets.delete(Scope(ScopeKind.KEY, "one"))
     worker.renew()
     assert not worker.accounts
-    assert worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms) == ()
+    found = worker.accounts.applying(worker.payer(worker.keys[0]), worker.keys[0].id, "live", "x", worker.clock.ms)
+    assert not found.accounts
 
 
 async def test_of_a_row_that_something_else_changed_only_what_was_known_is_believed(worker: Worker) -> None:

@@ -79,6 +79,27 @@ def test_a_line_says_where_there_is_no_bound() -> None:
     assert line.buys(-1) == -1
 
 
+@given(
+    st.none() | st.builds(Worst, st.integers(0, 10**9), st.integers(0, 3)),
+    st.none() | st.integers(0, 50),
+    st.booleans(),
+    st.none() | st.just("tools"),
+    st.none() | st.integers(0, 10**9),
+    st.integers(0, 9),
+)
+def test_what_has_a_cost_has_a_bound_and_costs_most_with_the_callers_own_cap(
+    line: Worst | None, cap: int | None, settable: bool, unbounded: str | None, own_bound: int | None, excess: int
+) -> None:
+    shape = Shape(10, 0, 1, cap, (), settable, 1, unbounded)
+    found = Terms(shape, None, line, PPM, 4096, "max_tokens", excess, own_bound)
+    lowered = None if cap is None else found.cost_at(cap)
+    assert found.cost_at(None) == found.charge_at(None) == found.cost
+    assert cap is None or found.cost == lowered
+    assert found.cost is None or found.unbounded is None
+    if cap is None and own_bound is None and line is not None and unbounded is None:
+        assert found.cost == line.at(None)
+
+
 def test_a_price_by_the_call_or_image_alone_says_the_worst_case_too() -> None:
     assert worst(Rates(images=flat(7 * 10**6)), 10, 2) == Worst(14 * 10**6, 0)
     by_call = worst(Rates(per_call=5, output=flat(3)), 10, 2)

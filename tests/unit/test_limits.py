@@ -40,7 +40,7 @@ def most_above_the_rate(came: list[tuple[int, int]], rate: int) -> Fraction:
 
 
 def test_a_minutes_worth_may_come_at_once_and_then_one_at_a_time() -> None:
-    bucket = Gcra(60, 0)
+    bucket = Gcra(60)
     assert [reserve(bucket, 1, 0) for _ in range(60)] == [0] * 60
     assert reserve(bucket, 1, 0) == SECOND
     assert reserve(bucket, 3, 0) == 3 * SECOND
@@ -50,7 +50,7 @@ def test_a_minutes_worth_may_come_at_once_and_then_one_at_a_time() -> None:
 
 @given(RATES, STEPS)
 def test_it_admits_exactly_what_no_window_of_time_forbids(rate: int, steps: list[tuple[int, int]]) -> None:
-    bucket, now_us = Gcra(rate, 0), 0
+    bucket, now_us = Gcra(rate), 0
     admitted: list[tuple[int, int]] = []
     for later_us, weight in steps:
         now_us += later_us
@@ -67,7 +67,7 @@ def test_it_admits_exactly_what_no_window_of_time_forbids(rate: int, steps: list
 
 @given(st.integers(1, 4), st.data())
 def test_whatever_is_given_back_when_what_was_used_stays_below_the_rate(rate: int, data: st.DataObject) -> None:
-    bucket, now_us = Gcra(rate, 0), 0
+    bucket, now_us = Gcra(rate), 0
     used: list[tuple[int, int]] = []
     under_way: list[tuple[int, int, int]] = []
     for _ in range(data.draw(st.integers(0, 12))):
@@ -90,7 +90,7 @@ def test_whatever_is_given_back_when_what_was_used_stays_below_the_rate(rate: in
 def test_settled_at_once_it_is_as_if_the_true_count_had_been_taken(
     rate: int, steps: list[tuple[int, int]], weight: int, used: int
 ) -> None:
-    settled, plain, now_us = Gcra(rate, 0), Gcra(rate, 0), 0
+    settled, plain, now_us = Gcra(rate), Gcra(rate), 0
     for later_us, units in steps:
         now_us += later_us
         settled.take(units, now_us)
@@ -101,7 +101,7 @@ def test_settled_at_once_it_is_as_if_the_true_count_had_been_taken(
 
 
 def test_what_has_run_off_is_not_given_back() -> None:
-    bucket = Gcra(60, 0)
+    bucket = Gcra(60)
     taken = bucket.take(60, 0)
     assert reserve(bucket, 60, 60 * SECOND) == 0
     bucket.settle(taken, 60, 0, 60 * SECOND)
@@ -109,7 +109,7 @@ def test_what_has_run_off_is_not_given_back() -> None:
 
 
 def test_what_another_gave_back_has_moved_up_those_behind_it() -> None:
-    bucket = Gcra(2, 0)
+    bucket = Gcra(2)
     first, second = bucket.take(1, 0), bucket.take(1, 0)
     bucket.settle(first, 1, 0, 0)
     assert reserve(bucket, 2, 30 * SECOND) == 0, "the second has run off in the place of the first"
@@ -118,14 +118,14 @@ def test_what_another_gave_back_has_moved_up_those_behind_it() -> None:
 
 
 def test_what_came_to_more_than_was_reserved_is_waited_for() -> None:
-    bucket = Gcra(60, 0)
+    bucket = Gcra(60)
     bucket.settle(bucket.take(10, 0), 10, 180, 0)
     assert bucket.remaining(0)[0] == 0
     assert reserve(bucket, 1, 0) == 121 * SECOND
 
 
 def test_a_weight_beyond_the_burst_may_come_when_the_bucket_is_empty() -> None:
-    bucket = Gcra(60, 0)
+    bucket = Gcra(60)
     bucket.take(1, 0)
     assert reserve(bucket, 1000, 0) == SECOND
     assert reserve(bucket, 1000, SECOND) == 0
@@ -135,12 +135,69 @@ def test_a_weight_beyond_the_burst_may_come_when_the_bucket_is_empty() -> None:
 def test_another_rate_counts_from_now_on_and_keeps_what_is_there(
     rate: int, other: int, weight: int, now_us: int
 ) -> None:
-    bucket = Gcra(rate, 0)
+    bucket = Gcra(rate)
     bucket.take(weight, 0)
     left = max(Fraction(0), weight - Fraction(rate * now_us, PERIOD_US))
     bucket.change(other, now_us)
     may_come, empty_in_us = max(0, (other - left).__floor__()), (left * PERIOD_US / other).__ceil__()
     assert bucket.remaining(now_us) == (may_come, empty_in_us)
+
+
+class Leaking:
+    """The other form of the algorithm: what ever came in, and what of that has run off or was given back."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate, self.entered, self.gone, self.now_us = rate, 0, 0, 0
+
+    def until(self, now_us: int) -> int:
+        """Parts that are in it then."""
+        self.gone = min(self.entered, self.gone + (now_us - self.now_us) * self.rate)
+        self.now_us = now_us
+        return self.entered - self.gone
+
+    def admit(self, weight: int, now_us: int) -> int | None:
+        if self.until(now_us) + weight * PERIOD_US > self.rate * PERIOD_US:
+            return None
+        self.entered += weight * PERIOD_US
+        return self.entered
+
+    def settle(self, taken: int, weight: int, used: int, now_us: int) -> None:
+        self.until(now_us)
+        if used >= weight:
+            self.entered += (used - weight) * PERIOD_US
+        else:
+            self.gone += min((weight - used) * PERIOD_US, max(0, taken - self.gone))
+
+    def remaining(self, now_us: int) -> tuple[int, int]:
+        still_in = Fraction(self.until(now_us))
+        return max(0, (self.rate - still_in / PERIOD_US).__floor__()), (still_in / self.rate).__ceil__()
+
+
+@given(st.integers(1, 9), st.lists(st.tuples(st.integers(0, 20 * SECOND), st.integers(0, 14)), max_size=60), st.data())
+def test_it_is_to_the_part_what_a_leaking_bucket_is(
+    rate: int, steps: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    bucket, leaking, now_us = Gcra(rate), Leaking(rate), 0
+    under_way: list[tuple[int, int, int]] = []
+    for later_us, amount in steps:
+        now_us += later_us
+        match data.draw(st.sampled_from(["admit", "admit", "settle", "settle", "change"])):
+            case "admit":
+                weight = min(amount, bucket.rate)
+                taken, wanted = bucket.admit(weight, now_us), leaking.admit(weight, now_us)
+                assert (taken is None) is (wanted is None)
+                if taken is not None and wanted is not None:
+                    under_way.append((taken, wanted, weight))
+            case "settle" if under_way:
+                taken, wanted, weight = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
+                bucket.settle(taken, weight, amount, now_us)
+                leaking.settle(wanted, weight, amount, now_us)
+            case "change":
+                leaking.until(now_us)
+                leaking.rate = amount + 1
+                bucket.change(amount + 1, now_us)
+        assert bucket.remaining(now_us) == leaking.remaining(now_us)
+        assert bucket.told == str(leaking.rate).encode()
 
 
 def test_amounts_are_written_as_people_write_them() -> None:

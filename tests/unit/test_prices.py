@@ -16,14 +16,19 @@ from genai_prices.data import providers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyvault.clock import to_ms
+from keyvault.clock import from_ms, to_ms
+from keyvault.domain.endpoints import Dialect
 from keyvault.domain.ledger import NO_USAGE, Usage
-from keyvault.domain.prices import Rates, charge, cost, flat
+from keyvault.domain.prices import Price, Rates, charge, cost, flat
+from keyvault.domain.routes import Target
 from keyvault.metering import catalogue
 from keyvault.metering.holds import worst_case
-from keyvault.metering.prices import PriceBook
+from keyvault.metering.prices import DAY_MS, MINUTE_MS, PriceBook
 from keyvault.money import format_usd, parse_usd
+from keyvault.proxy.terms import Tariffs
+from keyvault.routing.planner import Planned
 from keyvault.storage.prices import Listed
+from tests.unit.test_planner import upstream
 
 
 def usd(text: str) -> tuple[tuple[int, int], ...]:
@@ -259,3 +264,42 @@ def test_the_catalogue_knows_prices_in_batches_and_the_usual_one_stands_in_elsew
         "x", "deepseek", "deepseek-chat", to_ms(at)
     )
     assert book.find_batch("x", "openai", "no-such-model", to_ms(at)) is None
+
+
+HOUR_MS = 60 * MINUTE_MS
+HOURS = st.integers(0, 24)
+BEGUN = st.lists(st.tuples(st.integers(0, 2), st.none() | st.tuples(HOURS, HOURS)), max_size=4)
+
+
+@given(BEGUN, BEGUN, st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3 * 24)), max_size=12))
+def test_terms_go_by_the_price_of_the_moment_of_the_book_that_there_is(
+    of_one: list[tuple[int, tuple[int, int] | None]],
+    of_another: list[tuple[int, tuple[int, int] | None]],
+    asked: list[tuple[int, int]],
+) -> None:
+    books, tariffs = [_book(of_one), _book(of_another)], Tariffs()
+    provider = upstream("up")
+    planned = Planned(Target("up", "m"), provider)
+    for which, hour in asked:
+        for now_ms in (hour * HOUR_MS - 1, hour * HOUR_MS):
+            found = tariffs.of(planned, Dialect.CHAT, books[which], now_ms)
+            assert found.price is books[which].find("up", None, "m", now_ms)
+
+
+def _book(begun: list[tuple[int, tuple[int, int] | None]]) -> PriceBook:
+    """The own prices of a model, each from a day on."""
+    prices = [
+        Price(
+            number,
+            "up",
+            None,
+            "m",
+            CLAUDE,
+            from_ms(day * DAY_MS),
+            "own",
+            from_ms(0),
+            daily=hours and (60 * hours[0], 60 * hours[1]),
+        )
+        for number, (day, hours) in enumerate(begun)
+    ]
+    return PriceBook([Listed(price, None) for price in prices], {}, {})
