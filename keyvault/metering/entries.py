@@ -9,15 +9,15 @@ or was lost. An attempt that is known to have neither tokens nor a cost counts a
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from keyvault.domain.latencies import LATENCY_BOUNDS_MS
 from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
-from keyvault.storage.ledger import NO_NUMBER, NO_TEXT
-from keyvault.storage.schema import SUMS
+from keyvault.storage.adding import Amounts
+from keyvault.storage.ledger_statements import ADDED, NO_NUMBER, NO_TEXT
 
 MAX_TEXT: Final = 500
 MAX_COUNT: Final = 2**31 - 1
@@ -32,15 +32,14 @@ MINUTES_PER_DAY: Final = 1_440
 Key = tuple[int, ...]
 """Bucket, key id, alias id, target id, id of the project that pays."""
 
-WIDTH: Final = len(SUMS)
-_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES = map(SUMS.index, ("requests", "attempts", "errors", "failures"))
-_INPUT, _CACHED, _WRITTEN = map(SUMS.index, ("input", "cached_input", "cache_write"))
-_OUTPUT, _REASONING = map(SUMS.index, ("output", "reasoning"))
-_COST, _CHARGE, _DOUBT = map(SUMS.index, ("cost_pico", "charge_pico", "doubt_pico"))
-_UNKNOWN_COST, _FREE = map(SUMS.index, ("unknown_cost", "free"))
-_BASIS: Final = [SUMS.index(f"basis_{basis.label}") for basis in sorted(Basis)]
-_FIRST, _TOTAL = map(SUMS.index, ("first_0", "total_0"))
-assert _FIRST + 2 * (len(LATENCY_BOUNDS_MS) + 1) == WIDTH, "the histograms come last, and whole"
+WIDTH: Final = len(ADDED)
+_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES = map(ADDED.index, ("requests", "attempts", "errors", "failures"))
+_INPUT, _CACHED, _WRITTEN = map(ADDED.index, ("input", "cached_input", "cache_write"))
+_OUTPUT, _REASONING = map(ADDED.index, ("output", "reasoning"))
+_COST, _CHARGE, _DOUBT = map(ADDED.index, ("cost_pico", "charge_pico", "doubt_pico"))
+_UNKNOWN_COST, _FREE = map(ADDED.index, ("unknown_cost", "free"))
+_BASIS: Final = [ADDED.index(f"basis_{basis.label}") for basis in sorted(Basis)]
+_FIRST, _TOTAL = map(ADDED.index, ("first_0", "total_0"))
 
 _BAD: Final = (Outcome.FAILED, Outcome.LOST)
 
@@ -181,10 +180,10 @@ class Sums:
         if outcome in _BAD:
             sums[_ERRORS] += 1
 
-    def rows(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+    def rows(self) -> tuple[Sequence[Amounts], Sequence[Amounts], Sequence[Amounts]]:
         """Rows for the totals of minutes, quarters and days; sorted, so that no two writers wait for each other."""
         minutes = sorted(self._minutes.items())
-        return _rows(minutes, 1), _rows(minutes, MINUTES_PER_QUARTER), _rows(minutes, MINUTES_PER_DAY)
+        return minutes, _merged(minutes, MINUTES_PER_QUARTER), _merged(minutes, MINUTES_PER_DAY)
 
     def _sums(self, attempt: OpenAttempt) -> list[int]:
         minute = attempt.started_ms // MINUTE_MS
@@ -195,13 +194,13 @@ class Sums:
         return sums
 
 
-def _rows(minutes: Iterable[tuple[Key, list[int]]], minutes_per_bucket: int) -> list[list[int]]:
+def _merged(minutes: Sequence[tuple[Key, list[int]]], minutes_per_bucket: int) -> Sequence[Amounts]:
     merged: dict[Key, list[int]] = {}
     for (minute, *ids), sums in minutes:
         key = (minute // minutes_per_bucket, *ids)
         found = merged.get(key)
         merged[key] = sums if found is None else [a + b for a, b in zip(found, sums, strict=True)]
-    return [[*key, *sums] for key, sums in sorted(merged.items())]
+    return sorted(merged.items())
 
 
 def bounded(settlement: Settlement) -> Settlement:

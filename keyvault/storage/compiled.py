@@ -12,22 +12,38 @@ from sqlalchemy.dialects import sqlite
 Row = Sequence[Any]
 
 _MOST: Final = 16
-"""Rows per statement: so few that every size stays prepared, so many that most batches take one."""
+"""Rows per grouped statement: so few that every size stays prepared, so many that most batches take one."""
 
 
 class Statement:
-    """A statement that takes rows of values, compiled once for one row."""
+    """A statement that takes rows of values, compiled once; the driver does one row after the other.
+
+    That is the quickest on SQLite: of many rows in one statement it would have to be able to take back the first.
+    """
 
     def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-        text = str(compiled)
-        start = text.index("VALUES (") + len("VALUES ")
-        end = _closing(text, start) + 1
-        self._head, self._group, self._tail = text[:start], text[start:end], text[end:]
-        self._sized: dict[int, str] = {}
+        self._text = str(statement.compile(dialect=dialect))  # type: ignore[attr-defined]
 
     def run(self, cursor: Any, rows: Sequence[Row]) -> int:
         """Execute for all rows; how many rows were touched."""
+        if not rows:
+            return 0
+        cursor.executemany(self._text, rows)
+        return int(cursor.rowcount)
+
+
+class Grouped(Statement):
+    """The same with many rows at once, for a server, where a statement is a message there and back: the group of values
+    after VALUES is repeated."""
+
+    def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
+        super().__init__(statement, dialect)
+        start = self._text.index("VALUES (") + len("VALUES ")
+        end = _closing(self._text, start) + 1
+        self._head, self._group, self._tail = self._text[:start], self._text[start:end], self._text[end:]
+        self._sized: dict[int, str] = {}
+
+    def run(self, cursor: Any, rows: Sequence[Row]) -> int:
         touched = 0
         for at in range(0, len(rows), _MOST):
             part = rows[at : at + _MOST]
@@ -39,6 +55,11 @@ class Statement:
         """The text for so many rows."""
         text = self._sized[size] = self._head + ", ".join([self._group] * size) + self._tail
         return text
+
+
+def for_rows(statement: sa.Executable, dialect: sa.Dialect) -> Statement:
+    """The kind of statement that suits a database."""
+    return Statement(statement, dialect) if dialect.name == "sqlite" else Grouped(statement, dialect)
 
 
 class Query:

@@ -1,0 +1,58 @@
+"""Adds amounts to rows that are nearly always there already, such as the totals of the running minute.
+
+On SQLite that is an update, and an insert only where no row was there. An update carries few columns: the
+seldom ones come last, and what is zero from some width on is left out. A server is told all rows with one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyvault.storage.compiled import for_rows, insert_into
+
+Amounts = tuple[tuple[Any, ...], Sequence[int]]
+"""What a row is found by, in the order of its primary key, and what is added to its columns."""
+
+
+class Adding:
+    """Adds to some columns of one table."""
+
+    def __init__(
+        self, table: sa.Table, names: Sequence[str], dialect: sa.Dialect, *, widths: Sequence[int] = ()
+    ) -> None:
+        """`widths`: of how many names, from the first, the amounts are often all that is not zero; ascending."""
+        self._is_sqlite = dialect.name == "sqlite"
+        self._updates = [(width, _update(table, names[:width], dialect)) for width in (*widths, len(names))]
+        insert = insert_into(table, is_sqlite=self._is_sqlite)
+        insert = insert.values({name: sa.bindparam(name) for name in (*table.primary_key.columns.keys(), *names)})
+        adding = {name: table.c[name] + insert.excluded[name] for name in names}
+        upsert = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=adding)
+        self._upsert = for_rows(upsert, dialect)
+        self._in_order = [names.index(column.name) for column in table.columns if column.name in names]
+
+    def run(self, cursor: Any, rows: Sequence[Amounts]) -> None:
+        """Add to all rows, no two of which have the same key."""
+        if not self._is_sqlite:
+            self._upsert.run(cursor, [self._row(key, amounts) for key, amounts in rows])
+            return
+        for key, amounts in rows:
+            for width, update in self._updates:
+                if not any(amounts[width:]):
+                    cursor.execute(update, (*amounts[:width], *key))
+                    break
+            if not cursor.rowcount:
+                self._upsert.run(cursor, [self._row(key, amounts)])
+
+    def _row(self, key: tuple[Any, ...], amounts: Sequence[int]) -> tuple[Any, ...]:
+        """In the order of the table's columns, in which the insert takes them."""
+        return (*key, *(amounts[at] for at in self._in_order))
+
+
+def _update(table: sa.Table, names: Sequence[str], dialect: sa.Dialect) -> str:
+    """Takes the amounts of the names, then the key."""
+    adding = [(table.c[name], table.c[name] + sa.bindparam(f"add_{name}", type_=sa.BigInteger)) for name in names]
+    this = [column == sa.bindparam(f"of_{column.name}", type_=column.type) for column in table.primary_key]
+    return str(sa.update(table).where(*this).ordered_values(*adding).compile(dialect=dialect))
