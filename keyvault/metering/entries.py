@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from keyvault.domain.latencies import LATENCY_BOUNDS_MS
 from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
 from keyvault.storage.adding import Amounts
-from keyvault.storage.ledger_statements import ADDED, NO_NUMBER, NO_TEXT
+from keyvault.storage.ledger_statements import ADDED, NO_NUMBER, NO_TEXT, SELDOM, with_seldom
 
 MAX_TEXT: Final = 500
 MAX_COUNT: Final = 2**31 - 1
@@ -41,6 +41,7 @@ _UNKNOWN_COST, _FREE = map(ADDED.index, ("unknown_cost", "free"))
 _BASIS: Final = [ADDED.index(f"basis_{basis.label}") for basis in sorted(Basis)]
 _FIRST, _TOTAL = map(ADDED.index, ("first_0", "total_0"))
 
+_NOTHING: Final = (None,) * len(SELDOM)
 _BAD: Final = (Outcome.FAILED, Outcome.LOST)
 
 
@@ -68,7 +69,7 @@ def open_row(attempt: OpenAttempt, worker: str) -> tuple[Any, ...]:
 
 
 def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
-    """A row of `attempts`."""
+    """A row of `attempts`, without what few attempts have where this one has nothing of it."""
     usage, bound = settlement.usage, attempt.bound_pico
     row = [
         attempt.request_id,
@@ -86,32 +87,32 @@ def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
         int(settlement.basis),
         usage.input,
         usage.cached_input,
-        usage.cache_write,
-        usage.cache_write_1h,
         usage.output,
         usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        usage.images,
         settlement.price_id,
         settlement.cost_pico,
         settlement.charge_pico,
         bound if bound is not None and 0 <= bound <= MAX_PICO else None,
         settlement.first_content_ms,
         settlement.total_ms,
-    ]
-    row = [NO_NUMBER if value is None else value for value in row]
-    row += (
-        settlement.error_code or NO_TEXT,
-        settlement.error_text or NO_TEXT,
         settlement.provider_request_id or NO_TEXT,
         attempt.project_id,
-        NO_NUMBER if attempt.balance_id is None else attempt.balance_id,
-        NO_NUMBER if attempt.hold_pico is None else attempt.hold_pico,
-        NO_NUMBER if settlement.doubt_pico is None else settlement.doubt_pico,
-        attempt.tags or NO_TEXT,
+        attempt.balance_id,
+        attempt.hold_pico,
+        settlement.doubt_pico,
+    ]
+    seldom = (
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.audio_input,
+        usage.audio_output,
+        usage.images,
+        settlement.error_code or None,
+        settlement.error_text or None,
+        attempt.tags or None,
     )
-    return row
+    row = [NO_NUMBER if value is None else value for value in row]
+    return row if seldom == _NOTHING else with_seldom(row, seldom)
 
 
 def lost(attempt: OpenAttempt) -> Settlement:

@@ -24,7 +24,7 @@ from keyvault.storage.affinities import Made
 from keyvault.storage.balances import Taken
 from keyvault.storage.compiled import Query, Row
 from keyvault.storage.engine import Database
-from keyvault.storage.ledger_statements import Statements, statements
+from keyvault.storage.ledger_statements import USUAL, Statements, statements
 from keyvault.storage.schema import aliases, open_attempts, targets
 from keyvault.storage.turns import begin_immediate, is_locked
 
@@ -78,8 +78,12 @@ class Transaction:
         return bool(found) and found[0][0] == worker
 
     def settle(self, rows: Sequence[Row]) -> int:
-        """Rows in the order of `attempts`' columns, with `NO_NUMBER` and `NO_TEXT` for NULL; how many were new."""
-        return self._statements.insert_attempt.run(self._cursor, rows)
+        """Rows in the order of `attempts`' columns, with `NO_NUMBER` and `NO_TEXT` for NULL, some without all that is
+        `SELDOM`; how many were new."""
+        whole = [row for row in rows if len(row) != USUAL]
+        usual = rows if not whole else [row for row in rows if len(row) == USUAL]
+        made = self._statements.insert_usual.run(self._cursor, usual)
+        return made + self._statements.insert_attempt.run(self._cursor, whole) if whole else made
 
     def forget(self, keys: Sequence[Row]) -> None:
         """Delete (request id, number) from the open attempts."""

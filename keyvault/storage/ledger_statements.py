@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from functools import cache, partial
 from typing import Any, Final
 
@@ -32,6 +33,15 @@ NO_NUMBER: Final = -1
 NO_TEXT: Final = ""
 """What stands for NULL in rows handed to `open` and `settle`."""
 
+SELDOM: Final = (
+    *("cache_write", "cache_write_1h", "audio_input", "audio_output", "images"),
+    *("error_code", "error_text", "tags"),
+)
+"""What few attempts have. A row of `attempts` may be told without all of it."""
+_SELDOM_AT: Final = [attempts.columns.keys().index(name) for name in SELDOM]
+USUAL: Final = len(attempts.columns) - len(SELDOM)
+"""How many columns it has then."""
+
 _USUAL: Final = (
     *("requests", "attempts", "input", "cached_input", "output", "reasoning", "cost_pico", "charge_pico"),
     *("basis_provider", *(name for name in SUMS if name.startswith("total_"))),
@@ -56,8 +66,9 @@ class Statements:
         self.insert_open = for_rows(insert(open_attempts).values(_values(open_attempts)), dialect)
         drawn = insert(rollout_requests).values(_values(rollout_requests)).on_conflict_do_nothing()
         self.insert_drawn = for_rows(drawn, dialect)
-        settled = insert(attempts).values(_values(attempts)).on_conflict_do_nothing()
-        self.insert_attempt = for_rows(settled, dialect)
+        settled = insert(attempts).on_conflict_do_nothing()
+        self.insert_attempt = for_rows(settled.values(_values(attempts)), dialect)
+        self.insert_usual = for_rows(settled.values(_values(attempts, but=SELDOM)), dialect)
         self.delete_open = for_rows(_forget(is_sqlite), dialect)
         tables = (totals_minute, totals_quarter, totals_day)
         self.totals = [Adding(table, ADDED, dialect, widths=_WIDTHS) for table in tables]
@@ -87,13 +98,24 @@ def statements(is_sqlite: bool) -> Statements:
     return Statements(is_sqlite)
 
 
-def _values(table: sa.Table) -> dict[str, sa.ColumnElement[Any]]:
+def with_seldom(usual: Sequence[Any], seldom: Sequence[Any]) -> list[Any]:
+    """A row of `attempts` with what few have, in the order of the columns; in `seldom` None stands for NULL."""
+    row = list(usual)
+    for at, name, value in zip(_SELDOM_AT, SELDOM, seldom, strict=True):
+        nothing = NO_TEXT if isinstance(attempts.c[name].type, sa.Text) else NO_NUMBER
+        row.insert(at, nothing if value is None else value)
+    return row
+
+
+def _values(table: sa.Table, but: Collection[str] = ()) -> dict[str, sa.ColumnElement[Any]]:
     """A parameter for each column, taking `NO_NUMBER` or `NO_TEXT` for NULL where a column may be NULL.
 
     sqlite3 takes 1 µs to bind a None and 0.03 µs to bind a number, and most of a row's columns are NULL.
     """
     values: dict[str, sa.ColumnElement[Any]] = {}
     for column in table.columns:
+        if column.name in but:
+            continue
         nothing = NO_TEXT if isinstance(column.type, sa.Text) else NO_NUMBER
         value = sa.bindparam(column.name, type_=column.type)
         absent = sa.literal_column(repr(nothing), column.type)
