@@ -67,11 +67,51 @@ class Query:
 
     def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
         compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-        self._text = str(compiled)
+        self.text = str(compiled)
         self._defaults = [(name, compiled.params[name]) for name in compiled.positiontup or ()]
 
     def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
-        cursor.execute(self._text, [values.get(name, default) for name, default in self._defaults])
+        cursor.execute(self.text, self.values(values))
+
+    def values(self, values: Mapping[str, Any]) -> list[Any]:
+        """Those that the text asks for, in its order."""
+        return [values.get(name, default) for name, default in self._defaults]
+
+
+class Prepared:
+    """A statement of a transaction that is asked again and again, whatever the database: compiled once for each kind.
+
+    Rows are as the driver gives them. On SQLite it is run on the driver, which takes a tenth of the time; SQLAlchemy
+    opens no transaction for it then, of which a single question has no need.
+    """
+
+    def __init__(self, statement: sa.Executable) -> None:
+        self._statement = statement
+        self._queries: dict[str, Query] = {}
+
+    def first(self, tx: sa.Connection, values: Mapping[str, Any]) -> Row | None:
+        """The first row that it finds."""
+        cursor = self._run(tx, values)
+        row: Row | None = cursor.fetchone()
+        cursor.close()
+        return row
+
+    def touch(self, tx: sa.Connection, values: Mapping[str, Any]) -> int:
+        """How many rows it has changed."""
+        return int(self._run(tx, values).rowcount)
+
+    def _run(self, tx: sa.Connection, values: Mapping[str, Any]) -> Any:
+        kind = tx.dialect.name
+        query = self._queries.get(kind)
+        if query is None:
+            query = self._queries[kind] = Query(self._statement, positional_dialect(kind == "sqlite"))
+        if kind != "sqlite":
+            return tx.exec_driver_sql(query.text, tuple(query.values(values)))
+        driver: Any = tx.connection.driver_connection
+        try:
+            return driver.execute(query.text, query.values(values))
+        except driver.Error as error:
+            raise sa.exc.DBAPIError.instance(query.text, None, error, driver.Error, hide_parameters=True) from error
 
 
 def positional_dialect(is_sqlite: bool) -> sa.Dialect:
