@@ -18,7 +18,7 @@ from keyvault.domain.workers import Command
 from keyvault.errors import GatewayError
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.metrics import Metrics
-from keyvault.proxy.supervision import Supervisor, within
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.storage.epochs import AGGREGATES, Epochs
 from keyvault.workers import Workers
@@ -63,7 +63,7 @@ class Watch:
         self._commands = commands
         self._beating = asyncio.Lock()
 
-    async def follow(self, stopping: asyncio.Event) -> None:
+    async def follow(self, stopping: Stopping) -> None:
         """Take changes over as they come, and do what they order."""
         told: Epochs | None = None
         while not stopping.is_set():
@@ -75,9 +75,9 @@ class Watch:
                     told = seen
             except GatewayError as error:
                 log.error("cannot follow the database, will be tried again", reason=error.message)
-                await within(HOUSEKEEPING_SECONDS, stopping)
+                await stopping.within(HOUSEKEEPING_SECONDS)
 
-    async def _changed_since(self, told: Epochs | None, stopping: asyncio.Event) -> None:
+    async def _changed_since(self, told: Epochs | None, stopping: Stopping) -> None:
         """Until the tables are as of something else, or `stopping`. Looks from a timer: to wake a task twenty times a
         second costs several times what the look does."""
         loop = asyncio.get_running_loop()
@@ -99,9 +99,9 @@ class Watch:
         loop.call_later(LOOK_SECONDS, look)
         await changed
 
-    async def keep_house(self, stopping: asyncio.Event) -> None:
+    async def keep_house(self, stopping: Stopping) -> None:
         """Once a second, off the hot path: the heartbeat, since who is silent is taken for dead, then the chores."""
-        while not await within(HOUSEKEEPING_SECONDS, stopping):
+        while not await stopping.within(HOUSEKEEPING_SECONDS):
             await self._supervisor.attempt("heartbeat", self.beat)
             await self._supervisor.attempt_each(self._chores)
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from keyvault.errors import Unavailable
 from keyvault.keys.customers import Customers
 from keyvault.storage import audit, epochs, migrations
 from keyvault.storage.compiled import Prepared
@@ -94,5 +95,5 @@ def test_what_tells_the_newest_audit_entry_comes_with_the_epochs(database: Datab
 
 def test_a_prepared_statement_fails_as_any_other(database: Database) -> None:
     prepared = Prepared(sa.text("SELECT nothing FROM nowhere"))
-    with pytest.raises(sa.exc.DBAPIError), database.read() as tx:
+    with pytest.raises((Unavailable, sa.exc.DBAPIError)), database.read() as tx:
         prepared.first(tx, {})

@@ -24,7 +24,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy.headers import Headers, to_provider
 from keyvault.proxy.isolation.naming import ids_at
 from keyvault.proxy.isolation.outcomes import counted_in, counted_in_results, end_of, is_done
-from keyvault.proxy.supervision import within
+from keyvault.proxy.supervision import Stopping
 from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.proxy.upstream import Pool, UpstreamFailure
 from keyvault.proxy.upstream.fetching import Fetched, fetch
@@ -67,14 +67,14 @@ class Settling:
         self._pool = pool
         self._worker = worker
 
-    async def follow(self, stopping: asyncio.Event) -> None:
+    async def follow(self, stopping: Stopping) -> None:
         """Ask, again and again, about what is due."""
         while not stopping.is_set():
             try:
                 await self.look()
             except GatewayError as error:
                 log.error("pending work could not be looked at", reason=error.message)
-            await within(TURN_SECONDS, stopping)
+            await stopping.within(TURN_SECONDS)
 
     async def look(self) -> int:
         """Ask about what is due now; how many objects were booked."""
