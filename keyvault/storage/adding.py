@@ -7,6 +7,7 @@ seldom ones come last, and what is zero from some width on is left out. A server
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,7 +26,10 @@ class Adding:
     ) -> None:
         """`widths`: of how many names, from the first, the amounts are often all that is not zero; ascending."""
         self._is_sqlite = dialect.name == "sqlite"
-        self._updates = [(width, _update(table, names[:width], dialect)) for width in (*widths, len(names))]
+        self._widths = (*widths, len(names))
+        self._compile = partial(_update, table, names, dialect)
+        self._updates: dict[int, str] = {}
+        """By width; compiled when first needed."""
         insert = insert_into(table, is_sqlite=self._is_sqlite)
         insert = insert.values({name: sa.bindparam(name) for name in (*table.primary_key.columns.keys(), *names)})
         adding = {name: table.c[name] + insert.excluded[name] for name in names}
@@ -39,10 +43,13 @@ class Adding:
             self._upsert.run(cursor, [self._row(key, amounts) for key, amounts in rows])
             return
         for key, amounts in rows:
-            for width, update in self._updates:
+            for width in self._widths:
                 if not any(amounts[width:]):
-                    cursor.execute(update, (*amounts[:width], *key))
                     break
+            update = self._updates.get(width)
+            if update is None:
+                update = self._updates[width] = self._compile(width)
+            cursor.execute(update, (*amounts[:width], *key))
             if not cursor.rowcount:
                 self._upsert.run(cursor, [self._row(key, amounts)])
 
@@ -51,8 +58,9 @@ class Adding:
         return (*key, *(amounts[at] for at in self._in_order))
 
 
-def _update(table: sa.Table, names: Sequence[str], dialect: sa.Dialect) -> str:
-    """Takes the amounts of the names, then the key."""
-    adding = [(table.c[name], table.c[name] + sa.bindparam(f"add_{name}", type_=sa.BigInteger)) for name in names]
+def _update(table: sa.Table, names: Sequence[str], dialect: sa.Dialect, width: int) -> str:
+    """Takes the amounts of so many names, then the key."""
+    columns = [table.c[name] for name in names[:width]]
+    adding = [(column, column + sa.bindparam(f"add_{column.name}", type_=sa.BigInteger)) for column in columns]
     this = [column == sa.bindparam(f"of_{column.name}", type_=column.type) for column in table.primary_key]
     return str(sa.update(table).where(*this).ordered_values(*adding).compile(dialect=dialect))
