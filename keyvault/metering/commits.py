@@ -59,6 +59,40 @@ Answer = Callable[[Sequence[Entry], GatewayError | None], None]
 """Tells those who wait for some entries that these are durable, or why not."""
 
 
+class _Rows:
+    """What entries come to in the database."""
+
+    def __init__(self, worker: str, gone: list[AttemptKey]) -> None:
+        """`gone`: what else is not open any more."""
+        self._worker = worker
+        self.gone = gone
+        self.opened: list[Any] = []
+        self.drawn: list[Any] = []
+        self.settled: list[Any] = []
+        self.concluded: list[OpenAttempt] = []
+        self.sums = Sums()
+        self.hard = False
+
+    def add(self, entry: Entry, attempt: OpenAttempt) -> None:
+        settlement = entry.settlement
+        if settlement is not None:
+            self.settled.append(settled_row(attempt, settlement))
+            self.sums.add(attempt, settlement)
+            if settlement.final:
+                self.gone.append((attempt.request_id, attempt.number))
+                if attempt.number > 1:  # the one before it, too, should it not have been followed after all
+                    self.gone += [(attempt.request_id, number) for number in range(1, attempt.number)]
+        elif entry.concludes:
+            self.concluded.append(attempt)
+            self.gone.append((attempt.request_id, attempt.number))
+        else:
+            self.opened.append(open_row(attempt, self._worker))
+            self.hard = self.hard or attempt.hard
+            self.drawn += attempt.drawn
+            if entry.follows is not None:
+                self.gone.append(entry.follows)
+
+
 class Commits:
     """For one thread at a time; only `beside` is for others meanwhile."""
 
@@ -133,47 +167,27 @@ class Commits:
     def _write(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
         """One transaction. Raises `_Known` where one of several attempts is settled already, `NotTheSpender` where one
         draws on what another worker spends from."""
-        opened: list[Any] = []
-        drawn: list[Any] = []
-        settled: list[Any] = []
-        gone: list[Any] = [*self._withdrawn]
-        sums, hard = Sums(), False
-        taken: Sequence[Taken] = ()
-        concluded: list[OpenAttempt] = []
+        rows = _Rows(self._worker, [*self._withdrawn])
         for entry in entries:
-            attempt, settlement, follows = entry.attempt, entry.settlement, entry.follows
-            if attempt is None:
-                continue
-            if entry.concludes:
-                concluded.append(attempt)
-                gone.append((attempt.request_id, attempt.number))
-                continue
-            if settlement is None:
-                opened.append(open_row(attempt, self._worker))
-                hard = hard or attempt.hard
-                drawn += attempt.drawn
-                if follows is not None:
-                    gone.append(follows)
-                continue
-            settled.append(settled_row(attempt, settlement))
-            sums.add(attempt, settlement)
-            if settlement.final:  # the one before it, too, should it not have been followed after all
-                gone += [(attempt.request_id, number) for number in range(1, attempt.number + 1)]
+            if entry.attempt is not None:
+                rows.add(entry, entry.attempt)
         while self._beside:
             self._unwritten.append(self._beside.popleft())
+        settled, sums = rows.settled, rows.sums
+        taken: Sequence[Taken] = ()
         with self._store.transaction(wait=wait) as tx:
             _write_beside(tx, self._unwritten)
-            if hard and not self._database.is_sqlite and not tx.has_purse(self._worker):
+            if rows.hard and not self._database.is_sqlite and not tx.has_purse(self._worker):
                 raise NotTheSpender("another worker spends from hard budgets and balances now")
-            tx.open(opened)
-            tx.draw(drawn)
+            tx.open(rows.opened)
+            tx.draw(rows.drawn)
             fresh = tx.settle(settled) == len(settled)
             if not fresh and len(entries) > 1:
                 raise _Known
-            tx.forget(gone)
-            for attempt in concluded:
+            tx.forget(rows.gone)
+            for attempt in rows.concluded:
                 recovery.conclude(tx, sums, attempt)
-            if (fresh and settled) or concluded:
+            if (fresh and settled) or rows.concluded:
                 tx.add_totals(*sums.rows())
                 taken = self._spending.take(tx, sums.taken)
             tx.mark(self._worker)

@@ -9,15 +9,15 @@ or was lost. An attempt that is known to have neither tokens nor a cost counts a
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from keyvault.domain.latencies import LATENCY_BOUNDS_MS
 from keyvault.domain.ledger import NO_USAGE, Basis, OpenAttempt, Outcome, Settlement
-from keyvault.storage.ledger import NO_NUMBER, NO_TEXT
-from keyvault.storage.schema import SUMS
+from keyvault.storage.adding import Amounts
+from keyvault.storage.ledger_statements import ADDED, NO_NUMBER, NO_TEXT, SELDOM, with_seldom
 
 MAX_TEXT: Final = 500
 MAX_COUNT: Final = 2**31 - 1
@@ -32,16 +32,16 @@ MINUTES_PER_DAY: Final = 1_440
 Key = tuple[int, ...]
 """Bucket, key id, alias id, target id, id of the project that pays."""
 
-WIDTH: Final = len(SUMS)
-_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES = map(SUMS.index, ("requests", "attempts", "errors", "failures"))
-_INPUT, _CACHED, _WRITTEN = map(SUMS.index, ("input", "cached_input", "cache_write"))
-_OUTPUT, _REASONING = map(SUMS.index, ("output", "reasoning"))
-_COST, _CHARGE, _DOUBT = map(SUMS.index, ("cost_pico", "charge_pico", "doubt_pico"))
-_UNKNOWN_COST, _FREE = map(SUMS.index, ("unknown_cost", "free"))
-_BASIS: Final = [SUMS.index(f"basis_{basis.label}") for basis in sorted(Basis)]
-_FIRST, _TOTAL = map(SUMS.index, ("first_0", "total_0"))
-assert _FIRST + 2 * (len(LATENCY_BOUNDS_MS) + 1) == WIDTH, "the histograms come last, and whole"
+WIDTH: Final = len(ADDED)
+_REQUESTS, _ATTEMPTS, _ERRORS, _FAILURES = map(ADDED.index, ("requests", "attempts", "errors", "failures"))
+_INPUT, _CACHED, _WRITTEN = map(ADDED.index, ("input", "cached_input", "cache_write"))
+_OUTPUT, _REASONING = map(ADDED.index, ("output", "reasoning"))
+_COST, _CHARGE, _DOUBT = map(ADDED.index, ("cost_pico", "charge_pico", "doubt_pico"))
+_UNKNOWN_COST, _FREE = map(ADDED.index, ("unknown_cost", "free"))
+_BASIS: Final = [ADDED.index(f"basis_{basis.label}") for basis in sorted(Basis)]
+_FIRST, _TOTAL = map(ADDED.index, ("first_0", "total_0"))
 
+_NOTHING: Final = (None,) * len(SELDOM)
 _BAD: Final = (Outcome.FAILED, Outcome.LOST)
 
 
@@ -69,7 +69,7 @@ def open_row(attempt: OpenAttempt, worker: str) -> tuple[Any, ...]:
 
 
 def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
-    """A row of `attempts`."""
+    """A row of `attempts`, without what few attempts have where this one has nothing of it."""
     usage, bound = settlement.usage, attempt.bound_pico
     row = [
         attempt.request_id,
@@ -87,32 +87,32 @@ def settled_row(attempt: OpenAttempt, settlement: Settlement) -> list[Any]:
         int(settlement.basis),
         usage.input,
         usage.cached_input,
-        usage.cache_write,
-        usage.cache_write_1h,
         usage.output,
         usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        usage.images,
         settlement.price_id,
         settlement.cost_pico,
         settlement.charge_pico,
         bound if bound is not None and 0 <= bound <= MAX_PICO else None,
         settlement.first_content_ms,
         settlement.total_ms,
-    ]
-    row = [NO_NUMBER if value is None else value for value in row]
-    row += (
-        settlement.error_code or NO_TEXT,
-        settlement.error_text or NO_TEXT,
         settlement.provider_request_id or NO_TEXT,
         attempt.project_id,
-        NO_NUMBER if attempt.balance_id is None else attempt.balance_id,
-        NO_NUMBER if attempt.hold_pico is None else attempt.hold_pico,
-        NO_NUMBER if settlement.doubt_pico is None else settlement.doubt_pico,
-        attempt.tags or NO_TEXT,
+        attempt.balance_id,
+        attempt.hold_pico,
+        settlement.doubt_pico,
+    ]
+    seldom = (
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.audio_input,
+        usage.audio_output,
+        usage.images,
+        settlement.error_code or None,
+        settlement.error_text or None,
+        attempt.tags or None,
     )
-    return row
+    row = [NO_NUMBER if value is None else value for value in row]
+    return row if seldom == _NOTHING else with_seldom(row, seldom)
 
 
 def lost(attempt: OpenAttempt) -> Settlement:
@@ -181,10 +181,10 @@ class Sums:
         if outcome in _BAD:
             sums[_ERRORS] += 1
 
-    def rows(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+    def rows(self) -> tuple[Sequence[Amounts], Sequence[Amounts], Sequence[Amounts]]:
         """Rows for the totals of minutes, quarters and days; sorted, so that no two writers wait for each other."""
         minutes = sorted(self._minutes.items())
-        return _rows(minutes, 1), _rows(minutes, MINUTES_PER_QUARTER), _rows(minutes, MINUTES_PER_DAY)
+        return minutes, _merged(minutes, MINUTES_PER_QUARTER), _merged(minutes, MINUTES_PER_DAY)
 
     def _sums(self, attempt: OpenAttempt) -> list[int]:
         minute = attempt.started_ms // MINUTE_MS
@@ -195,13 +195,13 @@ class Sums:
         return sums
 
 
-def _rows(minutes: Iterable[tuple[Key, list[int]]], minutes_per_bucket: int) -> list[list[int]]:
+def _merged(minutes: Sequence[tuple[Key, list[int]]], minutes_per_bucket: int) -> Sequence[Amounts]:
     merged: dict[Key, list[int]] = {}
     for (minute, *ids), sums in minutes:
         key = (minute // minutes_per_bucket, *ids)
         found = merged.get(key)
         merged[key] = sums if found is None else [a + b for a, b in zip(found, sums, strict=True)]
-    return [[*key, *sums] for key, sums in sorted(merged.items())]
+    return sorted(merged.items())
 
 
 def bounded(settlement: Settlement) -> Settlement:

@@ -97,10 +97,11 @@ class Ledger:
         """Put an attempt on record; it may leave when the future is done, and must not if it fails."""
         if not self._writer.healthy and not self._writer.ended:
             return self._refused()
+        number = attempt.number
         follows = None
-        if attempt.number > 1 and (attempt.request_id, attempt.number - 1) not in self._open:
-            follows = (attempt.request_id, attempt.number - 1)
-        self._open[attempt.request_id, attempt.number] = attempt
+        if number > 1 and (attempt.request_id, number - 1) not in self._open:
+            follows = (attempt.request_id, number - 1)
+        self._open[attempt.request_id, number] = attempt
         return self._put(attempt, None, follows)
 
     def settle(self, settlement: Settlement) -> asyncio.Future[None]:
@@ -164,9 +165,15 @@ class Ledger:
 
     def _resolve(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
         """They are durable, or why not."""
+        if error is None:
+            for entry in entries:
+                future = entry.future
+                if future is not None and not future.done():
+                    future.set_result(None)
+            return
         for entry in entries:
             future, attempt = entry.future, entry.attempt
-            if error is not None and attempt is not None and entry.settlement is None and not entry.concludes:
+            if attempt is not None and entry.settlement is None and not entry.concludes:
                 self._open.pop((attempt.request_id, attempt.number), None)
             if future is not None and not future.done():
-                future.set_result(None) if error is None else future.set_exception(error)
+                future.set_exception(error)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from keyvault.storage.balances import Taken
 from keyvault.storage.ledger import Transaction
@@ -21,17 +20,14 @@ class Spending:
 
     def __init__(self, key: bytes | None = None) -> None:
         self._key = key
+        self._signer = None if key is None else hmac.new(key, digestmod="sha256")
+        """Copied for each MAC: it has taken the key in already."""
         self._last: dict[int, Taken] = {}
         """Balance id → the row of the highest version that this process found sound or has written for good."""
 
     def take(self, tx: Transaction, taken: Mapping[int, tuple[int, int]]) -> Sequence[Taken]:
         """Add what was charged and what is in doubt, by balance id; the rows, to be `written` after the commit."""
-        if not taken:
-            return ()
-        found = {row.balance_id: row for row in tx.spending(sorted(taken))}
-        rows = [self._added(found.get(each), each, *taken[each]) for each in sorted(taken)]
-        tx.set_spending(rows)
-        return rows
+        return [self._take(tx, each, *taken[each]) for each in sorted(taken)] if taken else ()
 
     def written(self, rows: Iterable[Taken]) -> None:
         """The transaction of these rows was committed: what is older has been put back by somebody."""
@@ -50,25 +46,33 @@ class Spending:
 
     def signed(self, row: Taken) -> Taken:
         """The row with its MAC, for whoever has made sure that it says what is true."""
-        return replace(row, mac=self._mac(row))
+        return Taken(row.balance_id, row.version, row.charged_pico, row.doubt_pico, self._mac(row))
 
-    def _added(self, row: Taken | None, balance_id: int, charged: int, doubt: int) -> Taken:
+    def _take(self, tx: Transaction, balance_id: int, charged: int, doubt: int) -> Taken:
+        """Nearly always the row is the one that was written last, so that it need not be read, nor its MAC be made
+        again: the database compares."""
         last = self._last.get(balance_id)
-        sound = row is not None and self._is_sound(row, last)
-        row = row or Taken(balance_id, 0, 0, 0, None)
-        if sound:
+        if last is not None and last.mac is not None:
+            added = self.signed(_added(last, charged, doubt))
+            if tx.replace_spending(last, added):
+                return added
+        row = next(iter(tx.spending([balance_id])), None)
+        sound = row is not None and self.fits(row) and (last is None or row.version >= last.version)
+        if row is not None and sound:
             self.written([row])
-        added = Taken(balance_id, row.version + 1, row.charged_pico + charged, row.doubt_pico + doubt, None)
-        return self.signed(added) if sound else added
-
-    def _is_sound(self, row: Taken, last: Taken | None) -> bool:
-        """Nearly always it is the row that was written last, whose MAC need not be made again."""
-        if row == last and row.mac is not None:
-            return True
-        return self.fits(row) and (last is None or row.version >= last.version)
+        added = _added(row or Taken(balance_id, 0, 0, 0, None), charged, doubt)
+        added = self.signed(added) if sound else added
+        tx.set_spending([added])
+        return added
 
     def _mac(self, row: Taken) -> bytes | None:
-        if self._key is None:
+        if self._signer is None:
             return None
         place = ascii((row.balance_id, row.version, row.charged_pico, row.doubt_pico))
-        return hmac.digest(self._key, place.encode(), "sha256")
+        mac = self._signer.copy()
+        mac.update(place.encode())
+        return mac.digest()
+
+
+def _added(row: Taken, charged: int, doubt: int) -> Taken:
+    return Taken(row.balance_id, row.version + 1, row.charged_pico + charged, row.doubt_pico + doubt, None)

@@ -15,7 +15,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -139,10 +139,15 @@ class Writer:
         try:
             if self._commits.pending:
                 return False
-            with self._batch() as batch:
-                if batch and not self._commits.commit_at_once(batch, self._resolve):
-                    self._entries.extendleft(reversed(batch))
-                    return False
+            batch = self._waiting(MAX_BATCH)
+            try:
+                written = not batch or self._commits.commit_at_once(batch, self._resolve)
+            except BaseException:
+                self._put_back(batch)
+                raise
+            if not written:
+                self._put_back(batch)
+                return False
             took = self._clock.monotonic() - began
             if took > LONG_SECONDS:
                 self._rests_until = began + took + REST_SECONDS
@@ -166,12 +171,16 @@ class Writer:
             if not self._entries:
                 self._sleep()
             with self._turn:
-                with self._batch() as batch:
+                batch = self._waiting(MAX_BATCH)
+                try:
                     stop = bool(batch) and batch[-1] is _STOP
                     if stop:
                         batch.pop()
                     if batch or self._commits.pending:
                         self._commits.commit(batch, self._hand_over)
+                except BaseException:
+                    self._put_back(batch)
+                    raise
                 if not stop:
                     self._keep_house()
 
@@ -183,23 +192,23 @@ class Writer:
                 self._bell.get(timeout=IDLE_SECONDS if self.healthy else RETRY_SECONDS)
         self._asleep = False
 
-    @contextlib.contextmanager
-    def _batch(self) -> Iterator[list[Entry]]:
-        """What waits now, for who has the turn; put back where a defect ends the block, so that it is answered yet: the
-        thread meets the defect too, ends, and tells everybody."""
-        batch = self._waiting(MAX_BATCH)
-        try:
-            yield batch
-        except BaseException:
-            self._entries.extendleft(reversed(batch))
-            raise
+    def _put_back(self, batch: list[Entry]) -> None:
+        """Where a defect keeps entries from being written they must be answered yet: the thread meets the defect too,
+        ends, and tells everybody."""
+        self._entries.extendleft(reversed(batch))
 
     def _waiting(self, at_most: int = sys.maxsize) -> list[Entry]:
         """What waits now, up to the word to stop, without waiting for more."""
         batch: list[Entry] = []
-        with contextlib.suppress(IndexError):  # nothing waits any more
-            while len(batch) < at_most and (not batch or batch[-1] is not _STOP):
-                batch.append(self._entries.popleft())
+        take = self._entries.popleft
+        try:
+            for _ in range(min(len(self._entries), at_most)):
+                entry = take()
+                batch.append(entry)
+                if entry is _STOP:
+                    break
+        except IndexError:  # at the end, the loop and the thread both refuse what waits
+            pass
         return batch
 
     def _hand_over(self, entries: Sequence[Entry], error: GatewayError | None) -> None:

@@ -22,7 +22,7 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy import sights
 from keyvault.proxy.metrics import OTHER, Metrics
 from keyvault.proxy.sights import Sight
-from keyvault.proxy.supervision import Supervisor, within
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 
 log = structlog.get_logger()
@@ -97,8 +97,8 @@ class Alerting:
         self._events: dict[tuple[str, str], str] = {}
         self._quieted: float | None = None
 
-    async def follow(self, stopping: asyncio.Event) -> None:
-        while not await within(EVERY_SECONDS, stopping):
+    async def follow(self, stopping: Stopping) -> None:
+        while not await stopping.within(EVERY_SECONDS):
             await self.once()
 
     async def once(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.metering.spent import Spent, spent_of_all
-from keyvault.proxy.supervision import Supervisor, within
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.storage.engine import Database
 
@@ -28,8 +28,8 @@ class CatchingUp:
         self._tables = tables
         self._supervisor = supervisor
 
-    async def follow(self, stopping: asyncio.Event) -> None:
-        while not await within(EVERY_SECONDS, stopping):
+    async def follow(self, stopping: Stopping) -> None:
+        while not await stopping.within(EVERY_SECONDS):
             if self._tables.accounts:
                 await self._supervisor.attempt("counting", self.once)
 

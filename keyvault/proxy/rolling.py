@@ -7,7 +7,7 @@ import asyncio
 from typing import Final
 
 from keyvault.home import Home
-from keyvault.proxy.supervision import Supervisor, within
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.routing.watching import Watching
 
@@ -21,8 +21,8 @@ class Rolling:
         self._watching = Watching(home.database, home.clock, lambda: tables.planner.rollouts.values())
         self._supervisor = supervisor
 
-    async def follow(self, stopping: asyncio.Event) -> None:
-        while not await within(EVERY_SECONDS, stopping):
+    async def follow(self, stopping: Stopping) -> None:
+        while not await stopping.within(EVERY_SECONDS):
             if self._watching.due:
                 await self._supervisor.attempt("rollouts", self._once)
 

@@ -26,7 +26,7 @@ from keyvault.proxy.exclusive import only_server
 from keyvault.proxy.forwarded import client_address
 from keyvault.proxy.listening import Listener, client_tls, loopback, parse_address
 from keyvault.proxy.logs import configure
-from keyvault.proxy.supervision import Job, Supervisor, within
+from keyvault.proxy.supervision import Job, Stopping, Supervisor
 from keyvault.proxy.worker import Worker
 from keyvault.vault.hygiene import harden_process
 from keyvault.webhook import Webhook
@@ -97,10 +97,10 @@ def _address(url: str) -> str:
     return url.partition("://")[2]
 
 
-async def _sweep(clients: Listener, operators: Listener, worker: Worker, stopping: asyncio.Event) -> None:
+async def _sweep(clients: Listener, operators: Listener, worker: Worker, stopping: Stopping) -> None:
     """All timeouts, a few times a second, instead of a timer for each."""
     loop = asyncio.get_running_loop()
-    while not await within(SWEEP_SECONDS, stopping):
+    while not await stopping.within(SWEEP_SECONDS):
         now = loop.time()
         clients.check(now)
         operators.check(now)
@@ -112,7 +112,7 @@ async def _sweep(clients: Listener, operators: Listener, worker: Worker, stoppin
 @contextlib.asynccontextmanager
 async def _beside(supervisor: Supervisor, jobs: Mapping[str, Job]) -> AsyncIterator[None]:
     """Run jobs beside the block; at its end tell them to stop and wait for them."""
-    stopping = asyncio.Event()
+    stopping = Stopping()
     tasks = [asyncio.create_task(supervisor.keep_up(name, job, stopping)) for name, job in jobs.items()]
     try:
         yield

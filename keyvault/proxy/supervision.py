@@ -22,7 +22,37 @@ AGAIN_SECONDS: Final = 1.0
 STEADY_SECONDS: Final = 60.0
 """A job that was started again and has run for so long is well."""
 
-Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+class Stopping(asyncio.Event):
+    """Set when the worker is to stop. Jobs wait for it a second at a time all along, so that they do so without a
+    timeout, which throws and catches exceptions each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asleep: set[asyncio.Future[None]] = set()
+
+    def set(self) -> None:
+        super().set()
+        for sleeper in self._asleep:
+            _wake(sleeper)
+
+    async def within(self, seconds: float) -> bool:
+        """Whether it comes within that time."""
+        if self.is_set():
+            return True
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _wake, sleeper)
+        self._asleep.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            timer.cancel()
+            self._asleep.discard(sleeper)
+        return self.is_set()
+
+
+Job = Callable[[Stopping], Coroutine[Any, Any, None]]
 """Something that runs until its event is set."""
 
 
@@ -38,7 +68,7 @@ class Supervisor:
         self.down: set[str] = set()
         """The jobs that wait to be started again."""
 
-    async def keep_up(self, name: str, job: Job, stopping: asyncio.Event) -> None:
+    async def keep_up(self, name: str, job: Job, stopping: Stopping) -> None:
         """Run a job until `stopping`; one that ends before is started again after a second."""
         while not stopping.is_set():
             run = asyncio.create_task(self.attempt(name, partial(job, stopping)))
@@ -46,7 +76,7 @@ class Supervisor:
                 await self._well(name)
             await run
             self.down.add(name)
-            await within(self._again, stopping)
+            await stopping.within(self._again)
             self.down.discard(name)
 
     async def attempt(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
@@ -100,10 +130,6 @@ def _do_each(chores: Mapping[str, Callable[[], object]]) -> Mapping[str, Excepti
     return errors
 
 
-async def within(seconds: float, event: asyncio.Event) -> bool:
-    """Whether the event comes within that time."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

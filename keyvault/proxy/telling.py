@@ -14,7 +14,7 @@ import structlog
 from keyvault.alerts import Alerts
 from keyvault.clock import Clock
 from keyvault.errors import GatewayError, Unavailable
-from keyvault.proxy.supervision import within
+from keyvault.proxy.supervision import Stopping
 from keyvault.webhook import Webhook
 
 log = structlog.get_logger()
@@ -30,11 +30,11 @@ class Telling:
         self._clock = clock
         self._webhook = webhook
 
-    async def follow(self, stopping: asyncio.Event) -> None:
+    async def follow(self, stopping: Stopping) -> None:
         if self._webhook is None:
             await stopping.wait()
             return
-        while not await within(EVERY_SECONDS, stopping):
+        while not await stopping.within(EVERY_SECONDS):
             try:
                 while not stopping.is_set() and await self.once(self._webhook):
                     pass

@@ -7,7 +7,6 @@ killed have left behind.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -16,7 +15,7 @@ import structlog
 
 from keyvault.home import Home
 from keyvault.proxy.refusals import Refusals, own_test
-from keyvault.proxy.supervision import Supervisor, within
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.vault.asides import Asides
 
@@ -40,8 +39,8 @@ class Upkeep:
         self._logged: set[int] = set()
         self._rounds = 0
 
-    async def follow(self, stopping: asyncio.Event) -> None:
-        while not await within(EVERY_SECONDS, stopping):
+    async def follow(self, stopping: Stopping) -> None:
+        while not await stopping.within(EVERY_SECONDS):
             await self.once()
 
     async def once(self) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from keyvault.errors import GatewayError, RolledBack, SealError, Tampered
 from keyvault.home import Home
-from keyvault.storage import audit, epochs
+from keyvault.storage import epochs
 from keyvault.storage.seals import VOUCHED
 from keyvault.vault.guard import Guard
 
@@ -49,7 +49,7 @@ class Vouching:
             self._inherited = self._open_alerts()
         now = self._home.clock.monotonic()
         with self._home.database.read() as tx:
-            seen, newest = epochs.current(tx), audit.last(tx)
+            seen, newest = epochs.with_newest_audited(tx)
         self._look_at_rows(seen, now)
         self._tell()
         try:

@@ -18,7 +18,7 @@ from keyvault.domain.workers import Command
 from keyvault.errors import GatewayError
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.metrics import Metrics
-from keyvault.proxy.supervision import Supervisor, within
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.storage.epochs import AGGREGATES, Epochs
 from keyvault.workers import Workers
@@ -63,25 +63,45 @@ class Watch:
         self._commands = commands
         self._beating = asyncio.Lock()
 
-    async def follow(self, stopping: asyncio.Event) -> None:
+    async def follow(self, stopping: Stopping) -> None:
         """Take changes over as they come, and do what they order."""
         told: Epochs | None = None
         while not stopping.is_set():
-            await asyncio.sleep(LOOK_SECONDS)  # costs a tenth of waiting for `stopping`, twenty times a second
             try:
-                self._tables.look()
-                if self._tables.seen != told:
-                    seen = self._tables.seen
+                await self._changed_since(told, stopping)
+                if (seen := self._tables.seen) != told:
                     await self._obey()
                     await self.beat()
                     told = seen
             except GatewayError as error:
                 log.error("cannot follow the database, will be tried again", reason=error.message)
-                await within(HOUSEKEEPING_SECONDS, stopping)
+                await stopping.within(HOUSEKEEPING_SECONDS)
 
-    async def keep_house(self, stopping: asyncio.Event) -> None:
+    async def _changed_since(self, told: Epochs | None, stopping: Stopping) -> None:
+        """Until the tables are as of something else, or `stopping`. Looks from a timer: to wake a task twenty times a
+        second costs several times what the look does."""
+        loop = asyncio.get_running_loop()
+        changed: asyncio.Future[None] = loop.create_future()
+
+        def look() -> None:
+            if changed.done():  # who waits was cancelled
+                return
+            try:
+                self._tables.look()
+            except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
+                changed.set_exception(error)
+            else:
+                if stopping.is_set() or self._tables.seen != told:
+                    changed.set_result(None)
+                else:
+                    loop.call_later(LOOK_SECONDS, look)
+
+        loop.call_later(LOOK_SECONDS, look)
+        await changed
+
+    async def keep_house(self, stopping: Stopping) -> None:
         """Once a second, off the hot path: the heartbeat, since who is silent is taken for dead, then the chores."""
-        while not await within(HOUSEKEEPING_SECONDS, stopping):
+        while not await stopping.within(HOUSEKEEPING_SECONDS):
             await self._supervisor.attempt("heartbeat", self.beat)
             await self._supervisor.attempt_each(self._chores)
 

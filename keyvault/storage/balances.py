@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import asdict as fields_of
 
 from keyvault.clock import from_ms, to_ms, ulid_at
 from keyvault.domain.balances import BEGIN, Balance, Entry, EntryKind, chained
@@ -24,8 +26,7 @@ _MICRO: Final = 1_000_000
 """Sums are made in parts: SQLite's overflow at nine million dollars."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True, gc=False):
     """What was taken from one balance so far, as the ledger wrote it."""
 
     balance_id: int
@@ -192,7 +193,7 @@ def taken(tx: Transaction, *, held: bool = False) -> list[Taken]:
 def set_taken(tx: Transaction, row: Taken) -> None:
     """Write what was taken from a balance, in the place of what stood there."""
     tx.execute(sa.delete(balance_spending).where(balance_spending.c.balance_id == row.balance_id))
-    tx.execute(sa.insert(balance_spending).values(asdict(row)))
+    tx.execute(sa.insert(balance_spending).values(fields_of(row)))
 
 
 def attempted(tx: Transaction) -> Mapping[int, tuple[int, int]]:

@@ -15,8 +15,9 @@ from typing import Any, Final, Literal, Protocol
 import sqlalchemy as sa
 
 from keyvault.errors import Unavailable
+from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Database, Transaction, sqlite_module
-from keyvault.storage.schema import epochs
+from keyvault.storage.schema import audit, epochs
 
 Aggregate = Literal["keys", "upstreams", "routes", "prices", "money"]
 AGGREGATES: Final[tuple[Aggregate, ...]] = ("keys", "upstreams", "routes", "prices", "money")
@@ -26,6 +27,9 @@ Epochs = tuple[int, int, int, int, int]
 POLL_SECONDS: Final = 0.25
 _CHANNEL: Final = "gwctl_epochs"
 _SQL: Final = 'SELECT "keys", upstreams, routes, prices, money FROM epochs WHERE id = 1'
+_NEWEST: Final = sa.select(sa.func.max(audit.c.seq)).scalar_subquery()
+_DIGEST: Final = sa.select(audit.c.digest).where(audit.c.seq == _NEWEST).scalar_subquery()
+_WITH_AUDIT: Final = Prepared(sa.select(*(epochs.c[name] for name in AGGREGATES), _NEWEST, _DIGEST))
 STATEMENT_TIMEOUT_MS: Final = 2_000
 BUSY_TIMEOUT_MS: Final = 200
 """A reader hardly ever waits on SQLite; where it must, every client of the process waits with it."""
@@ -42,8 +46,15 @@ def bump(tx: Transaction, aggregate: Aggregate) -> int:
 
 
 def current(tx: Transaction) -> Epochs:
-    row = tx.execute(sa.select(*(epochs.c[name] for name in AGGREGATES))).one()
+    row = tx.exec_driver_sql(_SQL).one()
     return (row[0], row[1], row[2], row[3], row[4])
+
+
+def with_newest_audited(tx: Transaction) -> tuple[Epochs, tuple[int | None, bytes | None]]:
+    """The epochs, and what tells the newest entry of the audit log from all others: its number and its digest."""
+    row = _WITH_AUDIT.first(tx, {})
+    assert row is not None, "the epochs are a row that is always there"
+    return (row[0], row[1], row[2], row[3], row[4]), (row[5], row[6])
 
 
 class EpochReader(Protocol):

@@ -12,40 +12,21 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from types import TracebackType
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from keyvault.errors import GatewayError, Unavailable
+from keyvault.storage.adding import Amounts
 from keyvault.storage.affinities import Made
 from keyvault.storage.balances import Taken
-from keyvault.storage.compiled import Query, Row, Statement, insert_into, positional_dialect
+from keyvault.storage.compiled import Query, Row
 from keyvault.storage.engine import Database
-from keyvault.storage.schema import (
-    SUMS,
-    affinities,
-    aliases,
-    attempts,
-    balance_spending,
-    ledger_changes,
-    objects,
-    open_attempts,
-    paid_work,
-    purse,
-    rollout_requests,
-    targets,
-    totals_day,
-    totals_minute,
-    totals_quarter,
-    workers,
-)
+from keyvault.storage.ledger_statements import USUAL, Statements, statements
+from keyvault.storage.schema import aliases, open_attempts, targets
 from keyvault.storage.turns import begin_immediate, is_locked
-
-NO_NUMBER: Final = -1
-NO_TEXT: Final = ""
-"""What stands for NULL in rows handed to `open` and `settle`."""
 
 CHECKPOINT_PAGES: Final = 16_000
 """Size of SQLite's write-ahead log, 64 MB, at which a commit also moves it into the database file, for the log to begin
@@ -55,9 +36,6 @@ PATIENCE_MS: Final = 5_000
 """How long the ledger waits for a lock, or for a server to answer, before it says that it cannot be written."""
 TURN_MS: Final = 2  # how often it asks SQLite meanwhile
 _GRACE_SECONDS: Final = 0.5  # for a server that keeps to its patience itself; a frozen one does not
-
-# Core writes a VALUES list in a form that SQLite does not read here.
-_DELETE_OPEN: Final = sa.text("DELETE FROM open_attempts WHERE (request_id, number) IN (VALUES (:request, :attempt))")
 
 
 class BadEntry(GatewayError):
@@ -73,7 +51,7 @@ class NotNow(GatewayError):
 class Transaction:
     """One transaction of the ledger; see `LedgerStore.transaction`."""
 
-    def __init__(self, cursor: Any, statements: _Statements) -> None:
+    def __init__(self, cursor: Any, statements: Statements) -> None:
         self._cursor = cursor
         self._statements = statements
 
@@ -100,17 +78,21 @@ class Transaction:
         return bool(found) and found[0][0] == worker
 
     def settle(self, rows: Sequence[Row]) -> int:
-        """Rows in the order of `attempts`' columns, with `NO_NUMBER` and `NO_TEXT` for NULL; how many were new."""
-        return self._statements.insert_attempt.run(self._cursor, rows)
+        """Rows in the order of `attempts`' columns, with `NO_NUMBER` and `NO_TEXT` for NULL, some without all that is
+        `SELDOM`; how many were new."""
+        whole = [row for row in rows if len(row) != USUAL]
+        usual = rows if not whole else [row for row in rows if len(row) == USUAL]
+        made = self._statements.insert_usual.run(self._cursor, usual)
+        return made + self._statements.insert_attempt.run(self._cursor, whole) if whole else made
 
     def forget(self, keys: Sequence[Row]) -> None:
         """Delete (request id, number) from the open attempts."""
         self._statements.delete_open.run(self._cursor, keys)
 
-    def add_totals(self, minute: Sequence[Row], quarter: Sequence[Row], day: Sequence[Row]) -> None:
-        """Rows of (bucket, key id, alias id, target id, project id, *SUMS), no two of a table with the same ids."""
-        for upsert, rows in zip(self._statements.upsert_totals, (minute, quarter, day), strict=True):
-            upsert.run(self._cursor, rows)
+    def add_totals(self, minute: Sequence[Amounts], quarter: Sequence[Amounts], day: Sequence[Amounts]) -> None:
+        """What to add to (bucket, key id, alias id, target id, project id), by `ADDED`; each once a table."""
+        for adding, rows in zip(self._statements.totals, (minute, quarter, day), strict=True):
+            adding.run(self._cursor, rows)
 
     def settle_object(self, object_id: str, upstream: str) -> bool:
         """Say of pending work at a provider that it is booked; False where it is not pending."""
@@ -127,12 +109,18 @@ class Transaction:
         return [Taken(row[0], row[1], row[2], row[3], None if row[4] is None else bytes(row[4])) for row in found]
 
     def set_spending(self, rows: Sequence[Taken]) -> None:
-        values = [(row.balance_id, row.version, row.charged_pico, row.doubt_pico, row.mac) for row in rows]
+        values = [(row.balance_id, row.version, row.charged_pico, row.doubt_pico, _blob(row.mac)) for row in rows]
         self._statements.upsert_spending.run(self._cursor, values)
+
+    def replace_spending(self, before: Taken, after: Taken) -> bool:
+        """Put a balance's row in the place of another; False where that is not there as it was."""
+        was = (before.balance_id, before.version, before.charged_pico, before.doubt_pico, _blob(before.mac))
+        values = (after.version, after.charged_pico, after.doubt_pico, _blob(after.mac), *was)
+        return self._statements.update_spending.run(self._cursor, (values,)) > 0
 
     def mark(self, worker: str) -> None:
         """Count one more transaction of this worker."""
-        self._statements.upsert_change.run(self._cursor, ((worker, 1),))
+        self._statements.changes.run(self._cursor, (((worker,), (1,)),))
 
     def orphans(self, limit: int, alive_since_ms: int, but_of: str, gone: str | None = None) -> list[dict[str, Any]]:
         """Open attempts of dead workers and of one taken for `gone`, oldest first, by the table's columns.
@@ -173,35 +161,47 @@ class LedgerStore:
     def __init__(self, database: Database, patience_ms: int = PATIENCE_MS) -> None:
         self._database = database
         self._patience_ms = patience_ms
+        self._is_sqlite = database.is_sqlite
         self._connection: Any = None
+        self._cursor: Any = None
         self._began: float | None = None
         driver = database.engine.dialect.loaded_dbapi
         self._bad: Final = (driver.DataError, driver.IntegrityError, OverflowError, UnicodeError)
         self._down: Final = (driver.Error, sa.exc.SQLAlchemyError, OSError)
-        self.statements: Final = _statements(database.is_sqlite)
+        self.statements: Final = statements(database.is_sqlite)
 
-    @contextlib.contextmanager
-    def transaction(self, *, wait: bool = True) -> Iterator[Transaction]:
+    def transaction(self, *, wait: bool = True) -> contextlib.AbstractContextManager[Transaction]:
         """Commits at the end of the block, rolls back when it raises. `wait`: for others who write. Who will not, on
         SQLite, gets `NotNow` instead."""
-        try:
-            cursor = self._begin(self._patience_ms if wait else 0)
-            yield Transaction(cursor, self.statements)
-            self._connection.commit() if not self._database.is_sqlite else cursor.execute("COMMIT")
-        except NotNow:
-            raise
-        except self._bad as error:
+        return _Block(self, self._patience_ms if wait else 0)
+
+    def begin(self, patience_ms: int) -> Transaction:
+        """For `transaction`, as are the next two."""
+        if self._connection is None:
+            self._connect(patience_ms)
+        self._began = time.monotonic()
+        if self._is_sqlite:
+            self._begin_writing(patience_ms)
+        return Transaction(self._cursor, self.statements)
+
+    def commit(self) -> None:
+        self._cursor.execute("COMMIT") if self._is_sqlite else self._connection.commit()
+        self._began = None
+
+    def undo(self, error: BaseException) -> GatewayError | None:
+        """Undo a transaction that an error ended; what is raised in its place, if anything."""
+        self._began = None
+        if isinstance(error, NotNow):
+            return None
+        if isinstance(error, self._bad):
             self._roll_back()
-            raise BadEntry(f"the ledger refused an entry: {type(error).__name__}") from None
-        except self._down as error:
+            return BadEntry(f"the ledger refused an entry: {type(error).__name__}")
+        if isinstance(error, self._down):
             self.close()
             reason = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-            raise Unavailable(f"ledger: {reason[0]}", hint="gwctl doctor") from None
-        except BaseException:
-            self._roll_back()
-            raise
-        finally:
-            self._began = None
+            return Unavailable(f"ledger: {reason[0]}", hint="gwctl doctor")
+        self._roll_back()
+        return None
 
     def interrupt_if_late(self) -> None:
         """Break the connection of a transaction that a PostgreSQL server has left without an answer for too long.
@@ -209,7 +209,7 @@ class LedgerStore:
         The only method for another thread than the store's own.
         """
         began, connection = self._began, self._connection
-        if began is None or connection is None or self._database.is_sqlite:
+        if began is None or connection is None or self._is_sqlite:
             return
         if time.monotonic() - began > self._patience_ms / 1000 + _GRACE_SECONDS:
             with contextlib.suppress(*self._down), socket.socket(fileno=os.dup(connection.fileno())) as line:
@@ -222,23 +222,25 @@ class LedgerStore:
             with contextlib.suppress(*self._down):  # it may be dead already, which is all that is wanted
                 connection.close()
 
-    def _begin(self, patience_ms: int) -> Any:
-        if self._connection is None:
-            if not patience_ms:
-                raise NotNow("not connected")
-            self._connection = self._database.connect(self._patience_ms)
-            if self._database.is_sqlite:
-                # No busy timeout: only `begin_immediate` waits, what holds the write lock needs no other.
-                self._connection.executescript(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA busy_timeout=0")
-        self._began = time.monotonic()
-        if self._database.is_sqlite:
-            try:
-                begin_immediate(self._connection, patience_ms, TURN_MS)
-            except self._connection.OperationalError as error:
-                if not patience_ms and is_locked(error):
-                    raise NotNow("somebody else writes to the database") from None
+    def _connect(self, patience_ms: int) -> None:
+        if not patience_ms:
+            raise NotNow("not connected")
+        self._connection = self._database.connect(self._patience_ms)
+        if self._is_sqlite:
+            # No busy timeout: only `begin_immediate` waits, what holds the write lock needs no other.
+            self._connection.executescript(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA busy_timeout=0")
+        self._cursor = self._connection.cursor()
+
+    def _begin_writing(self, patience_ms: int) -> None:
+        """Take SQLite's lock: nearly always at once."""
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except self._connection.OperationalError as error:
+            if not is_locked(error):
                 raise
-        return self._connection.cursor()
+            if not patience_ms:
+                raise NotNow("somebody else writes to the database") from None
+            begin_immediate(self._connection, patience_ms, TURN_MS)
 
     def _roll_back(self) -> None:
         if self._connection is None:
@@ -249,48 +251,38 @@ class LedgerStore:
             self.close()
 
 
-class _Statements:
-    """All statements of the ledger for one kind of database."""
+class _Block:
+    """A block in one transaction."""
 
-    def __init__(self, is_sqlite: bool) -> None:
-        dialect = positional_dialect(is_sqlite)
-        insert = partial(insert_into, is_sqlite=is_sqlite)
-        self.insert_alias = Statement(insert(aliases).on_conflict_do_nothing(), dialect)
-        self.insert_target = Statement(insert(targets).on_conflict_do_nothing(), dialect)
-        made = insert(affinities).values({c.name: sa.bindparam(c.name) for c in affinities.c})
-        newer = {name: made.excluded[name] for name in ("target_id", "at_ms")}
-        self.upsert_affinity = Statement(made.on_conflict_do_update(index_elements=["digest"], set_=newer), dialect)
-        self.insert_open = Statement(insert(open_attempts).values(_values(open_attempts)), dialect)
-        drawn = insert(rollout_requests).values(_values(rollout_requests)).on_conflict_do_nothing()
-        self.insert_drawn = Statement(drawn, dialect)
-        settled = insert(attempts).values(_values(attempts)).on_conflict_do_nothing()
-        self.insert_attempt = Statement(settled, dialect)
-        self.delete_open = Statement(_DELETE_OPEN, dialect)
-        tables = (totals_minute, totals_quarter, totals_day)
-        self.upsert_totals = [Statement(_adding(insert(table), table, SUMS), dialect) for table in tables]
-        self.upsert_change = Statement(_adding(insert(ledger_changes), ledger_changes, ("changes",)), dialect)
-        taken = insert(balance_spending).values({c.name: sa.bindparam(c.name) for c in balance_spending.c})
-        changes = {name: taken.excluded[name] for name in ("version", "charged_pico", "doubt_pico", "mac")}
-        taken = taken.on_conflict_do_update(index_elements=["balance_id"], set_=changes)
-        self.upsert_spending = Statement(taken, dialect)
-        holder = sa.select(purse.c.worker).where(purse.c.id == sa.literal_column("1"))
-        self.select_purse = Query(holder if is_sqlite else holder.with_for_update(read=True), dialect)
-        self.select_spending = Query(_spending(is_sqlite), dialect)
-        self.select_orphans = Query(_orphans(is_sqlite), dialect)
-        self.select_last = Query(_last(), dialect)
-        self.update_final = Query(_finish(), dialect)
-        self.update_object = Query(_settle_object(), dialect)
-        work = insert(paid_work).from_select(list(paid_work.c.keys()), _paid_work())
-        self.insert_work = Query(work.on_conflict_do_nothing(), dialect)
-        self.select_oldest = Query(sa.select(sa.func.min(totals_minute.c.bucket)), dialect)
-        minutes = sa.delete(totals_minute).where(totals_minute.c.bucket < sa.bindparam("before"))
-        self.delete_minutes = Query(minutes, dialect)
+    __slots__ = ("_patience_ms", "_store")
 
+    def __init__(self, store: LedgerStore, patience_ms: int) -> None:
+        self._store = store
+        self._patience_ms = patience_ms
 
-@cache
-def _statements(is_sqlite: bool) -> _Statements:
-    """Compiled once in a process: it takes a tenth of a second."""
-    return _Statements(is_sqlite)
+    def __enter__(self) -> Transaction:
+        try:
+            return self._store.begin(self._patience_ms)
+        except BaseException as error:
+            self._undo(error)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._undo(error)
+            return
+        try:
+            self._store.commit()
+        except BaseException as failed:
+            self._undo(failed)
+            raise
+
+    def _undo(self, error: BaseException) -> None:
+        instead = self._store.undo(error)
+        if instead is not None:
+            raise instead from None
 
 
 def known_names(database: Database) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
@@ -301,66 +293,7 @@ def known_names(database: Database) -> tuple[dict[str, int], dict[tuple[str, str
     return named, pairs
 
 
-def _values(table: sa.Table) -> dict[str, sa.ColumnElement[Any]]:
-    """A parameter for each column, taking `NO_NUMBER` or `NO_TEXT` for NULL where a column may be NULL.
-
-    sqlite3 takes 1 µs to bind a None and 0.03 µs to bind a number, and most of a row's columns are NULL.
-    """
-    values: dict[str, sa.ColumnElement[Any]] = {}
-    for column in table.columns:
-        nothing = NO_TEXT if isinstance(column.type, sa.Text) else NO_NUMBER
-        value = sa.bindparam(column.name, type_=column.type)
-        absent = sa.literal_column(repr(nothing), column.type)
-        values[column.name] = sa.func.nullif(value, absent) if column.nullable else value
-    return values
-
-
-def _adding(insert: Any, table: sa.Table, names: Sequence[str]) -> sa.Executable:
-    """Insert a row, or add the named columns to the row that is there."""
-    adding = {name: table.c[name] + insert.excluded[name] for name in names}
-    statement: sa.Executable = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=adding)
-    return statement
-
-
-def _orphans(is_sqlite: bool) -> sa.Select[Any]:
-    mine = open_attempts.c.worker != sa.bindparam("but", type_=sa.Text)
-    found = sa.select(open_attempts).where(mine).order_by(open_attempts.c.request_id, open_attempts.c.number)
-    if not is_sqlite:
-        alive = sa.select(workers.c.id).where(workers.c.heartbeat_ms >= sa.bindparam("alive", type_=sa.BigInteger))
-        gone = open_attempts.c.worker == sa.bindparam("gone", type_=sa.Text)
-        found = found.where(open_attempts.c.worker.not_in(alive) | gone)
-    return found.limit(sa.bindparam("top", type_=sa.Integer))
-
-
-def _spending(is_sqlite: bool) -> sa.Select[Any]:
-    found = sa.select(balance_spending).where(balance_spending.c.balance_id == sa.bindparam("of", type_=sa.BigInteger))
-    return found if is_sqlite else found.with_for_update()
-
-
-def _last() -> sa.Select[Any]:
-    of_request = attempts.c.request_id == sa.bindparam("request", type_=sa.Text)
-    columns = (attempts.c.number, attempts.c.final, attempts.c.outcome)
-    return sa.select(*columns).where(of_request).order_by(attempts.c.number.desc()).limit(1)
-
-
-def _finish() -> sa.Update:
-    this = sa.and_(
-        attempts.c.request_id == sa.bindparam("request", type_=sa.Text),
-        attempts.c.number == sa.bindparam("attempt", type_=sa.Integer),
-    )
-    return sa.update(attempts).where(this).values(final=1)
-
-
-def _the_object() -> sa.ColumnElement[bool]:
-    of_object, of_upstream = sa.bindparam("of_object", type_=sa.Text), sa.bindparam("of_upstream", type_=sa.Text)
-    return (objects.c.object_id == of_object) & (objects.c.upstream == of_upstream)
-
-
-def _paid_work() -> sa.Select[Any]:
-    """What of an object outlives it."""
-    return sa.select(objects.c.object_id, objects.c.upstream, objects.c.kind, objects.c.created_ms).where(_the_object())
-
-
-def _settle_object() -> sa.Update:
-    this = _the_object() & (objects.c.state == sa.literal_column("'pending'"))
-    return sa.update(objects).where(this).values(state=sa.literal_column("'settled'"), due_ms=None)
+def _blob(mac: bytes | None) -> bytearray | None:
+    """sqlite3 looks for an adapter of `bytes`, which takes longer than all else of the row; of a `bytearray` it does
+    not."""
+    return None if mac is None else bytearray(mac)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.workers import Worker
+from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import workers
+
+_BEAT: Final = Prepared(
+    sa.update(workers)
+    .where(workers.c.id == sa.bindparam("worker", type_=sa.Text))
+    .values(heartbeat_ms=sa.bindparam("at_ms", type_=sa.BigInteger), state=sa.bindparam("told", type_=sa.Text))
+)
 
 
 def insert(tx: Transaction, worker: Worker) -> None:
@@ -31,8 +38,7 @@ def insert(tx: Transaction, worker: Worker) -> None:
 
 def beat(tx: Transaction, worker_id: str, at_ms: int, state: Mapping[str, Any]) -> bool:
     """Write a heartbeat; False where the worker has no row."""
-    change = {"heartbeat_ms": at_ms, "state": json.dumps(dict(state))}
-    return tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(change)).rowcount > 0
+    return _BEAT.touch(tx, {"worker": worker_id, "at_ms": at_ms, "told": json.dumps(dict(state))}) > 0
 
 
 def set_addresses(tx: Transaction, worker_id: str, listen: str, admin: str) -> None:

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
 
 import httpx
 import pytest
@@ -22,7 +21,7 @@ from keyvault.metering.spending import Spending
 from keyvault.proxy.prepaid import TAMPERED, Prepaid
 from keyvault.proxy.purse import Purse
 from keyvault.proxy.server import serving
-from keyvault.proxy.supervision import Supervisor
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.worker import Worker
 from keyvault.storage import balances as rows
@@ -364,16 +363,14 @@ async def test_what_a_silent_spender_left_is_booked_though_it_is_back_before_tha
     home.close()
 
 
-class Once(asyncio.Event):
+class Once(Stopping):
     """A worker that stops after one round of its housekeeping."""
 
     rounds = 0
 
-    async def wait(self) -> Literal[True]:
+    async def within(self, seconds: float) -> bool:
         self.rounds += 1
-        if self.rounds == 1:
-            raise TimeoutError
-        return True
+        return self.rounds > 1
 
 
 async def test_a_worker_tells_that_it_lives_before_it_asks_who_has_the_purse(tmp_path: Path) -> None:

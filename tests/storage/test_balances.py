@@ -203,6 +203,18 @@ def test_the_ledger_signs_no_row_that_was_put_back_or_edited(service: Balances, 
     assert doubts(database), "put back, and written again within the same process"
 
 
+def test_two_who_book_by_turns_each_find_what_the_other_has_written(service: Balances, database: Database) -> None:
+    service.top_up(ACME, 10 * DOLLAR, "one")
+    one, other = Spending(KEY), Spending(KEY)
+    for spending in (one, one, other, one, other, other, one):
+        take(database, spending, DOLLAR, doubt=3)
+    with database.read() as tx:
+        [row] = rows.taken(tx)
+    assert (row.version, row.charged_pico, row.doubt_pico) == (8, 7 * DOLLAR, 21)
+    assert one.fits(row)
+    assert not doubts(database)
+
+
 def test_entries_are_not_added_to_a_chain_that_somebody_has_lengthened(service: Balances, database: Database) -> None:
     service.top_up(ACME, 10 * DOLLAR, "one")
     service.top_up(ACME, 10 * DOLLAR, "two")

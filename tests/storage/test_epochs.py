@@ -8,10 +8,15 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
-from keyvault.storage import epochs, migrations
+from keyvault.errors import Unavailable
+from keyvault.keys.customers import Customers
+from keyvault.storage import audit, epochs, migrations
+from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Database
 from keyvault.storage.epochs import EpochReader
+from tests.conftest import FrozenClock
 
 
 @pytest.fixture
@@ -74,3 +79,21 @@ def test_a_reader_whose_connection_was_ended_finds_its_way_back(postgresql: Data
     postgresql.engine.dispose()
     until_read(reader, bumped(postgresql))
     reader.close()
+
+
+def test_what_tells_the_newest_audit_entry_comes_with_the_epochs(database: Database, clock: FrozenClock) -> None:
+    with database.read() as tx:
+        seen, newest = epochs.with_newest_audited(tx)
+        assert seen == epochs.current(tx)
+    assert newest == (None, None)
+    Customers(database, clock).create("acme")
+    with database.read() as tx:
+        found = epochs.with_newest_audited(tx)
+        number, digest = audit.last(tx)
+        assert found == (epochs.current(tx), (number, digest))
+
+
+def test_a_prepared_statement_fails_as_any_other(database: Database) -> None:
+    prepared = Prepared(sa.text("SELECT nothing FROM nowhere"))
+    with pytest.raises((Unavailable, sa.exc.DBAPIError)), database.read() as tx:
+        prepared.first(tx, {})

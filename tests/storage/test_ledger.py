@@ -374,3 +374,28 @@ async def test_random_traffic_leaves_totals_equal_to_rows(
         transactions = tx.execute(sa.select(ledger_changes.c.changes)).scalar_one()
     assert requests == sum(t["requests"] for t in totals(database, totals_minute).values()) == 180
     assert transactions < 2 * len(rows(database))  # they were grouped
+
+
+async def test_a_row_told_without_what_is_seldom_says_what_the_whole_row_does(
+    ledger: Ledger, database: Database, clock: FrozenClock
+) -> None:
+    """One batch has rows of both kinds; what one of them has is told of that one alone."""
+    many = [attempt(clock.now_ms(), entropy=n, tags='{"a":"b"}' if n == 8 else None) for n in range(9)]
+    fields: list[dict[str, Any]] = [
+        {"usage": Usage(input=1, output=2)},
+        *({"usage": replace(Usage(input=1, output=2), **{name: 3})} for name in COUNTS),
+        {"usage": Usage(input=1, output=2), "error_code": "c"},
+        {"usage": Usage(input=1, output=2), "error_text": "t"},
+        {"usage": Usage(input=1, output=2)},
+    ]
+    await asyncio.gather(*(ledger.open(one) for one in many))
+    await asyncio.gather(*(ledger.settle(settlement(one, **f)) for one, f in zip(many, fields, strict=True)))
+    for number, (row, told) in enumerate(zip(rows(database), fields, strict=True)):
+        assert (row.input, row.output, row.status, row.total_ms, row.cost_pico) == (1, 2, 200, 120, 7_000)
+        assert [getattr(row, name) for name in COUNTS] == [getattr(told["usage"], name) for name in COUNTS]
+        assert (row.error_code, row.error_text) == (told.get("error_code"), told.get("error_text"))
+        assert row.tags == ('{"a":"b"}' if number == 8 else None)
+    assert_totals_say_what_the_rows_say(database)
+
+
+COUNTS = ("cache_write", "cache_write_1h", "audio_input", "audio_output", "images")

@@ -49,6 +49,11 @@ def file(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
+async def turn_given_up() -> None:
+    """The thread answers just before it gives up its turn."""
+    await asyncio.sleep(0.05)
+
+
 @contextlib.asynccontextmanager
 async def running(database: Database, clock: FrozenClock) -> AsyncIterator[tuple[Ledger, Watched]]:
     """A ledger that has connected: that may take long, so the thread does it."""
@@ -58,6 +63,7 @@ async def running(database: Database, clock: FrozenClock) -> AsyncIterator[tuple
     try:
         await ledger.open(attempt(clock.now_ms(), entropy=999))
         assert store.by_loop.pop() is False
+        await turn_given_up()
         yield ledger, store
     finally:
         await asyncio.to_thread(ledger.stop)
@@ -92,6 +98,7 @@ async def test_who_waits_for_a_lock_does_not_hold_up_the_loop(clock: FrozenClock
             other.execute("ROLLBACK")
             await waiting
         assert store.by_loop == [False]
+        await turn_given_up()
         await book(ledger, attempt(clock.now_ms(), entropy=1))
         assert store.by_loop[-1] is True
 
@@ -103,6 +110,7 @@ async def test_after_a_long_transaction_the_thread_writes_for_a_while(clock: Fro
         store.slow = False
         await ledger.open(attempt(clock.now_ms(), entropy=2))
         clock.advance(seconds=REST_SECONDS)
+        await turn_given_up()
         await ledger.open(attempt(clock.now_ms(), entropy=3))
         assert store.by_loop == [True, False, True]
 

@@ -10,7 +10,7 @@ import pytest
 from keyvault.alerts import Alerts
 from keyvault.clock import Clock
 from keyvault.errors import Unavailable
-from keyvault.proxy.supervision import Supervisor
+from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.storage.engine import Database
 from keyvault.storage.migrations import upgrade
 
@@ -23,10 +23,10 @@ def alerts(tmp_path: Path) -> Alerts:
 
 
 async def test_a_job_that_fails_is_told_of_and_started_again(alerts: Alerts) -> None:
-    stopping, runs = asyncio.Event(), 0
+    stopping, runs = Stopping(), 0
     supervisor = Supervisor(alerts, again=0)
 
-    async def job(_stopping: asyncio.Event) -> None:
+    async def job(_stopping: Stopping) -> None:
         nonlocal runs
         runs += 1
         if runs == 1:
@@ -43,9 +43,9 @@ async def test_a_job_that_fails_is_told_of_and_started_again(alerts: Alerts) -> 
 
 
 async def test_a_job_that_ends_before_its_time_is_started_again(alerts: Alerts) -> None:
-    stopping, runs = asyncio.Event(), 0
+    stopping, runs = Stopping(), 0
 
-    async def job(_stopping: asyncio.Event) -> None:
+    async def job(_stopping: Stopping) -> None:
         nonlocal runs
         runs += 1
         if runs == 3:
@@ -56,9 +56,9 @@ async def test_a_job_that_ends_before_its_time_is_started_again(alerts: Alerts) 
 
 
 async def test_the_alert_is_over_when_a_job_has_run_steadily(alerts: Alerts) -> None:
-    stopping, runs = asyncio.Event(), 0
+    stopping, runs = Stopping(), 0
 
-    async def job(_stopping: asyncio.Event) -> None:
+    async def job(_stopping: Stopping) -> None:
         nonlocal runs
         runs += 1
         if runs == 1:
@@ -120,3 +120,17 @@ async def test_an_alert_that_cannot_be_written_ends_nothing(tmp_path: Path) -> N
         raise KeyError("row")
 
     await Supervisor(Alerts(empty, Clock())).attempt("vouching", chore)
+
+
+async def test_many_who_wait_a_while_hear_at_once_that_it_is_time_to_stop() -> None:
+    stopping = Stopping()
+    assert await stopping.within(0) is False
+    waiting = [asyncio.create_task(stopping.within(3600)) for _ in range(3)]
+    left = asyncio.create_task(stopping.within(3600))
+    await asyncio.sleep(0)
+    left.cancel()
+    stopping.set()
+    assert await asyncio.gather(*waiting) == [True] * 3
+    assert await stopping.within(3600) is True
+    with pytest.raises(asyncio.CancelledError):
+        await left

@@ -24,9 +24,11 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy.headers import Headers, to_provider
 from keyvault.proxy.isolation.naming import ids_at
 from keyvault.proxy.isolation.outcomes import counted_in, counted_in_results, end_of, is_done
+from keyvault.proxy.supervision import Stopping
 from keyvault.proxy.tables import ServingUpstream, Tables
 from keyvault.proxy.upstream import Pool, UpstreamFailure
 from keyvault.proxy.upstream.fetching import Fetched, fetch
+from keyvault.storage import due
 from keyvault.storage import objects as rows
 from keyvault.storage.engine import Database
 
@@ -65,18 +67,14 @@ class Settling:
         self._pool = pool
         self._worker = worker
 
-    async def follow(self, stopping: asyncio.Event) -> None:
+    async def follow(self, stopping: Stopping) -> None:
         """Ask, again and again, about what is due."""
         while not stopping.is_set():
             try:
                 await self.look()
             except GatewayError as error:
                 log.error("pending work could not be looked at", reason=error.message)
-            try:
-                async with asyncio.timeout(TURN_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await stopping.within(TURN_SECONDS)
 
     async def look(self) -> int:
         """Ask about what is due now; how many objects were booked."""
@@ -97,7 +95,7 @@ class Settling:
         """What is due, so that no other worker asks about it at the same time."""
         now_ms = self._clock.now_ms()
         with self._database.read() as tx:
-            if not rows.due(tx, now_ms, 1):
+            if not due.anything(tx, now_ms):
                 return []
         with self._database.write() as tx:
             return [each for each in rows.due(tx, now_ms, AT_ONCE) if rows.postpone(tx, each, _next(each, now_ms))]
