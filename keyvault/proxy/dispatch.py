@@ -101,7 +101,8 @@ class Dispatch:
         try:
             origin, fault = attempt.upstream.origin, attempt.fault
             if fault is None:
-                connection = await self._pool.acquire(origin, fresh=attempt.fresh, within=within)
+                kept = None if attempt.fresh else self._pool.kept(origin)
+                connection = kept or await self._pool.acquire(origin, fresh=True, within=within)
             else:
                 patient = min(course.patience.first_content, course.deadline - self._time())
                 connection = await drilling.connect(fault, self._pool, origin, within=within, patient=patient)

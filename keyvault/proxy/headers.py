@@ -219,7 +219,7 @@ def _joined(lines: list[bytes]) -> bytes:
     """The lines of one head. A line break within one of them would be another header, or another request."""
     head = b"\r\n".join(lines)
     breaks = len(lines) - 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or lines[0].count(b" ") != 2:
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or head.find(b"\0") >= 0 or lines[0].count(b" ") != 2:
         raise Refusal(400, "invalid_header", "a header or the path has characters that are not allowed")
     return head + b"\r\n"
 
@@ -228,10 +228,10 @@ def to_client(answer_headers: Sequence[tuple[bytes, bytes]], secrets: Sequence[s
     """The headers of a provider's answer that pass to the client, those left out that would show one of `secrets`."""
     passed = _passed(answer_headers, TO_CLIENT)
     values = b"".join(map(_VALUE, passed))  # nearly never is there anything, so all are looked through at once
-    if b"\n" in values or b"\r" in values or b"\0" in values:
+    if values.find(b"\n") >= 0 or values.find(b"\r") >= 0 or values.find(b"\0") >= 0:  # `in` costs three times as much
         passed = [header for header in passed if len(header[1].translate(None, _BREAKS)) == len(header[1])]
     for secret in secrets:
-        if (shown := secret.encode()) in values:
+        if values.find(shown := secret.encode()) >= 0:
             passed = [header for header in passed if shown not in header[1]]
     return passed
 

@@ -37,15 +37,20 @@ class Pool:
         self._idle: dict[Origin, list[UpstreamConnection]] = {}
         self._closed = False
 
+    def kept(self, origin: Origin) -> UpstreamConnection | None:
+        """A connection that was kept, for one request; None where there is none."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
     async def acquire(self, origin: Origin, *, fresh: bool = False, within: float | None = None) -> UpstreamConnection:
         """A connection for one request; `fresh`: not one that was kept; `within`: so many seconds, where that is not
         the usual. Raises `UpstreamFailure`."""
-        if not fresh:
-            idle = self._idle.get(origin)
-            while idle:
-                kept = idle.pop()
-                if kept.usable:
-                    return kept
+        if not fresh and (kept := self.kept(origin)) is not None:
+            return kept
         connection = UpstreamConnection(origin, self._keep)
         try:
             await self._connector.connect(origin, connection, within)
