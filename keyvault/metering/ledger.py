@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from keyvault.clock import Clock
 from keyvault.domain.ledger import OpenAttempt, Settlement
@@ -32,6 +33,11 @@ from keyvault.storage.affinities import Made
 from keyvault.storage.checkpoints import Checkpoints
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore, known_names
+
+ENOUGH: Final = 32
+"""Entries that are written without waiting for more."""
+MOST_TURNS: Final = 4
+"""Of the loop, in which more is waited for."""
 
 
 class Ledger:
@@ -53,6 +59,9 @@ class Ledger:
         self._checkpoints = Checkpoints(database)
         self._open: dict[AttemptKey, OpenAttempt] = {}
         self._rung = False
+        self._turns = 0
+        self._seen = 0
+        """Entries that waited when this was looked at last."""
         named, pairs = known_names(database)
         self.alias_id = Interned(
             named, OTHER, lambda name, number: self._writer.beside((name, number)), clean=clean
@@ -140,6 +149,7 @@ class Ledger:
     def _wake(self) -> None:
         assert self._loop is not None, "the ledger was not started"
         self._rung = True
+        self._seen = self._turns = 0
         self._loop.call_soon(self._ring)
 
     def _refused(self) -> asyncio.Future[None]:
@@ -156,7 +166,15 @@ class Ledger:
             self._loop.call_later(WATCH_SECONDS, self._watch)
 
     def _ring(self) -> None:
-        """Have written, at once, all that the last turn of the loop has put: a transaction costs more than an entry."""
+        """Have written all that was put, at once: a transaction costs more than an entry. Where many put something each
+        turn of the loop brings more, and some turns are waited for it; where one does, the first brings none."""
+        waiting = self._writer.depth
+        if (self._seen or 1) < waiting < ENOUGH and self._turns < MOST_TURNS:
+            self._seen = waiting
+            self._turns += 1
+            assert self._loop is not None
+            self._loop.call_soon(self._ring)
+            return
         self._rung = False
         if self._writer.ended:
             self._writer.refuse()

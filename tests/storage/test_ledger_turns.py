@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from keyvault.errors import Unavailable
-from keyvault.metering.ledger import Ledger
+from keyvault.metering.ledger import MOST_TURNS, Ledger
 from keyvault.metering.writer import LONG_SECONDS, REST_SECONDS
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database, sqlite_module
@@ -76,6 +76,26 @@ async def test_the_loop_writes_by_itself_all_that_one_turn_has_put(clock: Frozen
         await asyncio.gather(*(ledger.settle(settlement(one)) for one in many))
         assert store.by_loop == [True, True]
     assert len(rows(file)) == 20
+
+
+async def test_while_each_turn_brings_more_some_turns_share_a_transaction(clock: FrozenClock, file: Database) -> None:
+    async with running(file, clock) as (ledger, store):
+        waiting = []
+        for n in range(60):  # two in each turn, as of two clients
+            waiting.append(ledger.open(attempt(clock.now_ms(), entropy=n)))
+            if n % 2:
+                await asyncio.sleep(0)
+        done_meanwhile = sum(one.done() for one in waiting)
+        await asyncio.gather(*waiting)
+        assert 30 / (MOST_TURNS + 2) <= len(store.by_loop) <= 30 / MOST_TURNS
+        assert done_meanwhile >= 60 - 2 * (MOST_TURNS + 2)
+
+
+async def test_who_is_alone_does_not_wait_for_more(clock: FrozenClock, file: Database) -> None:
+    async with running(file, clock) as (ledger, _):
+        alone = ledger.open(attempt(clock.now_ms()))
+        await asyncio.sleep(0)
+        assert alone.done()
 
 
 async def test_more_than_fits_one_transaction_is_left_to_the_thread(clock: FrozenClock, file: Database) -> None:
