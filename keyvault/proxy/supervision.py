@@ -68,8 +68,10 @@ class Supervisor:
         self.down: set[str] = set()
         """The jobs that wait to be started again."""
 
-    async def keep_up(self, name: str, job: Job, stopping: Stopping) -> None:
-        """Run a job until `stopping`; one that ends before is started again after a second."""
+    async def keep_up(self, name: str, job: Job, stopping: Stopping, *, after: float = 0.0) -> None:
+        """Run a job until `stopping`, at first `after` so many seconds; one that ends before is started again after a
+        second."""
+        await stopping.within(after)
         while not stopping.is_set():
             run = asyncio.create_task(self.attempt(name, partial(job, stopping)))
             if name in self._failing and not (await asyncio.wait({run}, timeout=self._steady))[0]:

@@ -134,3 +134,17 @@ async def test_many_who_wait_a_while_hear_at_once_that_it_is_time_to_stop() -> N
     assert await stopping.within(3600) is True
     with pytest.raises(asyncio.CancelledError):
         await left
+
+
+async def test_a_job_that_begins_later_is_not_begun_once_it_is_time_to_stop(alerts: Alerts) -> None:
+    stopping, began = Stopping(), []
+
+    async def job(_stopping: Stopping) -> None:
+        began.append(1)
+        stopping.set()
+
+    later = asyncio.create_task(Supervisor(alerts).keep_up("later", job, stopping, after=3600))
+    await asyncio.sleep(0)
+    await Supervisor(alerts).keep_up("now", job, stopping)
+    await later
+    assert began == [1]
