@@ -365,30 +365,19 @@ async def test_continue_is_not_said_when_the_body_is_already_coming() -> None:
     assert (await wire.send(head + b"hel", b"lo")).startswith(b"HTTP/1.1 200 OK")
 
 
-async def test_a_handler_that_fails_is_an_internal_error_and_reported() -> None:
+@pytest.mark.parametrize("at_the_head", [False, True], ids=["while it serves", "at the head"])
+async def test_a_handler_that_fails_is_an_internal_error_and_reported(at_the_head: bool) -> None:
     wire = Wire()
     reported: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
 
-    async def answer(exchange: Exchange) -> None:
+    def fail(exchange: Exchange) -> None:
         raise KeyError("a bug")
 
-    wire.handler.answer = answer
-    await wire.send(POST)
-    assert wire.statuses == [500]
-    assert b"a bug" not in wire.transport.written
-    assert reported == ["serving a request failed"]
-
-
-async def test_a_handler_that_fails_at_the_head_is_an_internal_error_and_reported() -> None:
-    wire = Wire()
-    reported: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
-
-    def admit(exchange: Exchange) -> None:
-        raise KeyError("a bug")
-
-    wire.handler.on_admit = admit
+    if at_the_head:
+        wire.handler.on_admit = fail
+    else:
+        wire.handler.answer = fail
     await wire.send(POST)
     assert wire.statuses == [500]
     assert b"a bug" not in wire.transport.written
