@@ -286,6 +286,16 @@ def test_terms_go_by_the_price_of_the_moment_of_the_book_that_there_is(
             assert found.price is books[which].find("up", None, "m", now_ms)
 
 
+def test_a_tariff_is_worked_out_anew_when_its_upstream_has_changed() -> None:
+    book, tariffs = _book([(0, None)]), Tariffs()
+    target = Target("up", "m")
+    seen = [
+        tariffs.of(Planned(target, replace(upstream("up"), provider=provider)), Dialect.CHAT, book, HOUR_MS).field
+        for provider in ("openai", "groq", "openai")
+    ]
+    assert seen == ["max_completion_tokens", "max_tokens", "max_completion_tokens"]
+
+
 def _book(begun: list[tuple[int, tuple[int, int] | None]]) -> PriceBook:
     """The own prices of a model, each from a day on."""
     prices = [
