@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,11 @@ def delta(text: str) -> bytes:
     )
 
 
+def told_of_end(text: str, reason: str) -> bytes:
+    """An event that adds a text and says how the answer ends, or that it does not yet."""
+    return chat({"content": text}).replace(b"}]", b',"finish_reason":%b}]' % reason.encode())
+
+
 class LongWay(Relay):
     """A relay that reads everything."""
 
@@ -58,14 +64,19 @@ class LongWay(Relay):
 class Passage:
     """One stream from a provider to a client, both in memory."""
 
-    def __init__(self, relay: type[Relay], dialect: Dialect = Dialect.CHAT, ceiling: int | None = None) -> None:
+    def __init__(
+        self,
+        relay: type[Relay],
+        dialect: Dialect = Dialect.CHAT,
+        ceiling: int | None = None,
+        outlet: Outlet | None = None,
+    ) -> None:
         self.client = MemoryTransport(asyncio.Protocol())
         self.connection = UpstreamConnection(ORIGIN, lambda connection: None)
         self.provider = MemoryTransport(self.connection)
-        outlet = Outlet(self.client, asyncio.get_running_loop(), Limits())
-        self.outlet = outlet
+        self.outlet = outlet or Outlet(self.client, asyncio.get_running_loop(), Limits())
         self.relay = relay(
-            Exchange(outlet, Request("POST")),
+            Exchange(self.outlet, Request("POST")),
             self.connection,
             partial(stream_meter, dialect, drop_usage=True),
             PATIENCE,
@@ -102,6 +113,7 @@ PIECES = st.sampled_from(
         chat({"content": "open"}).replace(b'open"', b'open\\"'),
         chat({"content": "done"}, error=None),
         chat({"content": " told"}, usage={"prompt_tokens": 3, "completion_tokens": 4}),
+        *[told_of_end(" word", reason) for reason in ("null", " null", '""', '"stop"', "1")],
         chat({"role": "assistant", "content": ""}),
         chat({"tool_calls": [{"index": 0, "function": {"arguments": '{"a'}}]}),
         chat({"content": " cr"}).replace(b"\n", b"\r\n"),
@@ -128,11 +140,12 @@ FRAMED = st.builds(
     cuts=st.lists(st.integers(0, 4_000), max_size=3),
     ceiling=st.sampled_from([None, 0, 30]),
     repeated=st.sampled_from([1, 1, MOST_UNREAD]),
+    begins=st.sampled_from([chat({"content": " begins"}), told_of_end(" begins", "null"), told_of_end(" ", '"stop"')]),
 )
 def test_the_straight_way_comes_to_the_same_as_the_long_one(
-    chunks: list[bytes], cuts: list[int], ceiling: int | None, repeated: int
+    chunks: list[bytes], cuts: list[int], ceiling: int | None, repeated: int, begins: bytes
 ) -> None:
-    plain = [chunk(chat({"content": " begins"}))] * (1 + repeated)
+    plain = [chunk(begins)] * (1 + repeated)
     reads = cut_at([*plain, *chunks, b"0\r\n\r\n"], cuts)
 
     straight, long = asyncio.run(both_ways(reads, ceiling))
@@ -157,6 +170,14 @@ async def test_a_text_that_does_not_end_is_read_the_same_way() -> None:
     assert long[1] is not None
     assert long[1].metered is not None
     assert long[1].metered.produced != "wordword\\"
+
+
+async def test_texts_that_each_come_with_the_end_are_read_the_same_way() -> None:
+    reads = [chunk(told_of_end(" word", reason)) for reason in ("null", '"stop"', '"stop"', '"stop"')]
+    straight, long = await both_ways([*reads, b"0\r\n\r\n"])
+    assert straight == long
+    assert long[1] is not None
+    assert long[1].failure is None
 
 
 def cut_at(reads: list[bytes], cuts: Sequence[int]) -> list[bytes]:
@@ -282,6 +303,80 @@ async def test_a_client_that_has_left_is_written_nothing() -> None:
     metered = passage.relay.stop().metered
     assert metered is not None
     assert metered.produced == " word" * 3
+
+
+class Client(asyncio.Protocol):
+    """One on a real socket: `end` is its own end of it."""
+
+    def __init__(self) -> None:
+        ours, self.end = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.end.setblocking(False)
+        self.ours = ours
+        self.left = asyncio.Event()
+        self.outlet: Outlet
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.outlet = Outlet(cast(asyncio.Transport, transport), asyncio.get_running_loop(), Limits())
+
+    def pause_writing(self) -> None:
+        self.outlet.pause()
+
+    def resume_writing(self) -> None:
+        self.outlet.resume()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.outlet.leave()
+        self.left.set()
+
+    async def takes(self, size: int) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self.end, size)
+
+
+async def connected() -> Client:
+    client = Client()
+    await asyncio.get_running_loop().create_connection(lambda: client, sock=client.ours)
+    return client
+
+
+async def test_a_client_that_reads_slowly_gets_every_event_in_order() -> None:
+    client = await connected()
+    passage = Passage(Relay, outlet=client.outlet)
+    events = [chunk(chat({"content": f" {number:03}" + " word" * (number % 7)})) for number in range(300)]
+    passage.answer(HEAD + events[0])
+    came, past = b"", set()
+    for number, event in enumerate(events[1:]):
+        passage.answer(event)
+        past.add((client.outlet.descriptor >= 0, number >= 150))
+        while number % 100 > 60 and client.outlet.paused:
+            came += await client.takes(1000)
+    while len(came.partition(b"\r\n\r\n")[2]) < len(b"".join(events)):
+        came += await client.takes(65_536)
+    assert came.partition(b"\r\n\r\n")[2] == b"".join(events)
+    assert len(past) == 4, "some were written past the transport and some not, then some past it again"
+    client.outlet.abort()
+    await client.left.wait()
+    client.end.close()
+
+
+async def test_what_a_client_that_left_was_to_be_sent_goes_to_nobody_else() -> None:
+    client = await connected()
+    passage = Passage(Relay, outlet=client.outlet)
+    came = chunk(chat({"content": " word"}))
+    passage.answer(HEAD + came, came)
+    number = client.ours.fileno()
+    client.end.close()
+    await client.left.wait()
+    await asyncio.sleep(0)
+    others = socket.socketpair()
+    assert number in [other.fileno() for other in others], "the number that has become free is another's"
+    passage.answer(came)
+    for other in others:
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.recv(1)
+    for other in others:
+        other.close()
 
 
 async def test_what_goes_the_straight_way_keeps_the_provider_from_being_idle() -> None:

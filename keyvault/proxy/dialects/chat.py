@@ -27,6 +27,7 @@ TEXT_FIELDS: Final = pattern_for(
     "content", "reasoning_content", "reasoning", "thinking", "refusal", "arguments", "transcript", "text"
 )
 _DELTA: Final = re.compile(rb'"choices":\s*\[\s*\{(?:[^{}]*?"delta":\s*\{)?')
+_ENDS: Final = re.compile(rb'"finish_reason":\s*+(?!null\b|"")')
 _STRAY: Final = re.compile(rb"[\r\n{]")
 _CONTENT: Final = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
@@ -73,7 +74,8 @@ class ChatMeter(Meter):
         if text is None or event.find(b"{", delta.end(), text.start()) >= 0 or TEXT_FIELDS.search(event, text.end()):
             self.straight.learn(event[: delta.end()])
         else:
-            self.straight.learn(event[: text.start(2)], event[text.end() :], adds_text=True)
+            only_text = not _ENDS.search(event)
+            self.straight.learn(event[: text.start(2)], event[text.end() :], adds_text=only_text)
 
     def _inspect(self, event: bytes) -> Verdict:
         name, data = read_event(event)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from os import write
 from typing import Final, Protocol
 
 MOST_UNREAD: Final = 64
@@ -20,15 +21,22 @@ MOST_PIECES: Final = 512
 _LENGTHS_KNOWN: Final = 24
 _UNLIMITED: Final = 1 << 62
 _UNKNOWN: Final = b"\0"
+_LF: Final = 0x0A
+_CR: Final = 0x0D
+_QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
-_not_plain_text: Final = re.compile(rb'["\\\r\n]').search
-"""Without such bytes all of it is a JSON text, and with escapes it may be; then it is searched for with the others."""
 _END: Final = b"\n\n"
 _FRAMED_END: Final = _END + b"\r\n"
+_NO_FORM: Final = (b"", 1, 1, 0)
+"""As no chunk begins."""
 
 
 class Outlet(Protocol):
     """Where a framed chunk is written."""
+
+    @property
+    def descriptor(self) -> int:
+        """Of a socket that nothing waits to be written to before; negative where there is none."""
 
     @property
     def write(self) -> Callable[[bytes], None]: ...
@@ -78,7 +86,7 @@ class Straight:
         self.unread = unread
         self.pieces = pieces
         self.last = b""
-        """The last plain event, perhaps with its framing."""
+        """The last plain event, perhaps with its framing; empty where it tells nothing but its text."""
         self.left = _UNLIMITED
         """Bytes that events may still add before somebody wants to look."""
         self.outlet: Outlet
@@ -87,7 +95,7 @@ class Straight:
 
     def learn(self, head: bytes, tail: bytes = _END, *, adds_text: bool = False) -> None:
         """How plain events begin, and how most of them end; whether the one ends and the other begins with the quote of
-        the text that they add."""
+        the text that they add, and neither tells anything that changes."""
         if not tail.endswith(_END) or self._stray(tail, 0, len(tail) - len(_END)):
             tail, adds_text = _END, False
         self._adds_text = adds_text
@@ -106,29 +114,41 @@ class Straight:
     def take(self, chunk: bytes) -> None:
         """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event; else give it to
         the long way."""
-        form = self._forms.get(len(chunk))
-        if form is not None:
-            begin, start, end, added = form
-            left = self.left - added
-            if (
-                left > 0
-                and chunk.startswith(begin)
-                and chunk.endswith(self._tail)
-                and _not_plain_text(chunk, start, end) is None
-            ):
-                if self.unread:  # which came before
-                    self.read()
-                self.pieces.append(chunk[start:end])
-                self.left = left
-                self.last = chunk
-                write = self.outlet.write  # called in one go, Python would look for a method first
-                write(chunk)
-                return
-        self._take_any(chunk)
-
-    def _take_any(self, chunk: bytes) -> None:
-        """As `take`, whatever a plain event adds."""
         length = len(chunk)
+        begin, start, end, added = self._forms.get(length, _NO_FORM)
+        text = chunk[start:end]
+        left = self.left - added
+        if (
+            left > 0
+            and chunk[:start] == begin
+            and chunk[end:] == self._tail
+            # With escapes it may be a text, too, but then it is searched for with the others.
+            and _QUOTE not in text
+            and _BACKSLASH not in text
+            and _LF not in text
+            and _CR not in text
+        ):
+            if self.unread:  # which came before
+                self.read()
+            self.pieces.append(text)
+            self.left = left
+            self.last = b""
+        elif not self._put_by(chunk, length):
+            self.otherwise(chunk)
+            return
+        # Past the transport: it touches more of its own for each write than all that is touched here.
+        outlet = self.outlet
+        sent = 0
+        if outlet.descriptor >= 0:
+            try:
+                sent = write(outlet.descriptor, chunk)
+            except OSError:  # no room, or nobody there: the transport deals with both
+                sent = 0
+        if sent != length:
+            outlet.write(chunk[sent:])
+
+    def _put_by(self, chunk: bytes, length: int) -> bool:
+        """Put a chunk by, to be read, if it is one with one plain event, whatever that adds."""
         begin = self._begins.get(length) or self._begin(length)
         start = len(begin)
         end = length - (self._tail_length if chunk.endswith(self._tail, start) else len(_FRAMED_END))
@@ -142,12 +162,11 @@ class Straight:
             or self._stray(chunk, start, end)
             or len(self.unread) > MOST_UNREAD
         ):
-            self.otherwise(chunk)
-            return
+            return False
         self.unread.append(chunk)
         self.left = left
         self.last = chunk
-        self.outlet.write(chunk)
+        return True
 
     def _begin(self, length: int) -> bytes:
         """How a chunk of this length, framing included, begins if it holds a plain event; remembered, since events are

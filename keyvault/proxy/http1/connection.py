@@ -97,13 +97,12 @@ class ServerConnection(asyncio.Protocol):
             self._forget()
 
     def pause_writing(self) -> None:
-        self._outlet.paused = True
-        self._outlet.watch()
+        self._outlet.pause()
         if self._exchange is not None and self._exchange.flow is not None:
             self._exchange.flow.pause_reading()
 
     def resume_writing(self) -> None:
-        self._outlet.paused = False
+        self._outlet.resume()
         if self._exchange is not None and self._exchange.flow is not None:
             self._exchange.flow.resume_reading()
         self._advance()

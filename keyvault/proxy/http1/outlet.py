@@ -10,7 +10,18 @@ from typing import Final
 
 from keyvault.proxy.http1.limits import Limits
 
+_NONE: Final = -1
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+def _past(transport: asyncio.Transport) -> int:
+    """The descriptor of the socket, if bytes may be written there as they are. From then on the transport says of
+    every byte that it has to keep."""
+    raw = transport.get_extra_info("socket")
+    if raw is None or transport.get_extra_info("sslcontext") is not None:
+        return _NONE
+    transport.set_write_buffer_limits(0)
+    return int(raw.fileno())
 
 
 def _nowhere(_data: bytes) -> None:
@@ -24,9 +35,11 @@ class Outlet:
         "_limits",
         "_loop",
         "_since",
+        "_socket",
         "_transport",
         "_unsent",
         "_waiting",
+        "descriptor",
         "done",
         "gone",
         "keep_alive",
@@ -50,7 +63,22 @@ class Outlet:
         self.gone = False
         """The client has left."""
         self.write: Callable[[bytes], None] = transport.write
-        """The transport's own method, not one of ours that asks first: every event of every stream goes this way."""
+        """The transport's own method, not one of ours that asks first: every piece of an answer goes this way."""
+        self._socket = self.descriptor = _past(transport)
+        """`descriptor` is the socket's own as long as what is written there need not wait: then events may go there,
+        past the transport. Otherwise, and with TLS, it is negative. The transport closes the socket only behind
+        `connection_lost`."""
+
+    def pause(self) -> None:
+        """The client does not take what is written."""
+        self.paused = True
+        self.descriptor = _NONE
+        self.watch()
+
+    def resume(self) -> None:
+        """The client has taken it."""
+        self.paused = False
+        self.descriptor = _NONE if self.done or self.gone else self._socket
 
     def write_soon(self, data: bytes) -> None:
         """Writes at the loop's next turn, one after the other with what others have to write: the steps of many
@@ -114,7 +142,7 @@ class Outlet:
         """The client has left."""
         self.gone = True
         self._waiting = b""
-        self.write = _nowhere
+        self._shut()
 
     def _write_waiting(self) -> None:
         if self._waiting:
@@ -128,4 +156,8 @@ class Outlet:
 
     def _end(self) -> None:
         self.done = True
+        self._shut()
+
+    def _shut(self) -> None:
         self.write = _nowhere
+        self.descriptor = _NONE
