@@ -173,8 +173,8 @@ async def test_a_text_that_does_not_end_is_read_the_same_way() -> None:
 
 
 async def test_texts_that_each_come_with_the_end_are_read_the_same_way() -> None:
-    reads = [chunk(told_of_end(" word", reason)) for reason in ("null", '"stop"', '"stop"', '"stop"')]
-    straight, long = await both_ways([*reads, b"0\r\n\r\n"])
+    ends = chat({"content": " word"}).replace(b'"index":0', b'"finish_reason":"stop"')
+    straight, long = await both_ways([chunk(chat({"content": " word"})), *[chunk(ends)] * 3, b"0\r\n\r\n"])
     assert straight == long
     assert long[1] is not None
     assert long[1].failure is None
