@@ -155,6 +155,18 @@ async def test_a_clock_that_is_put_back_finds_the_period_that_it_was_in_as_it_wa
     worker.ledger.stop()
 
 
+async def test_in_an_hour_counts_nothing_of_a_later_one_that_the_clock_was_in(worker: Worker) -> None:
+    number, key = worker.set("key:one", 10, Period.HOUR), worker.keys[0]
+    worker.renew()
+    worker.ledger.start(asyncio.get_running_loop())
+    await worker.begin(key)(5)
+    worker.clock.advance(seconds=3600)
+    await worker.begin(key)(7)
+    worker.clock.advance(seconds=-3600)
+    assert worker.read() == {number: 5}
+    worker.ledger.stop()
+
+
 async def test_a_changed_budget_is_counted_in_the_period_that_a_clock_was_put_back_to(worker: Worker) -> None:
     number, key = worker.set("key:one", 10, Period.DAY), worker.keys[0]
     worker.renew()
