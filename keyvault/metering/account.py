@@ -126,7 +126,7 @@ def goes_on(account: Account | None, budget: Budget, now_ms: int) -> bool:
     if account is None or not isinstance(account.of, Budget) or account.of.id != budget.id:
         return False
     same = (place(account.of), account.of.zone) == (place(budget), budget.zone)
-    return same and (account.until_ms is None or now_ms < account.until_ms)
+    return same and within(account, now_ms)
 
 
 def begun(budget: Budget, before: Account | None, spent: Spent, written: Spent | None, now_ms: int) -> Account:

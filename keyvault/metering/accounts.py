@@ -6,7 +6,8 @@ charged when it is settled, and given back when the request has ended. Started a
 thread; what the rules say, and what was spent before, somebody else reads (`renewing`).
 
 A request belongs to the periods in which it began, and draws on the budgets that there were; a budget whose zone has
-changed, or that was deleted and set again, goes on with what requests hold on it. What others have booked, and what
+changed, or that was deleted and set again, goes on with what requests hold on it. A clock that is put back finds the
+period that it was in before as it was. What others have booked, and what
 requests took that a new budget found under way, is learned from the ledger a little later (`catch_up`).
 """
 
@@ -36,14 +37,15 @@ class Applying(Struct, frozen=True):
 
     accounts: tuple[Account, ...]
     """Budgets, then the balance."""
+    from_ms: int
     until_ms: int
-    """The end of the first of their periods."""
+    """Between the two all of them are in these periods."""
     hard: bool
     """Whether one of them must not be overspent."""
     balance_id: int | None
 
 
-NOTHING_APPLIES: Final = Applying((), _FOREVER, False, None)
+NOTHING_APPLIES: Final = Applying((), -_FOREVER, _FOREVER, False, None)
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ class Accounts:
     def __init__(self) -> None:
         self._rules: dict[tuple[ScopeKind, int], _Rules] = {}
         self._budgets: dict[int, Account] = {}
+        self._left: dict[int, Account] = {}
+        """By budget, the account of the period that the clock was in before, should it be put back."""
         self._dropped: list[Account] = []
         """Of budgets that were deleted, those that requests still hold something on."""
         self._balances: dict[int, Account] = {}
@@ -125,6 +129,7 @@ class Accounts:
         self._deleted = changes.deleted
         self._drop(changes.removed)
         for budget in changes.budgets:
+            self._left.pop(budget.id, None)
             if budget.id in changes.doubted_budgets:
                 self._doubt(budget)
             else:
@@ -150,7 +155,7 @@ class Accounts:
             return NOTHING_APPLIES
         who = (key_id, payer.project_id, payer.customer_id, env, model)
         found = self._applying.get(who)
-        if found is None or now_ms >= found.until_ms:
+        if found is None or not found.from_ms <= now_ms < found.until_ms:
             if len(self._applying) >= _REMEMBERED:
                 self._applying.clear()
             found = self._applying[who] = self._find(*who, now_ms)
@@ -176,11 +181,12 @@ class Accounts:
         rules = [self._rules[scope] for scope in scopes if scope in self._rules]
         ruled = [b for each in rules for b in each.budgets.values() if b.env == env and self._covers(b, model)]
         found = [self._current(budget, now_ms) for budget in ruled]
+        from_ms = max((a.from_ms for a in found), default=-_FOREVER)
         until_ms = min((a.until_ms for a in found if a.until_ms is not None), default=_FOREVER)
         balance = next((each.balances[env] for each in rules if env in each.balances), None)
         accounts = (*found, *(() if balance is None else (self._balances[balance.id],)))
         hard = any(account.hard for account in accounts)
-        return Applying(accounts, until_ms, hard, None if balance is None else balance.id)
+        return Applying(accounts, from_ms, until_ms, hard, None if balance is None else balance.id)
 
     def _covers(self, budget: Budget, model: str | None) -> bool:
         """Of a doubted one nobody knows what it was about: every model."""
@@ -188,9 +194,13 @@ class Accounts:
 
     def _current(self, budget: Budget, now_ms: int) -> Account:
         account = self._budgets[budget.id]
-        if account.until_ms is not None and now_ms >= account.until_ms and not account.doubted:
-            account = self._budgets[budget.id] = opened(budget, NOTHING, now_ms)  # nothing was spent in it before now
-        return account
+        if account.doubted or within(account, now_ms):
+            return account
+        left = self._left.get(budget.id)
+        if left is None or not within(left, now_ms):
+            left = opened(budget, NOTHING, now_ms)  # nothing was spent in it before now, as far as memory knows
+        self._left[budget.id], self._budgets[budget.id] = account, left
+        return left
 
     def _funded(self, balance: Balance, doubted: bool) -> Account:
         """The account of a balance. Of a doubted one nothing is believed that was not known before; else the ledger may
@@ -214,6 +224,7 @@ class Accounts:
     def _drop(self, removed: Iterable[int]) -> None:
         for budget_id in self._budgets.keys() & set(removed):
             account = self._budgets.pop(budget_id)
+            self._left.pop(budget_id, None)
             self._dropped.append(account)
             scope = account.of.scope.kind, account.of.scope.id
             rules = self._rules[scope]

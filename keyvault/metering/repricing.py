@@ -2,7 +2,7 @@
 
 The ledger's rows are never edited: a balance gets an adjustment, a customer without one an adjustment on the next
 statement. A run is remembered with its span and the newest price it knew, so that what an attempt counts for since is
-known (`keyvault.metering.anew`), and another run books only what has changed after it.
+known (`keyvault.metering.priced_anew`), and another run books only what has changed after it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keyvault.clock import Clock, from_ms, rfc3339, to_ms
 from keyvault.domain.balances import EntryKind
 from keyvault.errors import Conflict, UsageError
 from keyvault.metering import booking
-from keyvault.metering.anew import Difference, Reading, Sums
+from keyvault.metering.priced_anew import Difference, Reading, Sums
 from keyvault.money import format_usd
 from keyvault.storage import balances as balance_rows
 from keyvault.storage import closing, customers, prices

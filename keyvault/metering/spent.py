@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from keyvault.domain.budgets import Budget
+from keyvault.domain.budgets import Budget, Period
 from keyvault.domain.scopes import ScopeKind
 from keyvault.metering import spans
 from keyvault.storage import budgets as rules
@@ -66,15 +66,24 @@ def spent_in(tx: Transaction, budgets: Sequence[Budget], now_ms: int) -> Mapping
         return {}
     names = _Names(rows.key_owners(tx), rows.project_owners(tx), rows.names(tx).aliases)
     found = dict.fromkeys((budget.id for budget in budgets), NOTHING)
-    by_start: dict[int, list[Budget]] = {}
+    by_stretch: dict[tuple[int, int], list[Budget]] = {}
     for budget in budgets:
-        by_start.setdefault(budget.period.window(now_ms, budget.zone)[0], []).append(budget)
-    for start, group in by_start.items():
-        for part, counting in _counted(_parts(tx, start, now_ms, names, _only(group)), group):
+        by_stretch.setdefault(_stretch(budget, now_ms), []).append(budget)
+    for stretch, group in by_stretch.items():
+        for part, counting in _counted(_parts(tx, stretch, names, _only(group)), group):
             for budget in counting:
                 sums = found[budget.id]
                 found[budget.id] = Spent(sums.charge_pico + part.charge_pico, sums.doubt_pico + part.doubt_pico)
     return found
+
+
+def _stretch(budget: Budget, now_ms: int) -> tuple[int, int]:
+    """From when until when is read. Longer periods are read up to the end of this UTC day, which is one total: there is
+    nothing yet in what is left of it, unless the clock was ahead."""
+    start, end = budget.period.window(now_ms, budget.zone)
+    if budget.period is Period.HOUR and end is not None:
+        return start, end
+    return start, spans.snap_to_day(now_ms + 1)
 
 
 class _Names(NamedTuple):
@@ -102,8 +111,8 @@ def _only(group: Iterable[Budget]) -> rows.Where | None:
     return {"key_id": {scope.id for scope in scopes}} if few else None
 
 
-def _parts(tx: Transaction, start_ms: int, now_ms: int, names: _Names, only: rows.Where | None) -> Iterator[_Part]:
-    for span in spans.spans(start_ms // spans.QUARTER_MS * spans.QUARTER_MS, spans.snap_to_day(now_ms + 1)):
+def _parts(tx: Transaction, stretch: tuple[int, int], names: _Names, only: rows.Where | None) -> Iterator[_Part]:
+    for span in spans.spans(stretch[0] // spans.QUARTER_MS * spans.QUARTER_MS, stretch[1]):
         for each in rows.sums(tx, span.level, span.first, span.last, _IDS, counts=_COUNTS, where=only):
             key_id, alias_id, payer = each.ids
             owner = names.owners.get(key_id)

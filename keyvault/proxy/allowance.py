@@ -18,7 +18,7 @@ from keyvault.domain.ledger import Basis, OpenAttempt, Settlement
 from keyvault.domain.prices import Price, charge
 from keyvault.domain.routes import Target
 from keyvault.metering.account import Account, Hold, Shortage
-from keyvault.metering.holds import worst_case
+from keyvault.metering.bounds import worst_case
 from keyvault.money import CURRENCY, format_usd
 from keyvault.proxy.admission import Call
 from keyvault.proxy.ceiling import Ceiling

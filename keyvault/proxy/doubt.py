@@ -11,7 +11,7 @@ from typing import Final
 
 from keyvault.domain.ledger import Basis, OpenAttempt, Usage
 from keyvault.domain.prices import Price
-from keyvault.metering.holds import worst
+from keyvault.metering.bounds import worst
 
 SHORT: Final = {Basis.TOKENIZER: (105, 100), Basis.ESTIMATE: (130, 100)}
 """How far a count of an answer's text may fall short, as a fraction."""

@@ -13,7 +13,7 @@ from keyvault.domain.prices import Price
 from keyvault.domain.providers import presets
 from keyvault.domain.routes import Target
 from keyvault.domain.vault import Upstream
-from keyvault.metering.holds import Scale, Worst, scale
+from keyvault.metering.bounds import Scale, Worst, scale
 from keyvault.metering.prices import PriceBook
 from keyvault.proxy.dialects.fields import CAP_FIELDS
 from keyvault.proxy.dialects.shape import Shape

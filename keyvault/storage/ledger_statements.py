@@ -49,6 +49,7 @@ _USUAL: Final = (
 _OF_STREAMS: Final = tuple(name for name in SUMS if name.startswith("first_"))
 ADDED: Final = (*_USUAL, *_OF_STREAMS, *(name for name in SUMS if name not in {*_USUAL, *_OF_STREAMS}))
 """`SUMS`, those last to which few transactions have anything to add: without streams, without what goes wrong."""
+_MONEY: Final = ("cost_pico", "charge_pico", "doubt_pico")
 _WIDTHS: Final = (_USUAL.index("total_8"), len(_USUAL), len(_USUAL) + len(_OF_STREAMS))
 
 
@@ -71,7 +72,7 @@ class Statements:
         self.insert_usual = for_rows(settled.values(_values(attempts, but=SELDOM)), dialect)
         self.delete_open = for_rows(_forget(is_sqlite), dialect)
         tables = (totals_minute, totals_quarter, totals_day)
-        self.totals = [Adding(table, ADDED, dialect, widths=_WIDTHS) for table in tables]
+        self.totals = [Adding(table, ADDED, dialect, widths=_WIDTHS, money=_MONEY) for table in tables]
         self.changes = Adding(ledger_changes, ("changes",), dialect)
         taken = insert(balance_spending).values({c.name: sa.bindparam(c.name) for c in balance_spending.c})
         changes = {name: taken.excluded[name] for name in ("version", "charged_pico", "doubt_pico", "mac")}

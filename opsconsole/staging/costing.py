@@ -14,7 +14,7 @@ from keyvault.domain.ledger import Usage
 from keyvault.domain.prices import Price, cost
 from keyvault.domain.routes import Target, parse_target
 from keyvault.errors import GatewayError, Refusal, UsageError
-from keyvault.metering.holds import worst_case
+from keyvault.metering.bounds import worst_case
 from keyvault.metering.usage import estimate_input
 from keyvault.proxy.dialects.body import read_body
 from keyvault.routing.planner import Planner

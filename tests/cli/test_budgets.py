@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def test_a_budget_is_set_listed_shown_and_deleted_with_exact_money(gwctl: Gwctl)
     assert gwctl("budgets", "delete", "customer:acme", "--model", "gpt-5*").code == 0
     assert gwctl("budgets", "list", "--json").json["budgets"] == []
     assert "budgets.delete" in gwctl("audit", "list").out
+
+
+def test_of_a_deleted_budget_is_told_that_it_was_for_all_models(gwctl: Gwctl) -> None:
+    gwctl("customers", "create", "acme")
+    gwctl("budgets", "set", "customer:acme", "10usd/month")
+    assert re.search(r"^model +all$", gwctl("budgets", "delete", "customer:acme").out, re.MULTILINE)
 
 
 def test_setting_again_changes_what_is_given_and_leaves_the_rest(gwctl: Gwctl) -> None:

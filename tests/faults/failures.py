@@ -194,7 +194,8 @@ async def rows(gateway: Running, sound: Provider, cases: Sequence[Case]) -> list
     booked = _booked(gateway.home)
     found = [_row(case, *seen, booked.get(case.alias, [])) for case, seen in zip(cases, asked, strict=True)]
     charged = sum(row.charged_pico for row in found)
-    assert charged == len(sound.seen) * CHARGED, f"{len(sound.seen)} answers of the sound provider, charged {charged}"
+    told = f"{len(sound.seen)} answers of the sound provider, charged {charged}"
+    assert charged == len(sound.seen) * CHARGED or any(row.problems for row in found), told  # else the table tells more
     return found
 
 

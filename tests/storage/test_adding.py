@@ -7,7 +7,7 @@ from collections import Counter
 
 import sqlalchemy as sa
 
-from keyvault.storage.adding import Adding
+from keyvault.storage.adding import MOST, Adding
 from keyvault.storage.compiled import positional_dialect
 from keyvault.storage.engine import Database
 from keyvault.storage.ledger import LedgerStore
@@ -54,6 +54,21 @@ def test_whatever_is_added_is_there_once(database: Database) -> None:
         with database.read() as tx:
             found = {tuple(row[:5]): dict(zip(SUMS, row[5:], strict=True)) for row in tx.execute(sa.select(table))}
         assert found == {key: dict(amounts) for key, amounts in expected[table.name].items()}
+
+
+def test_a_sum_of_money_beyond_what_the_database_can_say_stays_a_whole_number(database: Database) -> None:
+    store, key = LedgerStore(database), (5, 1, 2, 3, 0)
+    for pico in (MOST - 10, 3, MOST, 0, 1):
+        rows = [(key, [pico if name.endswith("_pico") else 1 for name in ADDED])]
+        with store.transaction() as tx:
+            tx.add_totals(rows, rows, rows)
+    store.close()
+    with database.read() as tx:
+        [found] = tx.execute(sa.select(totals_day)).mappings()
+    money = [found[name] for name in ("cost_pico", "charge_pico", "doubt_pico")]
+    assert money == [MOST] * 3
+    assert {type(pico) for pico in money} == {int}
+    assert found["requests"] == 5
 
 
 def test_everything_that_is_summed_is_added_in_some_order() -> None:

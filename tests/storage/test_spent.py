@@ -143,6 +143,44 @@ async def test_a_period_ends_at_its_last_millisecond_and_what_is_under_way_stays
     worker.ledger.stop()
 
 
+async def test_a_clock_that_is_put_back_finds_the_period_that_it_was_in_as_it_was(worker: Worker) -> None:
+    number, key = worker.set("key:one", 10, Period.DAY), worker.keys[0]
+    worker.renew()
+    worker.ledger.start(asyncio.get_running_loop())
+    await worker.begin(key)(5)
+    for days, spent, in_all in ((1, 7, 7), (-1, 5, 10), (1, 1, 8), (-1, 0, 10), (400, 2, 2), (-400, 9, 19)):
+        worker.clock.advance(days=days)
+        await worker.begin(key)(spent)
+        assert worker.known() == {number: in_all} == worker.read()
+    worker.ledger.stop()
+
+
+async def test_in_an_hour_counts_nothing_of_a_later_one_that_the_clock_was_in(worker: Worker) -> None:
+    number, key = worker.set("key:one", 10, Period.HOUR), worker.keys[0]
+    worker.renew()
+    worker.ledger.start(asyncio.get_running_loop())
+    await worker.begin(key)(5)
+    worker.clock.advance(seconds=3600)
+    await worker.begin(key)(7)
+    worker.clock.advance(seconds=-3600)
+    assert worker.read() == {number: 5}
+    worker.ledger.stop()
+
+
+async def test_a_changed_budget_is_counted_in_the_period_that_a_clock_was_put_back_to(worker: Worker) -> None:
+    number, key = worker.set("key:one", 10, Period.DAY), worker.keys[0]
+    worker.renew()
+    worker.ledger.start(asyncio.get_running_loop())
+    await worker.begin(key)(5)
+    worker.clock.advance(days=30)
+    await worker.begin(key)(7)
+    worker.clock.advance(days=-30)
+    worker.set("key:one", 20, Period.DAY)
+    worker.renew()
+    assert worker.known() == {number: 5}
+    worker.ledger.stop()
+
+
 async def test_a_change_keeps_what_memory_knows_even_where_it_is_not_written_yet(worker: Worker) -> None:
     number = worker.set("key:one", 10)
     worker.renew()

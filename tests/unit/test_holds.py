@@ -14,7 +14,7 @@ from keyvault.domain.ledger import Usage
 from keyvault.domain.prices import Rates, charge, cost, flat
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.metering.account import Account, Hold, Shortage
-from keyvault.metering.holds import Worst, worst
+from keyvault.metering.bounds import Worst, worst
 from keyvault.proxy.dialects.shape import Shape
 from keyvault.proxy.terms import PPM, Terms
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from fractions import Fraction
 
 import pytest
@@ -143,61 +145,77 @@ def test_another_rate_counts_from_now_on_and_keeps_what_is_there(
     assert bucket.remaining(now_us) == (may_come, empty_in_us)
 
 
-class Leaking:
-    """The other form of the algorithm: what ever came in, and what of that has run off or was given back."""
+class Line:
+    """The model: what is in the bucket, one after the other, each as long as it is still in."""
 
     def __init__(self, rate: int) -> None:
-        self.rate, self.entered, self.gone, self.now_us = rate, 0, 0, 0
+        self.rate, self.now_us = rate, 0
+        self.parts: list[list[int]] = []
 
-    def until(self, now_us: int) -> int:
-        """Parts that are in it then."""
-        self.gone = min(self.entered, self.gone + (now_us - self.now_us) * self.rate)
-        self.now_us = now_us
-        return self.entered - self.gone
+    def until(self, now_us: int) -> None:
+        gone, self.now_us = (now_us - self.now_us) * self.rate, now_us
+        for one in self.parts:
+            off = min(gone, one[0])
+            gone, one[0] = gone - off, one[0] - off
 
-    def admit(self, weight: int, now_us: int) -> int | None:
-        if self.until(now_us) + weight * PERIOD_US > self.rate * PERIOD_US:
+    def still_in(self) -> int:
+        return sum(one[0] for one in self.parts)
+
+    def admit(self, weight: int) -> list[int] | None:
+        if self.still_in() + weight * PERIOD_US > self.rate * PERIOD_US:
             return None
-        self.entered += weight * PERIOD_US
-        return self.entered
+        self.parts.append([weight * PERIOD_US])
+        return self.parts[-1]
 
-    def settle(self, taken: int, weight: int, used: int, now_us: int) -> None:
-        self.until(now_us)
+    def settle(self, taken: list[int], weight: int, used: int) -> None:
         if used >= weight:
-            self.entered += (used - weight) * PERIOD_US
+            self.parts.append([(used - weight) * PERIOD_US])
         else:
-            self.gone += min((weight - used) * PERIOD_US, max(0, taken - self.gone))
+            taken[0] -= min((weight - used) * PERIOD_US, taken[0])
 
-    def remaining(self, now_us: int) -> tuple[int, int]:
-        still_in = Fraction(self.until(now_us))
+    def remaining(self) -> tuple[int, int]:
+        still_in = Fraction(self.still_in())
         return max(0, (self.rate - still_in / PERIOD_US).__floor__()), (still_in / self.rate).__ceil__()
 
 
-@given(st.integers(1, 9), st.lists(st.tuples(st.integers(0, 20 * SECOND), st.integers(0, 14)), max_size=60), st.data())
-def test_it_is_to_the_part_what_a_leaking_bucket_is(
-    rate: int, steps: list[tuple[int, int]], data: st.DataObject
-) -> None:
-    bucket, leaking, now_us = Gcra(rate), Leaking(rate), 0
-    under_way: list[tuple[int, int, int]] = []
-    for later_us, amount in steps:
-        now_us += later_us
-        match data.draw(st.sampled_from(["admit", "admit", "settle", "settle", "change"])):
+@pytest.mark.parametrize("seed", range(40))
+def test_it_is_to_the_part_a_line_from_which_is_taken_what_was_not_used(seed: int) -> None:
+    """Whatever is under way at once, however it ends, at rates that change meanwhile."""
+    chance = random.Random(seed)
+    rate = chance.choice([1, 7, 60, 1000])
+    bucket, line, now_us = Gcra(rate), Line(rate), 0
+    under_way: list[tuple[int, list[int], int]] = []
+    for _ in range(120):
+        now_us += chance.choice([0, 0, 1, SECOND, chance.randrange(90 * SECOND)])
+        line.until(now_us)
+        match chance.choice(
+            ["admit", "admit", "admit", "settle", "settle", "change", "wait"][: chance.randrange(4, 8)]
+        ):
             case "admit":
-                weight = min(amount, bucket.rate)
-                taken, wanted = bucket.admit(weight, now_us), leaking.admit(weight, now_us)
+                weight = chance.randrange(line.rate + 1)
+                taken, wanted = bucket.admit(weight, now_us), line.admit(weight)
                 assert (taken is None) is (wanted is None)
                 if taken is not None and wanted is not None:
                     under_way.append((taken, wanted, weight))
             case "settle" if under_way:
-                taken, wanted, weight = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
-                bucket.settle(taken, weight, amount, now_us)
-                leaking.settle(wanted, weight, amount, now_us)
-            case "change":
-                leaking.until(now_us)
-                leaking.rate = amount + 1
-                bucket.change(amount + 1, now_us)
-        assert bucket.remaining(now_us) == leaking.remaining(now_us)
-        assert bucket.told == str(leaking.rate).encode()
+                taken, wanted, weight = under_way.pop(chance.randrange(len(under_way)))
+                used = chance.choice([0, weight, chance.randrange(2 * weight + 1)])
+                bucket.settle(taken, weight, used, now_us)
+                line.settle(wanted, weight, used)
+            case "change" if chance.random() < 0.3:
+                line.rate = chance.choice([1, 5, 60, 5000])
+                bucket.change(line.rate, now_us)
+        assert bucket.remaining(now_us) == line.remaining()
+        assert bucket.told == str(line.rate).encode()
+
+
+def test_what_several_did_not_use_is_given_back_in_whatever_order_they_end() -> None:
+    for order in itertools.permutations(range(4)):
+        bucket = Gcra(100)
+        taken = [bucket.take(25, 0) for _ in order]
+        for each in order:
+            bucket.settle(taken[each], 25, 5, SECOND)
+        assert bucket.remaining(SECOND) == (100 - 20 + 1, 11_000_000), order
 
 
 def test_amounts_are_written_as_people_write_them() -> None:

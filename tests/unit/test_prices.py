@@ -22,7 +22,7 @@ from keyvault.domain.ledger import NO_USAGE, Usage
 from keyvault.domain.prices import Price, Rates, charge, cost, flat
 from keyvault.domain.routes import Target
 from keyvault.metering import catalogue
-from keyvault.metering.holds import worst_case
+from keyvault.metering.bounds import worst_case
 from keyvault.metering.prices import DAY_MS, MINUTE_MS, PriceBook
 from keyvault.money import format_usd, parse_usd
 from keyvault.proxy.terms import Tariffs

@@ -122,7 +122,7 @@ def delete(session: Session, scope: PayingScope, period: OfPeriod = None, model:
         raise Conflict(f"the only such budget of {meant.scope} is for {meant.model}", hint=hint)
     budget = session.home.budgets.delete(named, meant.period, model=meant.model, env=meant.env)
     session.changed(f"deleted {_named(budget)}, which was {_of(budget)}")
-    session.show(Details({**_terms_row(budget), "deleted": True}, key="scope"))
+    session.show(Details({**_terms_row(budget), "deleted": True}, key="scope", absent={"model": "all"}))
 
 
 def terms_of(

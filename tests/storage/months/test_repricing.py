@@ -15,9 +15,9 @@ from keyvault.domain.objects import State, StoredObject
 from keyvault.domain.prices import Price, Rates, flat
 from keyvault.domain.routes import Target
 from keyvault.errors import Conflict, UsageError
-from keyvault.metering.anew import multiplier_of
 from keyvault.metering.balances import Balances
 from keyvault.metering.deferred import Counted, End, Line, book
+from keyvault.metering.priced_anew import multiplier_of
 from keyvault.metering.prices import PriceBook
 from keyvault.metering.repricing import Repricings
 from keyvault.metering.spending import Spending

@@ -16,7 +16,7 @@ from opsconsole.cli.session import Session
 from opsconsole.cli.text import Amount
 
 if TYPE_CHECKING:
-    from keyvault.metering.anew import Difference
+    from keyvault.metering.priced_anew import Difference
     from keyvault.metering.repricing import Repriced
 
 _COLUMNS = [
