@@ -57,7 +57,8 @@ class Produced:
             self.read()
 
     def read(self) -> None:
-        """Find the values in what was put by. The field seen last is tried first: streams repeat themselves."""
+        """Find the values in what was put by. The field seen last is tried first: streams repeat themselves. An event
+        with another value behind it, of another choice or another call of a tool, is searched like any other."""
         for event in self.unread:
             start = event.find(self._lead)
             if start >= 0:
@@ -66,8 +67,9 @@ class Produced:
                 if end > start:
                     if event[end - 1] == _BACKSLASH:
                         end = _end_of_value(event, start)
-                    self.pieces.append(event[start:end])
-                    continue
+                    if self._pattern.search(event, end) is None:
+                        self.pieces.append(event[start:end])
+                        continue
             self._search(event)
         self.unread.clear()
         if len(self.pieces) > MOST_PIECES:
