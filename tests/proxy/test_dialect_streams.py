@@ -252,6 +252,13 @@ def test_all_texts_of_an_event_with_several_are_kept() -> None:
     assert meter.metered().produced == "a a one two one two " + "{}" * 6
 
 
+def test_a_text_that_does_not_end_ends_with_its_line() -> None:
+    meter = stream_meter(Dialect.CHAT)
+    whole = data({"choices": [{"delta": {"content": "wörd"}}]})
+    verdicts(meter, [whole, whole.replace(b'rd"', b'rd\\"')])
+    assert meter.metered().produced == 'wördwörd"}}]}', "and what came before it is read as it was meant"
+
+
 def test_a_stream_whose_head_changes_with_every_event_is_read_as_well() -> None:
     meter = stream_meter(Dialect.CHAT)
     events = [

@@ -20,15 +20,16 @@ MAX_BYTES: Final = 1024 * 1024
 _LARGE_EVENT: Final = 4096
 """Put by as they are, larger events would make many open streams expensive in memory."""
 _BACKSLASH: Final = 0x5C
-_REST_OF_VALUE: Final = rb'([^"\\]*(?:\\.[^"\\]*)*)'
-_VALUE: Final = re.compile(_REST_OF_VALUE, re.DOTALL)
+_REST_OF_VALUE: Final = rb'([^"\\\r\n]*(?:\\[^\r\n][^"\\\r\n]*)*)'
+"""Up to its quote, or to the end of the line that a malformed event leaves it open on."""
+_VALUE: Final = re.compile(_REST_OF_VALUE)
 _decode_text = msgspec.json.Decoder(str).decode
 
 
 def pattern_for(*fields: str) -> re.Pattern[bytes]:
     """Finds the non-empty text values of these fields; group 1 is the way to the value, group 2 the value."""
     names = "|".join(fields)
-    return re.compile(rf'("(?:{names})"\s*:\s*")(?!")'.encode() + _REST_OF_VALUE, re.DOTALL)
+    return re.compile(rf'("(?:{names})"\s*:\s*")(?!")'.encode() + _REST_OF_VALUE)
 
 
 def _end_of_value(event: bytes, start: int) -> int:
