@@ -114,7 +114,9 @@ class Dispatch:
                 connection.send(*outgoing, relay)
             else:
                 drilling.send(fault, connection, outgoing, relay)
-            return await relay.ending  # event by event, without waking this coroutine
+            ending = await relay.ending  # event by event, without waking this coroutine
+            self._pool.let_end(connection, relay)
+            return ending
         except UpstreamFailure as failure:
             return Ending(failure=(failure.code, failure.text), sent=False)
         finally:

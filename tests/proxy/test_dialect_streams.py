@@ -80,6 +80,14 @@ def test_usage_beside_choices_is_never_dropped_and_the_last_one_counts() -> None
     assert meter.metered().usage == Usage(input=9, output=4)
 
 
+@pytest.mark.parametrize("delta", [None, {"content": "z"}], ids=["no choices", "another beginning"])
+def test_a_usage_told_beside_choices_outlives_an_event_that_tells_none(delta: dict[str, Any] | None) -> None:
+    meter = stream_meter(Dialect.CHAT, drop_usage=True)
+    events = [data(chunk({"content": "x"})), data(chunk({"content": "y"}, usage=TOLD))]
+    assert verdicts(meter, [*events, data({**chunk(delta), "id": "2", "usage": {}})]) == [CONTENT, PASS, PASS]
+    assert meter.metered().usage == COUNTED
+
+
 def test_groq_tells_its_usage_apart() -> None:
     meter = stream_meter(Dialect.CHAT, drop_usage=True)
     last = data(chunk({}, finish="stop", x_groq={"id": "req_1", "usage": TOLD}))
@@ -233,6 +241,22 @@ def test_an_aborted_chat_stream_yields_all_it_produced() -> None:
     verdicts(meter, events)
     assert meter.metered().produced == "".join([*reasoning, *words, '{"city":"Bern"}'])
     assert meter.metered().basis is Basis.UNKNOWN
+
+
+def test_all_texts_of_an_event_with_several_are_kept() -> None:
+    meter = stream_meter(Dialect.CHAT)
+    both = [{"index": index, "delta": {"content": text}} for index, text in enumerate(("one ", "two "))]
+    calls = [{"index": index, "function": {"name": "f", "arguments": "{}"}} for index in range(3)]
+    events = [data(chunk({"content": "a "})), data({**chunk(), "choices": both}), data(chunk({"tool_calls": calls}))]
+    verdicts(meter, [event for event in events for _ in range(2)])
+    assert meter.metered().produced == "a a one two one two " + "{}" * 6
+
+
+def test_a_text_that_does_not_end_ends_with_its_line() -> None:
+    meter = stream_meter(Dialect.CHAT)
+    whole = data({"choices": [{"delta": {"content": "wörd"}}]})
+    verdicts(meter, [whole, whole.replace(b'rd"', b'rd\\"')])
+    assert meter.metered().produced == 'wördwörd"}}]}', "and what came before it is read as it was meant"
 
 
 def test_a_stream_whose_head_changes_with_every_event_is_read_as_well() -> None:

@@ -58,6 +58,18 @@ async def test_what_follows_a_known_head_is_seen_as_on_a_new_connection(later: b
     ]
 
 
+@pytest.mark.parametrize("byte", [b"", b"0", b"1", b" ", b"\r", b"\n", b":", b"\xff"], ids=repr)
+async def test_a_head_that_differs_in_any_byte_is_read_anew(byte: bytes) -> None:
+    for at in range(FIRST.index(b"\r\n\r\n") + 4):
+        later = FIRST[:at] + byte + FIRST[at + 1 :] + FIRST
+        known, new = Wire(), Wire()
+        before = len(await known.send(FIRST))
+        assert (await known.send(later))[before:] == await new.send(later), later
+        assert [seen(r) for r in known.handler.served[1:]] == [seen(r) for r in new.handler.served], later
+        for wire in (known, new):
+            wire.transport.lose(None)
+
+
 async def test_what_was_worked_out_from_a_head_lasts_only_as_long_as_the_head() -> None:
     wire = Wire()
     for request in (FIRST, post(b"other body"), post(b"hello", key=b"two"), FIRST):

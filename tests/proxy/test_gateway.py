@@ -81,6 +81,20 @@ async def test_the_client_key_stays_here_and_the_credential_stays_there(tmp_path
     assert gw.key not in str(sent.headers)
 
 
+async def test_a_stream_that_is_over_but_does_not_end_leaves_no_connection_behind(tmp_path: Path) -> None:
+    async def over(seen: Seen, line: Line) -> None:
+        await line.begin_stream()
+        await line.event(chunk({"content": "hi"}))
+        await line.event("[DONE]")
+        await line.left()
+
+    async with Provider(over).running() as provider:
+        add_upstream(home := new_home(tmp_path / "home"), "up0", provider.url)
+        async with running(home) as gw:
+            assert (await gw.chat(stream=True)).text.endswith("data: [DONE]\n\n")
+        await asyncio.wait_for(provider.lines[0].closed_by_client.wait(), 5)
+
+
 async def test_every_wrong_key_gets_the_same_401(tmp_path: Path) -> None:
     async with gateway(tmp_path, answer_well) as (gw, [provider]):
         swapped = gw.key[:-1] + ("0" if gw.key[-1] != "0" else "1")

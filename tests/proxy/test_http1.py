@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from keyvault.errors import Refusal
-from keyvault.proxy.http1 import Exchange, Limits
+from keyvault.proxy.http1 import Exchange, Limits, ServerConnection
 from tests.proxy.wire import Wire, settled
 
 POST = b"POST /v1/chat/completions?a=b HTTP/1.1\r\nHost: gw\r\nX-One: 1\r\nContent-Length: 5\r\n\r\nhello"
@@ -513,11 +514,23 @@ async def test_a_handler_that_is_cancelled_from_within_takes_nothing_from_what_f
     assert wire.statuses == [200, 200, 200]
 
 
-async def test_a_client_that_leaves_between_a_body_and_its_handler_is_not_served() -> None:
+@pytest.mark.parametrize("served_before", [0, 1])
+@pytest.mark.parametrize(
+    "leaves",
+    [ServerConnection.eof_received, lambda connection: connection.connection_lost(None)],
+    ids=["with a word", "without one"],
+)
+async def test_a_client_that_leaves_between_a_body_and_its_handler_is_not_served_but_forgotten(
+    served_before: int, leaves: Callable[[ServerConnection], None]
+) -> None:
+    """As one does that sends the end of TLS in one segment with its request."""
     wire = Wire()
-    await wire.send(GET)
-    wire.connection.data_received(GET)
-    wire.transport.lose(None)
+    for _ in range(served_before):
+        await wire.send(POST)
+    wire.connection.data_received(POST)
+    assert wire.bodies.held
+    leaves(wire.connection)
     await settled()
-    assert len(wire.handler.served) == 1
+    assert len(wire.handler.served) == served_before
     assert not wire.connections
+    assert wire.bodies.held == 0

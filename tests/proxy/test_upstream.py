@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from keyvault.proxy.upstream import Origin, UpstreamConnection, UpstreamFailure
+from keyvault.proxy.upstream import Origin, Pool, UpstreamConnection, UpstreamFailure
+from keyvault.proxy.upstream.pool import END_WITHIN
 from tests.proxy.wire import Heard, MemoryTransport, settled
 
 ORIGIN = Origin.parse("https://api.example.com/v1")
@@ -96,6 +97,7 @@ async def test_answers_follow_one_another_on_a_connection() -> None:
         SIZED,
     ):
         heard = line.send()
+        await settled()
         line.answer(answer)
         assert heard.ended == 1
     assert len(line.released) == 5
@@ -116,6 +118,7 @@ async def test_the_answer_to_head_has_no_body_whatever_its_length() -> None:
     assert (heard.status, heard.body, heard.ended) == (200, b"", 1)
     assert line.kept
     heard = line.send()
+    await settled()
     line.answer(SIZED)
     assert heard.body == b"hello"
 
@@ -177,6 +180,69 @@ async def test_a_word_out_of_turn_ends_a_kept_connection() -> None:
     line.answer(SIZED)
     line.answer(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert not line.connection.usable
+
+
+@pytest.mark.parametrize("word", [SIZED, CHUNKED, b"HTTP/1.1 408 Request Timeout\r\n\r\n", b"lo"])
+async def test_what_a_kept_connection_brings_before_it_was_asked_is_no_answer(word: bytes) -> None:
+    """It may be what was left of somebody else's. Another connection is worth a try: nothing was sent on this one."""
+    line = Line()
+    line.send()
+    line.answer(SIZED)
+    written = len(line.transport.writes)
+    heard = line.send()
+    line.answer(word)
+    await settled()
+    assert heard.failure is not None
+    assert (heard.status, heard.failure.code, heard.failure.bytes_received) == (0, "connection_lost", False)
+    assert len(line.transport.writes) == written
+    assert not line.connection.usable
+
+
+async def test_a_new_connection_may_answer_before_it_was_asked() -> None:
+    line = Line()
+    heard = line.send()
+    line.answer(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    assert (heard.status, heard.ended) == (503, 1)
+    assert line.transport.writes == [HEAD + b"hello"]
+
+
+async def test_an_answer_of_which_enough_has_come_is_given_a_moment_to_end() -> None:
+    line, pool = Line(), Pool(connect_timeout=5, environ={})
+    heard = line.send()
+    line.answer(CHUNKED[:-10])
+    line.connection.pause_reading()
+    pool.let_end(line.connection, heard)
+    assert line.transport.reading, "or its end would never come"
+    now = line.connection.loop.time()
+    pool.check(now + END_WITHIN - 1)
+    line.answer(CHUNKED[-10:])
+    pool.check(now + END_WITHIN + 1)
+    assert line.kept
+
+
+async def test_an_answer_that_does_not_end_is_ended() -> None:
+    late, closed = Line(), Line()
+    pool = Pool(connect_timeout=5, environ={})
+    for line in (late, closed):
+        heard = line.send()
+        line.answer(CHUNKED[:-10])
+        pool.let_end(line.connection, heard)
+        pool.check(line.connection.loop.time() + (END_WITHIN + 1 if line is late else 0))
+        assert line.connection.usable is (line is closed)
+    pool.close()
+    assert not closed.connection.usable
+
+
+async def test_a_connection_that_serves_another_request_already_is_left_alone() -> None:
+    line, pool = Line(), Pool(connect_timeout=5, environ={})
+    heard = line.send()
+    line.answer(CHUNKED)
+    line.send()
+    line.connection.pause_reading()
+    pool.let_end(line.connection, heard)
+    pool.check(line.connection.loop.time() + END_WITHIN + 1)
+    assert line.connection.usable
+    assert not line.transport.reading
 
 
 async def test_a_connection_whose_request_is_not_all_sent_is_not_kept() -> None:
@@ -248,6 +314,7 @@ async def test_trailers_are_no_headers_of_this_answer_nor_of_the_next() -> None:
     line = Line()
     for _ in range(2):
         heard = line.send()
+        await settled()
         line.answer(CHUNKED[:-2] + b"X-Late: 1\r\n\r\n")
         assert heard.ended == 1
         assert b"x-late" not in dict(heard.headers)
@@ -324,6 +391,7 @@ async def test_a_sink_may_send_the_next_request_from_within_on_end() -> None:
 
     line.connection.send(HEAD, b"", Follower())
     line.answer(SIZED)
+    await settled()
     line.answer(CHUNKED)
     assert (second.body, second.ended) == (b"hello", 1)
 

@@ -30,6 +30,7 @@ class MemoryTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended, "a write after the end"
+        assert not self.lost, "a write to nobody: the real one raises"
         if not self.closing:
             self.writes.append(bytes(data))
             self.written += data

@@ -57,13 +57,15 @@ class ChatMeter(Meter):
         return PASS
 
     def _is_ordinary(self, event: bytes, position: int) -> bool:
-        """Whether an event only adds content. One that tells a usage beside it is kept, to be read when asked."""
+        """Whether an event only adds content, or begins as the last one did and tells a usage beside it: then it is
+        kept, to be read when asked."""
         if event.find(b'"error"', position) >= 0:
             return False
-        if event.find(b'"usage":{', position) >= 0 or event.find(b'"usage": {', position) >= 0:
+        if event.find(b'"usage":{', position) < 0 and event.find(b'"usage": {', position) < 0:
+            return True
+        if position > 0:
             self._told = event
-            return position > 0
-        return True
+        return position > 0
 
     def _learn(self, event: bytes) -> None:
         """How events begin: up to their text where that is what they add, else up to their delta."""

@@ -20,15 +20,16 @@ MAX_BYTES: Final = 1024 * 1024
 _LARGE_EVENT: Final = 4096
 """Put by as they are, larger events would make many open streams expensive in memory."""
 _BACKSLASH: Final = 0x5C
-_REST_OF_VALUE: Final = rb'([^"\\]*(?:\\.[^"\\]*)*)'
-_VALUE: Final = re.compile(_REST_OF_VALUE, re.DOTALL)
+_REST_OF_VALUE: Final = rb'([^"\\\r\n]*(?:\\[^\r\n][^"\\\r\n]*)*)'
+"""Up to its quote, or to the end of the line that a malformed event leaves it open on."""
+_VALUE: Final = re.compile(_REST_OF_VALUE)
 _decode_text = msgspec.json.Decoder(str).decode
 
 
 def pattern_for(*fields: str) -> re.Pattern[bytes]:
     """Finds the non-empty text values of these fields; group 1 is the way to the value, group 2 the value."""
     names = "|".join(fields)
-    return re.compile(rf'("(?:{names})"\s*:\s*")(?!")'.encode() + _REST_OF_VALUE, re.DOTALL)
+    return re.compile(rf'("(?:{names})"\s*:\s*")(?!")'.encode() + _REST_OF_VALUE)
 
 
 def _end_of_value(event: bytes, start: int) -> int:
@@ -57,7 +58,8 @@ class Produced:
             self.read()
 
     def read(self) -> None:
-        """Find the values in what was put by. The field seen last is tried first: streams repeat themselves."""
+        """Find the values in what was put by. The field seen last is tried first: streams repeat themselves. An event
+        with another value behind it, of another choice or another call of a tool, is searched like any other."""
         for event in self.unread:
             start = event.find(self._lead)
             if start >= 0:
@@ -66,8 +68,9 @@ class Produced:
                 if end > start:
                     if event[end - 1] == _BACKSLASH:
                         end = _end_of_value(event, start)
-                    self.pieces.append(event[start:end])
-                    continue
+                    if self._pattern.search(event, end) is None:
+                        self.pieces.append(event[start:end])
+                        continue
             self._search(event)
         self.unread.clear()
         if len(self.pieces) > MOST_PIECES:

@@ -37,6 +37,7 @@ class Attendant:
         self.busy = True
         if self._task is None:
             self._task = self._loop.create_task(self._work())
+            self._task.add_done_callback(self._stopped)
         else:
             self._called.set_result(None)
 
@@ -46,21 +47,21 @@ class Attendant:
             self._task.cancel()
 
     async def _work(self) -> None:
-        try:
-            while True:
-                assert self._exchange is not None
-                try:
-                    await self._serve(self._exchange)
-                except Exception as error:  # noqa: BLE001 - the connection tells the client, and the log
-                    self._end(error)
-                else:
-                    self._end(None)
-                await self._called
-        except BaseException:
-            self._task = None
-            if self.busy:
+        while True:
+            assert self._exchange is not None
+            try:
+                await self._serve(self._exchange)
+            except Exception as error:  # noqa: BLE001 - the connection tells the client, and the log
+                self._end(error)
+            else:
                 self._end(None)
-            raise
+            await self._called
+
+    def _stopped(self, _task: asyncio.Task[None]) -> None:
+        """Called whenever the task ends; what is cancelled before its first step knows of no `finally`."""
+        self._task = None
+        if self.busy:
+            self._end(None)
 
     def _end(self, error: Exception | None) -> None:
         self._called = self._loop.create_future()

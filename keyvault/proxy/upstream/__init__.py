@@ -5,10 +5,11 @@ plain callbacks. Whatever goes wrong is an `UpstreamFailure` with a stable code.
 proxies are handled: `keyvault.domain.outgoing` has the rules, `connector` the connections.
 """
 
-from keyvault.proxy.upstream.connection import Shortcut, Sink, UpstreamConnection
+from keyvault.proxy.upstream.connection import UpstreamConnection
 from keyvault.proxy.upstream.connector import Connector, Resolver, resolve
 from keyvault.proxy.upstream.origin import Origin, UpstreamFailure
 from keyvault.proxy.upstream.pool import Pool
+from keyvault.proxy.upstream.sink import Shortcut, Sink
 
 __all__ = [
     "Connector",

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import httptools
 
 from keyvault.proxy.upstream.origin import Origin, UpstreamFailure
-
-Headers = list[tuple[bytes, bytes]]
+from keyvault.proxy.upstream.sink import Headers, Shortcut, Sink
 
 MAX_FRAMING: Final = 256 * 1024
 """Bytes of head, chunk lines or trailers between two pieces of an answer's body."""
@@ -26,34 +25,6 @@ _JOINED_UP_TO: Final = 64 * 1024
 _NOTED: Final = frozenset((b"transfer-encoding", b"keep-alive"))
 _DELIMITERS: Final = frozenset((b"content-length", b"transfer-encoding"))
 _TIMEOUT = re.compile(rb"timeout=([0-9]{1,5})")
-
-
-class Shortcut(Protocol):
-    """Takes chunks that need not be read."""
-
-    otherwise: Callable[[bytes], None]
-    """Gets what is not taken."""
-
-    def take(self, chunk: bytes) -> None:
-        """Deal with a read that begins where a chunk does and is one whole chunk."""
-
-
-class Sink(Protocol):
-    """What an answer is poured into."""
-
-    def on_head(self, status: int, headers: Headers) -> None:
-        """The final head; informational answers are skipped. Names are lower-case."""
-
-    def on_data(self, data: bytes) -> None:
-        """A piece of the body, without its framing."""
-
-    def shortcut(self) -> Shortcut | None:
-        """What is asked first about the next reads, until one has come as `on_data` again."""
-
-    def on_end(self) -> None:
-        """The answer is complete. The connection may serve another request from now on: leave its flow alone."""
-
-    def on_failure(self, error: UpstreamFailure) -> None: ...
 
 
 class _Bypass:
@@ -115,6 +86,10 @@ class UpstreamConnection(asyncio.Protocol):
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    def pours_into(self, sink: Sink) -> bool:
+        """Whether an answer for this sink has not ended here."""
+        return self._sink is sink
+
     def send(self, head: bytes, body: bytes, sink: Sink) -> None:
         """Sends one request; `head` is the whole head, its empty line included."""
         transport = self._transport
@@ -164,20 +139,13 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is None:  # a word out of turn: nothing good can follow
             self.close()
             return
-        if self._unsent:  # an answer that comes too early is the answer all the same
-            self._write()
+        if self._unsent:
+            if self.reused:  # what the last answer has too much: nothing that comes now is this request's
+                self._fail("connection_lost", "the provider spoke before it was asked")
+                return
+            self._write()  # a provider that is busy may say so before it was asked
         self._framing += len(data)
-        wrong = ""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            wrong = "the provider changed protocols"
-        except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        except httptools.HttpParserError as error:
-            self._keep = False
-            if not self._complete:
-                wrong = f"the provider's answer is not http: {str(error).lower()}"
+        wrong = self._read(data)
         if self._pieces:
             body = b"".join(self._pieces)
             self._pieces.clear()
@@ -268,6 +236,20 @@ class UpstreamConnection(asyncio.Protocol):
             self._keep = self._parser.should_keep_alive()
 
     # From here on: our own.
+
+    def _read(self, data: bytes) -> str:
+        """Have llhttp read on, which calls what is above. What is wrong with the answer; empty where nothing is."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return "the provider changed protocols"
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except httptools.HttpParserError as error:
+            self._keep = False
+            if not self._complete:
+                return f"the provider's answer is not http: {str(error).lower()}"
+        return ""
 
     def _note(self, name: bytes, value: bytes) -> bool:
         """Whether an answer with this header can be read."""

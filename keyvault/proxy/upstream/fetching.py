@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from keyvault.proxy.upstream.connection import Headers, UpstreamConnection
+from keyvault.proxy.upstream.connection import UpstreamConnection
 from keyvault.proxy.upstream.origin import Origin, UpstreamFailure
 from keyvault.proxy.upstream.pool import Pool
+from keyvault.proxy.upstream.sink import Headers
 
 SECONDS: Final = 60.0
 """For the whole of it."""
