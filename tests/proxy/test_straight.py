@@ -217,6 +217,16 @@ async def test_short_pieces_of_a_stream_under_a_ceiling_are_hardly_ever_looked_a
     assert looked_at <= 10
 
 
+@pytest.mark.parametrize("reason", ["null", '"stop"'])
+async def test_a_ceiling_counts_down_alike_on_both_ways(reason: str) -> None:
+    lefts = []
+    for relay in (Relay, LongWay):
+        passage = Passage(relay, ceiling=10_000)
+        passage.answer(HEAD + chunk(told_of_end(" word", "null")), chunk(told_of_end(" a", reason)))
+        lefts.append(passage.relay._meter.straight.left)
+    assert lefts[0] == lefts[1]
+
+
 async def test_events_that_end_unlike_each_other_are_plain_as_well() -> None:
     passage = Passage(Relay, ceiling=10_000)
     passage.answer(HEAD + chunk(chat({"content": " word"}, obfuscation="x")))
@@ -379,10 +389,12 @@ async def test_what_a_client_that_left_was_to_be_sent_goes_to_nobody_else() -> N
         other.close()
 
 
-async def test_what_goes_the_straight_way_keeps_the_provider_from_being_idle() -> None:
+@pytest.mark.parametrize("text", [" word", ""])
+async def test_what_goes_the_straight_way_keeps_the_provider_from_being_idle(text: str) -> None:
     passage = Passage(Relay)
-    came = chunk(chat({"content": " word"}))
-    passage.answer(HEAD + came, came)
+    passage.answer(HEAD + chunk(chat({"content": " word"})))
+    came = chunk(chat({"content": text}))
+    passage.answer(came, came)
     for now in (5, 10, 15):
         passage.relay.check(now)
         passage.answer(came)

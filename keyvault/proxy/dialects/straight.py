@@ -108,8 +108,8 @@ class Straight:
         """The bytes of an event that can be new: all but how plain ones begin, and how most end."""
         if not event.startswith(self.head):
             return len(event)
-        added = len(event) - self._head_length
-        return added + 2 - self._tail_length if event.endswith(self._tail[:-2], self._head_length) else added
+        end = self._tail[:-2] if event.endswith(self._tail[:-2], self._head_length) else _END
+        return len(event) - self._head_length - len(end)
 
     def take(self, chunk: bytes) -> None:
         """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event; else give it to
@@ -155,6 +155,7 @@ class Straight:
         left = self.left - (end - start)
         if (
             left <= 0
+            or start >= end  # nothing added: nobody would see that it had come
             or not begin
             or not chunk.startswith(begin)
             or not chunk.endswith(_FRAMED_END, start)
@@ -179,6 +180,6 @@ class Straight:
             self._forms.clear()
         begin = self._begins[length] = b"%x\r\n%b" % (size, self.head)
         start, end = len(begin), length - self._tail_length
-        if self._adds_text and start <= end:
+        if self._adds_text and start < end:
             self._forms[length] = begin, start, end, end - start
         return begin
