@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -102,8 +102,9 @@ class Database:
         self.busy_timeout_ms = busy_timeout_ms
         self.rehearsal = False
         """Write transactions do everything and then roll back: a preview that meets every check and every error."""
-        self.sealer: Sealer | None = None
-        """Vouches for the rows that matter; None where there is no vault, as in many tests."""
+        self.sealer: Callable[[], Sealer] | None = None
+        """Gives what vouches for the rows that matter, which who only reads has no need of; None where there is no
+        vault, as in many tests."""
         self.command = ""
         """What is being done, such as `gwctl keys rotate`; the audit entries of write transactions tell it."""
         if self.path is not None:
@@ -145,11 +146,11 @@ class Database:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
                 yield connection
                 if touched and self.sealer is not None:
-                    self.sealer.seal(connection, touched)
+                    self.sealer().seal(connection, touched)
                 if self.rehearsal:
                     transaction.rollback()
         if touched and self.sealer is not None and not self.rehearsal:
-            self.sealer.committed()
+            self.sealer().committed()
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Transaction]:
@@ -158,7 +159,7 @@ class Database:
         What only takes access away uses `write`, which works while the vault is locked.
         """
         if self.sealer is not None:
-            self.sealer.open()
+            self.sealer().open()
         with self.write() as tx:
             yield tx
 
