@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keyvault.captures.captures import Captures
     from keyvault.domain.vault import SlotKind
     from keyvault.keys.customers import Customers
+    from keyvault.keys.known import KnownKeys
     from keyvault.keys.lifecycle import Keys
     from keyvault.keys.objects import Objects
     from keyvault.keys.rotating import Rotations
@@ -105,7 +106,7 @@ class Home:
             if path is not None and not path.exists():
                 raise self._database_missing(path, NotFound)
             self._database = self._open_database()
-            self._database.sealer = self.seals
+            self._database.sealer = lambda: self.seals
         return self._database
 
     def initialise(self, unlock: SlotKind, *, passphrase: Secret | None = None, recovery: bool = False) -> InitResult:
@@ -124,7 +125,7 @@ class Home:
             self.customers.ensure_default()
             self.prices.fill_from_catalogue()
             made = self.vault.initialise(unlock, passphrase=passphrase, recovery=recovery)
-            self._database.sealer = self.seals
+            self._database.sealer = lambda: self.seals
             self.seals.journal.begin()
             self.seals.committed()
             return made
@@ -251,6 +252,13 @@ class Home:
         from keyvault.keys.lifecycle import Keys
 
         return Keys(self.database, self.vault, self.clock)
+
+    @cached_property
+    def known_keys(self) -> KnownKeys:
+        """The keys, for whoever only looks at them."""
+        from keyvault.keys.known import KnownKeys
+
+        return KnownKeys(self.database)
 
     @cached_property
     def rotations(self) -> Rotations:

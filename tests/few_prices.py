@@ -44,4 +44,4 @@ def keep_few(home: Home) -> None:
     with home.database.write() as tx:
         tx.execute(sa.delete(prices).where(prices.c.catalogue.not_in(KEPT)))
         manifest.seal_all(tx, keys)
-    home.database.sealer = home.seals
+    home.database.sealer = lambda: home.seals

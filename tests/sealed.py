@@ -40,7 +40,7 @@ class Sealed:
         self.seals = Seals(database, lambda: self.vault, self.journal)
         key_place = replace(paths, config=root / "nothing-here") if locked else paths
         self.vault = Vault(database, clock, key_place, {}, check=self.seals.check)
-        database.sealer = self.seals
+        database.sealer = lambda: self.seals
         self.customers = Customers(database, clock)
         self.keys = Keys(database, self.vault, clock)
         self.stops = Stops(database, self.vault, clock)
@@ -59,7 +59,7 @@ class Sealed:
         """What is wrong, as `doctor` finds it, by a process of its own."""
         beside = Sealed(self.database, self.clock, self.root)
         found = survey(self.database, SealKeys.of(beside.vault.trust().access), self.journal)
-        self.database.sealer = self.seals
+        self.database.sealer = lambda: self.seals
         return found
 
     def sql(self, statement: str, **values: Any) -> None:
@@ -84,6 +84,6 @@ def sealed_gateway(database: Database, clock: Clock, root: Path) -> Sealed:
     database.sealer = None
     Customers(database, clock).ensure_default()
     made.vault.initialise(SlotKind.FILE)
-    database.sealer = made.seals
+    database.sealer = lambda: made.seals
     made.seals.committed()
     return made

@@ -17,6 +17,7 @@ from keyvault.domain.names import check_name, check_tags, counted, not_found, sp
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.errors import Conflict
 from keyvault.keys.deleting import drop_rules
+from keyvault.keys.known import existing_project
 from keyvault.money import CURRENCY, format_usd
 from keyvault.storage import balances, captures, epochs
 from keyvault.storage import customers as rows
@@ -149,15 +150,6 @@ class Customers:
     def _changing(self, *, denies: bool) -> AbstractContextManager[Transaction]:
         """What only takes access away works while the vault is locked."""
         return self._database.write() if denies else self._database.change()
-
-
-def existing_project(tx: Transaction, path: str, *, otherwise: str = "gwctl projects list") -> Project:
-    """The project of that path; `otherwise` is the hint where no other path is near."""
-    customer, name = split_project(path)
-    project = rows.find_project(tx, customer, name)
-    if project is None:
-        raise not_found("project", path, [p.path for p in rows.list_projects(tx)], otherwise=otherwise)
-    return project
 
 
 def project_made(tx: Transaction, clock: Clock, path: str) -> Project:

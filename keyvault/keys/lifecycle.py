@@ -7,7 +7,7 @@ access away works while it is locked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,11 +26,12 @@ from keyvault.domain.keys import (
     Project,
     Unchanged,
 )
-from keyvault.domain.names import check_tags, not_found, split_project
+from keyvault.domain.names import check_tags, split_project
 from keyvault.domain.scopes import ScopeKind, ScopeRef
 from keyvault.keys import rotation
 from keyvault.keys.adoption import check_adoptable
-from keyvault.keys.customers import NO_TAGS, existing_project, project_made
+from keyvault.keys.customers import NO_TAGS, project_made
+from keyvault.keys.known import KnownKeys, existing_key, existing_project
 from keyvault.keys.making import (
     DEFAULT_POLICY,
     KeyChange,
@@ -38,13 +39,12 @@ from keyvault.keys.making import (
     by_id,
     change_key,
     check_future,
-    existing_key,
     insert_key,
 )
 from keyvault.keys.minting import MintingVault, adopt_key, all_peppers, current_pepper, mint_next
 from keyvault.keys.rotation import Rotation
 from keyvault.secrets import Secret
-from keyvault.storage import customers, epochs
+from keyvault.storage import epochs
 from keyvault.storage import keys as rows
 from keyvault.storage.engine import Database, Transaction
 from keyvault.storage.seals import touch
@@ -61,11 +61,11 @@ class Minted:
     secret: Secret
 
 
-class Keys:
+class Keys(KnownKeys):
     """The service behind `gwctl keys`. Names are found without regard to case."""
 
     def __init__(self, database: Database, vault: MintingVault, clock: Clock) -> None:
-        self._database = database
+        super().__init__(database)
         self._vault = vault
         self._clock = clock
 
@@ -114,25 +114,6 @@ class Keys:
         if create_missing:
             return project_made(tx, self._clock, project)
         return existing_project(tx, project, otherwise=f"gwctl projects create {project}, or add --create")
-
-    def list(self, *, customer: str | None = None, project: str | None = None, deleted: bool = False) -> Sequence[Key]:
-        """All keys by name, or those of a customer or of a project such as `acme/web`; `deleted`: those that are."""
-        with self._database.read() as tx:
-            if customer is not None and customers.find_customer(tx, customer) is None:
-                known = [c.name for c in customers.list_customers(tx)]
-                raise not_found("customer", customer, known, otherwise="gwctl customers list")
-            project_id = None if project is None else existing_project(tx, project).id
-            return rows.list_keys(tx, customer=customer, project_id=project_id, deleted=deleted)
-
-    def get(self, name: str) -> Key:
-        """Raises `NotFound`, with the nearest name as a hint."""
-        with self._database.read() as tx:
-            return existing_key(tx, name)
-
-    def find_by_public_id(self, public_id: str) -> Key | None:
-        """The key that a token names, None where it is not of this gateway."""
-        with self._database.read() as tx:
-            return rows.find_by_public_id(tx, public_id)
 
     def update(
         self,

@@ -23,7 +23,7 @@ from keyvault.domain.keys import (
     Unchanged,
     check_policy,
 )
-from keyvault.domain.names import check_name, check_tags, not_found
+from keyvault.domain.names import check_name, check_tags
 from keyvault.errors import UsageError
 from keyvault.keys import rotation, token
 from keyvault.keys.deleting import make_way
@@ -112,12 +112,4 @@ def change_key(tx: Transaction, clock: Clock, key: Key, change: KeyChange) -> Ke
 def by_id(tx: Transaction, key_id: int) -> Key:
     key = rows.find_by_id(tx, key_id)
     assert key is not None
-    return key
-
-
-def existing_key(tx: Transaction, name: str) -> Key:
-    """The key of that name. Raises `NotFound`, with the nearest name as a hint."""
-    key = rows.find(tx, name)
-    if key is None:
-        raise not_found("key", name, rows.names(tx), otherwise="gwctl keys list")
     return key

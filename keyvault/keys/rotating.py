@@ -21,9 +21,10 @@ from keyvault.domain.keys import Generation, GenerationState, Key, KeyState
 from keyvault.errors import Conflict, GatewayError
 from keyvault.keys import rotation, token
 from keyvault.keys.delivery import Delivery, DeliveryFailed
+from keyvault.keys.known import existing_key
 from keyvault.keys.lifecycle import Keys
 from keyvault.keys.locks import Locks
-from keyvault.keys.making import by_id, existing_key
+from keyvault.keys.making import by_id
 from keyvault.keys.minting import MintingVault, all_peppers
 from keyvault.keys.rotation import Rotation, UnderWay
 from keyvault.secrets import Secret

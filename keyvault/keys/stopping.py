@@ -15,7 +15,8 @@ from keyvault.domain.keys import Generation, Key, KeyState
 from keyvault.domain.vault import Compartment
 from keyvault.errors import CheckFailed, GatewayError, Locked, NotFound
 from keyvault.keys import deleting, token
-from keyvault.keys.making import by_id, existing_key
+from keyvault.keys.known import existing_key
+from keyvault.keys.making import by_id
 from keyvault.keys.minting import MintingVault
 from keyvault.secrets import Secret
 from keyvault.storage import epochs, switch

@@ -13,8 +13,9 @@ from keyvault.clock import Clock, to_ms
 from keyvault.domain.balances import EntryKind
 from keyvault.domain.keys import Key, Project
 from keyvault.domain.scopes import ScopeKind, ScopeRef
-from keyvault.keys.customers import delete_project, existing_project
+from keyvault.keys.customers import delete_project
 from keyvault.keys.deleting import delete
+from keyvault.keys.known import existing_project
 from keyvault.metering.booking import booked
 from keyvault.storage import balances, customers, keys
 from keyvault.storage.engine import Database, Transaction

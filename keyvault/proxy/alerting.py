@@ -7,7 +7,6 @@ happened for a day. While the database cannot be written, what is to be told wai
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -22,12 +21,11 @@ from keyvault.metering.ledger import Ledger
 from keyvault.proxy import sights
 from keyvault.proxy.metrics import OTHER, Metrics
 from keyvault.proxy.sights import Sight
-from keyvault.proxy.supervision import Stopping, Supervisor
+from keyvault.proxy.supervision import Chore
 from keyvault.proxy.tables import Tables
 
 log = structlog.get_logger()
 
-EVERY_SECONDS: Final = 1.0
 EVENTS: Final = frozenset({"cost_beyond_hold"})
 QUIET: Final = timedelta(days=1)
 QUIETED_EVERY_SECONDS: Final = 60.0
@@ -83,13 +81,12 @@ class Eyes:
 
 
 class Alerting:
-    """A job of the worker."""
+    """What a worker does about what it sees, each second."""
 
-    def __init__(self, alerts: Alerts, clock: Clock, eyes: Sees, supervisor: Supervisor) -> None:
+    def __init__(self, alerts: Alerts, clock: Clock, eyes: Sees) -> None:
         self._alerts = alerts
         self._clock = clock
         self._eyes = eyes
-        self._supervisor = supervisor
         self._told: set[tuple[str, str]] | None = None
         """What is raised and not over; None before the first look."""
         self._waiting: dict[tuple[str, str], Sight] = {}
@@ -97,15 +94,10 @@ class Alerting:
         self._events: dict[tuple[str, str], str] = {}
         self._quieted: float | None = None
 
-    async def follow(self, stopping: Stopping) -> None:
-        while not await stopping.within(EVERY_SECONDS):
-            await self.once()
-
-    async def once(self) -> None:
-        """One look. What it tells is written in a thread."""
+    def look(self) -> Chore:
+        """Look, and have what is to be told told."""
         self._events.update(self._eyes.noticed())
-        found = self._eyes.look()
-        await self._supervisor.attempt("alerting", partial(asyncio.to_thread, self._tell, found))
+        return partial(self._tell, self._eyes.look())
 
     def _tell(self, found: Iterable[Sight]) -> None:
         seen = {sight.of: sight for sight in (*found, *self._eyes.accounts())}

@@ -54,6 +54,11 @@ class Stopping(asyncio.Event):
 
 Job = Callable[[Stopping], Coroutine[Any, Any, None]]
 """Something that runs until its event is set."""
+Chore = Callable[[], object]
+"""Something short, away from the event loop. What it raises is told, and it is tried again."""
+Look = Callable[[], Chore]
+"""Looks, on the event loop, at what no other thread may; what it gives is to be done about it."""
+NO_LOOKS: Final[Mapping[str, Look]] = {}
 
 
 class Supervisor:
@@ -90,8 +95,10 @@ class Supervisor:
             error = found
         await self._note(name, error)
 
-    async def attempt_each(self, chores: Mapping[str, Callable[[], object]]) -> None:
-        """Do several short things that block, one after the other in one thread, each as `attempt` does."""
+    async def attempt_each(self, chores: Mapping[str, Chore], looks: Mapping[str, Look] = NO_LOOKS) -> None:
+        """Do several short things that block, one after the other in one thread, each as `attempt` does: what comes of
+        the `looks` first."""
+        chores = {**{name: _looked(look) for name, look in looks.items()}, **chores}
         for name, error in (await asyncio.to_thread(_do_each, chores)).items():
             await self._note(name, error)
 
@@ -121,7 +128,19 @@ class Supervisor:
             log.critical("no alert could be written", exc_info=error)
 
 
-def _do_each(chores: Mapping[str, Callable[[], object]]) -> Mapping[str, Exception | None]:
+def _looked(look: Look) -> Chore:
+    """What a look gives; where it fails, a chore that does so."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - as in `attempt`
+        return partial(_fail, error)
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+def _do_each(chores: Mapping[str, Chore]) -> Mapping[str, Exception | None]:
     """What each failed by, None where it did not."""
     errors: dict[str, Exception | None] = dict.fromkeys(chores)
     for name, chore in chores.items():

@@ -37,6 +37,8 @@ class Upkeep:
         self._supervisor = supervisor
         self._refusals = Refusals(Asides(home.database, home.clock), home.clock, own_test(home.environ))
         self._logged: set[int] = set()
+        self._last_open = 0
+        """The newest alert that was open when they were logged."""
         self._rounds = 0
 
     async def follow(self, stopping: Stopping) -> None:
@@ -68,7 +70,11 @@ class Upkeep:
 
     def _log_alerts(self) -> None:
         """Each open alert once; one that was resolved and is raised anew is another."""
+        last = self._home.alerts.last_open()
+        if last == self._last_open:
+            return
         for alert in reversed(self._home.alerts.list()):
             if alert.id not in self._logged:
                 self._logged.add(alert.id)
                 log.warning("alert", kind=alert.kind, scope=alert.scope, text=alert.text)
+        self._last_open = last

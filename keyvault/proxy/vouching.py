@@ -48,8 +48,7 @@ class Vouching:
         if self._inherited is None:
             self._inherited = self._open_alerts()
         now = self._home.clock.monotonic()
-        with self._home.database.read() as tx:
-            seen, newest = epochs.with_newest_audited(tx)
+        seen, newest = epochs.with_newest_audited(self._home.database.asking)
         self._look_at_rows(seen, now)
         self._tell()
         try:

@@ -8,8 +8,11 @@ stops neither the others nor the heartbeat.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
+from itertools import count
 from typing import Any, Final, Protocol
 
 import structlog
@@ -18,7 +21,7 @@ from keyvault.domain.workers import Command
 from keyvault.errors import GatewayError
 from keyvault.proxy.gateway import Gateway
 from keyvault.proxy.metrics import Metrics
-from keyvault.proxy.supervision import Stopping, Supervisor
+from keyvault.proxy.supervision import Chore, Look, Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.storage.epochs import AGGREGATES, Epochs
 from keyvault.workers import Workers
@@ -27,9 +30,6 @@ log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 0.05
 HOUSEKEEPING_SECONDS: Final = 1.0
-
-Chore = Callable[[], object]
-"""Something short that is done each second, away from the event loop. What it raises is told, and it is tried again."""
 
 
 class Obeys(Protocol):
@@ -50,6 +50,7 @@ class Watch:
         metrics: Metrics,
         supervisor: Supervisor,
         *,
+        looks: Mapping[str, Look],
         chores: Mapping[str, Chore],
         commands: Mapping[str, Obeys],
     ) -> None:
@@ -59,9 +60,12 @@ class Watch:
         self._gateway = gateway
         self._metrics = metrics
         self._supervisor = supervisor
+        self._looks = {"heartbeat": self.beat, **looks}
         self._chores = chores
         self._commands = commands
-        self._beating = asyncio.Lock()
+        self._beats = count(1)
+        self._beating = threading.Lock()
+        self._beaten = 0
 
     async def follow(self, stopping: Stopping) -> None:
         """Take changes over as they come, and do what they order."""
@@ -71,7 +75,7 @@ class Watch:
                 await self._changed_since(told, stopping)
                 if (seen := self._tables.seen) != told:
                     await self._obey()
-                    await self.beat()
+                    await asyncio.to_thread(self.beat())
                     told = seen
             except GatewayError as error:
                 log.error("cannot follow the database, will be tried again", reason=error.message)
@@ -100,23 +104,28 @@ class Watch:
         await changed
 
     async def keep_house(self, stopping: Stopping) -> None:
-        """Once a second, off the hot path: the heartbeat, since who is silent is taken for dead, then the chores."""
+        """Once a second, off the hot path and in one thread: the heartbeat, since who is silent is taken for dead, then
+        what else is seen, and the chores."""
         while not await stopping.within(HOUSEKEEPING_SECONDS):
-            await self._supervisor.attempt("heartbeat", self.beat)
-            await self._supervisor.attempt_each(self._chores)
+            await self._supervisor.attempt_each(self._chores, self._looks)
 
-    async def beat(self) -> None:
-        """Tell what is under way and which changes are acted by; one at a time, so that no older word comes last."""
-        async with self._beating:
-            state = {
-                "in_flight": self._metrics.in_flight,
-                "open_streams": self._gateway.open_streams(),
-                "requests_total": self._metrics.requests_total,
-                "applied": dict(zip(AGGREGATES, self._tables.seen, strict=True)),
-                "targets": [asdict(target) for target in self._tables.health.told(self._tables.time.now_ms())],
-                "held": self._tables.accounts.held(),
-            }
-            await asyncio.to_thread(self._workers.beat, self._worker, state)
+    def beat(self) -> Chore:
+        """What tells, in a thread, of what is under way now and which changes are acted by."""
+        state = {
+            "in_flight": self._metrics.in_flight,
+            "open_streams": self._gateway.open_streams(),
+            "requests_total": self._metrics.requests_total,
+            "applied": dict(zip(AGGREGATES, self._tables.seen, strict=True)),
+            "targets": [asdict(target) for target in self._tables.health.told(self._tables.time.now_ms())],
+            "held": self._tables.accounts.held(),
+        }
+        return partial(self._beat, next(self._beats), state)
+
+    def _beat(self, number: int, state: Mapping[str, Any]) -> None:
+        with self._beating:
+            if number > self._beaten:  # no older word comes last
+                self._workers.beat(self._worker, state)
+                self._beaten = number
 
     async def _obey(self) -> None:
         """Do what was ordered since the last time. The tables are newer than the orders: who was revoked is known."""

@@ -26,14 +26,14 @@ from keyvault.proxy.own_usage import OwnUsage
 from keyvault.proxy.prepaid import Prepaid
 from keyvault.proxy.purse import Purse
 from keyvault.proxy.rolling import Rolling
-from keyvault.proxy.supervision import Job, Supervisor
+from keyvault.proxy.supervision import Chore, Job, Look, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.telling import Telling
 from keyvault.proxy.timekeeper import remember, remembering
 from keyvault.proxy.upkeep import Upkeep
 from keyvault.proxy.upstream import Pool
 from keyvault.proxy.vouching import Vouching, refusals_told
-from keyvault.proxy.watch import Chore, Watch
+from keyvault.proxy.watch import Watch
 from keyvault.webhook import Webhook
 
 log = structlog.get_logger()
@@ -85,13 +85,11 @@ class Worker:
     def jobs(self, webhook: Webhook | None) -> Mapping[str, Job]:
         """What runs beside serving, by name."""
         home, tables, watch = self._home, self._tables, self._watch()
-        eyes = Eyes(home.clock, tables, self._metrics, self._ledger)
         return {
             "watch": watch.follow,
             "housekeeping": watch.keep_house,
             "settling": self._isolation.settling.follow,
             "upkeep": Upkeep(home, tables, self.supervisor).follow,
-            "alerting": Alerting(home.alerts, home.clock, eyes, self.supervisor).follow,
             "counting": CatchingUp(home.database, home.clock, tables, self.supervisor).follow,
             "rollouts": Rolling(home, tables, self.supervisor).follow,
             "webhook": Telling(home.alerts, home.clock, webhook).follow,
@@ -121,6 +119,8 @@ class Worker:
             "purse": self._purse,
             "captures": tables.captures.keep,
         }
+        eyes = Eyes(home.clock, tables, self._metrics, self._ledger)
+        looks: dict[str, Look] = {"alerting": Alerting(home.alerts, home.clock, eyes).look}
         commands = {"cut": self.gateway.underway.cut}
         return Watch(
             home.workers,
@@ -129,6 +129,7 @@ class Worker:
             self.gateway,
             self._metrics,
             self.supervisor,
+            looks=looks,
             chores=chores,
             commands=commands,
         )

@@ -13,10 +13,13 @@ import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.alerts import Alert
+from keyvault.storage.asking import Asking
+from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import alerts
 
 _OPEN = alerts.c.resolved_ms.is_(None)
+_LAST_OPEN = Prepared(sa.select(sa.func.max(alerts.c.id)).where(_OPEN))
 
 
 def repeat(tx: Transaction, kind: str, scope: str, text: str, at_ms: int) -> bool:
@@ -51,6 +54,12 @@ def newest(tx: Transaction, limit: int, *, resolved: bool) -> list[Alert]:
     """The newest alerts first; only open ones unless `resolved`."""
     query = sa.select(alerts).order_by(alerts.c.last_ms.desc(), alerts.c.id.desc()).limit(limit)
     return [_alert(row) for row in tx.execute(query if resolved else query.where(_OPEN))]
+
+
+def last_open(asking: Asking) -> int:
+    """The highest id of an open alert, 0 where none is; another one when an alert was raised."""
+    row = asking.first(_LAST_OPEN, {})
+    return int(row[0] or 0) if row else 0
 
 
 def due(tx: Transaction, at_ms: int, limit: int) -> list[Alert]:

@@ -54,13 +54,17 @@ class Link(NamedTuple):
 
 
 _LINK: Final = [balance_entries.c[name] for name in Link._fields]
-_BALANCES: Final = sa.select(
-    balances,
-    balance_spending.c.version.label("taken_version"),
-    balance_spending.c.charged_pico,
-    balance_spending.c.doubt_pico,
-    balance_spending.c.mac,
-).outerjoin(balance_spending)
+_BALANCES: Final = (
+    sa.select(
+        balances,
+        balance_spending.c.version.label("taken_version"),
+        balance_spending.c.charged_pico,
+        balance_spending.c.doubt_pico,
+        balance_spending.c.mac,
+    )
+    .outerjoin(balance_spending)
+    .order_by(balances.c.id)
+)
 _OWN: Final = len(balances.columns)
 
 
@@ -72,7 +76,7 @@ def every(tx: Transaction) -> list[Balance]:
 def stored(tx: Transaction) -> Mapping[int, Row]:
     """All balances as they lie there, with what was taken from them, by id: to tell which are others than they were, at
     little cost."""
-    return {row[0]: row for row in tx.execute(_BALANCES.order_by(balances.c.id))}
+    return {row[0]: row for row in tx.execute(_BALANCES)}
 
 
 def read(tx: Transaction, rows: Collection[Row]) -> list[Balance]:

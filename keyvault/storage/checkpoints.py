@@ -23,17 +23,18 @@ class Checkpoints:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ended = threading.Event()
+        self._running = threading.Lock()  # to wait for it takes a call, for an event a dozen, four times a second
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     def start(self) -> None:
         if self._database.is_sqlite:
+            self._running.acquire()
             self._thread.start()
 
     def stop(self) -> None:
         """Returns when the thread has ended."""
-        self._ended.set()
         if self._thread.is_alive():
+            self._running.release()
             self._thread.join()
 
     def _run(self) -> None:
@@ -42,5 +43,5 @@ class Checkpoints:
             while True:
                 with contextlib.suppress(failure):
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # waits for nobody
-                if self._ended.wait(EVERY_SECONDS):
+                if self._running.acquire(timeout=EVERY_SECONDS):
                     return

@@ -9,11 +9,17 @@ import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.vault import Credential, CredentialState
+from keyvault.storage.asking import Asking
+from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import credentials, upstreams
 from keyvault.storage.seals import added, touch
 
 _BY_ID: Final = sa.select(credentials).order_by(credentials.c.id)
+_OVER: Final = (credentials.c.state == CredentialState.PREVIOUS.value) & (
+    credentials.c.until_ms <= sa.bindparam("now_ms", type_=sa.BigInteger)
+)
+_ANY_OVER: Final = Prepared(sa.select(credentials.c.id).where(_OVER).limit(sa.literal_column("1")))
 
 
 def insert(
@@ -59,8 +65,12 @@ def by_upstream(tx: Transaction) -> dict[int, list[Credential]]:
 
 def over(tx: Transaction, now: datetime) -> list[Credential]:
     """Previous credentials whose overlap is over."""
-    ended = (credentials.c.state == CredentialState.PREVIOUS.value) & (credentials.c.until_ms <= to_ms(now))
-    return [_credential(row) for row in tx.execute(_BY_ID.where(ended))]
+    return [_credential(row) for row in tx.execute(_BY_ID.where(_OVER), {"now_ms": to_ms(now)})]
+
+
+def any_over(asking: Asking, now: datetime) -> bool:
+    """Whether there are such; asked every few seconds, and nearly always there are none."""
+    return asking.first(_ANY_OVER, {"now_ms": to_ms(now)}) is not None
 
 
 def upstream_of_record(tx: Transaction, record_id: str) -> tuple[str, str] | None:

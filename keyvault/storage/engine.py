@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -21,6 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from keyvault.errors import ConfigurationError, Damaged, Unavailable
+from keyvault.storage.asking import Asking
+from keyvault.storage.postgresql import STATEMENT_TIMEOUT_MS, connect_options
 from keyvault.storage.turns import begin_immediate
 
 Transaction = sa.Connection
@@ -55,16 +57,6 @@ BUSY_TIMEOUT_MS: Final = 10_000
 """How long one waits on SQLite for others, where nothing else is said."""
 TURN_MS: Final = 10
 """How often a writer on SQLite asks whether it is its turn; the ledger's asks more often, for requests wait for it."""
-STATEMENT_TIMEOUT_MS: Final = 30_000
-"""For PostgreSQL; how long a statement may take, waiting for a lock included."""
-_UNREACHABLE: Final = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 5_000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-}
-"""Seconds, but for `tcp_user_timeout`. A server that is reached and does not answer is not noticed by these."""
 _WRITERS_LOCK: Final = 0x67776374
 RESTORE: Final = "stop gwctl serve, put the file aside and restore a backup"
 
@@ -102,8 +94,10 @@ class Database:
         self.busy_timeout_ms = busy_timeout_ms
         self.rehearsal = False
         """Write transactions do everything and then roll back: a preview that meets every check and every error."""
-        self.sealer: Sealer | None = None
-        """Vouches for the rows that matter; None where there is no vault, as in many tests."""
+        self.sealer: Callable[[], Sealer] | None = None
+        """Gives what vouches for the rows that matter, which who only reads has no need of; None where there is no
+        vault, as in many tests."""
+        self.asking = Asking(self)
         self.command = ""
         """What is being done, such as `gwctl keys rotate`; the audit entries of write transactions tell it."""
         if self.path is not None:
@@ -123,13 +117,13 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """A transaction that only reads; what it reads is one consistent snapshot on SQLite."""
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Transaction]:
         """A transaction that only reads, all of it from one consistent snapshot, on either database."""
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -137,7 +131,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """A transaction that commits at the end of the block and rolls back when it raises."""
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             touched: Touched | None = None if self.sealer is None else {}
             connection.execution_options(gw_write=True, gw_touched=touched, gw_command=self.command)
             with connection.begin() as transaction:
@@ -145,11 +139,11 @@ class Database:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
                 yield connection
                 if touched and self.sealer is not None:
-                    self.sealer.seal(connection, touched)
+                    self.sealer().seal(connection, touched)
                 if self.rehearsal:
                     transaction.rollback()
         if touched and self.sealer is not None and not self.rehearsal:
-            self.sealer.committed()
+            self.sealer().committed()
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Transaction]:
@@ -158,7 +152,7 @@ class Database:
         What only takes access away uses `write`, which works while the vault is locked.
         """
         if self.sealer is not None:
-            self.sealer.open()
+            self.sealer().open()
         with self.write() as tx:
             yield tx
 
@@ -180,7 +174,7 @@ class Database:
             configure_sqlite(found, self.durability, timeout_ms)
             return found
         arguments, options = self.engine.dialect.create_connect_args(self.engine.url)
-        options.update(_postgresql_options(self.engine.url, timeout_ms))
+        options.update(connect_options(self.engine.url, timeout_ms))
         return self.engine.dialect.connect(*arguments, **options)
 
     def sync(self) -> None:
@@ -205,7 +199,7 @@ class Database:
         """Try to hold a PostgreSQL session lock while the block runs; yields whether it is held."""
         number = zlib.crc32(f"gwctl/{name}".encode())
         with contextlib.ExitStack() as stack:
-            with self._translated():
+            with self.translated():
                 connection = stack.enter_context(self.engine.connect())
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.detach()  # closed at the end, not put back: the lock is the session's
@@ -213,10 +207,12 @@ class Database:
             yield bool(locked)
 
     def close(self) -> None:
+        self.asking.close()
         self.engine.dispose()
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """A block in which what SQLAlchemy raises becomes an error of ours."""
         try:
             yield
         except (exc.OperationalError, exc.InterfaceError) as error:
@@ -271,17 +267,12 @@ class Database:
                 url,
                 hide_parameters=True,
                 pool_pre_ping=True,
-                connect_args=_postgresql_options(url, STATEMENT_TIMEOUT_MS),
+                connect_args=connect_options(url, STATEMENT_TIMEOUT_MS),
             )
         except ModuleNotFoundError:
             raise ConfigurationError(
                 "PostgreSQL needs a driver that is not installed", hint="pip install 'opsconsole[postgres]'"
             ) from None
-
-
-def _postgresql_options(url: sa.URL, statement_timeout_ms: int) -> dict[str, Any]:
-    """What a connection is opened with; options of the URL itself are kept."""
-    return {**_UNREACHABLE, "options": f"{url.query.get('options', '')} -c statement_timeout={statement_timeout_ms}"}
 
 
 def configure_sqlite(connection: Any, durability: str, busy_timeout_ms: int) -> None:

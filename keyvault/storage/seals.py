@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -177,8 +178,7 @@ def added(tx: Transaction, name: str, *ids: int) -> None:
 def each(tx: Transaction, name: str, ids: Collection[int] | None = None) -> Iterator[SealedRow]:
     """The same as `read`, some rows at a time: a price book has thousands. One snapshot is needed."""
     if ids is None:
-        identity = VOUCHED[name].table.c[VOUCHED[name].identity]
-        ids = tx.execute(sa.select(identity)).scalars().all()
+        ids = tx.execute(_ids_of(name)).scalars().all()
     ordered = sorted(ids)
     for at in range(0, len(ordered), IN_ORDER):
         yield from _read(tx, VOUCHED[name], ordered[at : at + IN_ORDER], held=False)
@@ -216,9 +216,8 @@ def forget_unsealed(tx: Transaction, name: str, ids: Iterable[int]) -> None:
 def seals(tx: Transaction) -> dict[str, dict[int, bytes]]:
     """Table name → id → seal of every row that is vouched for; nothing for a row without one."""
     found = {}
-    for name, vouched in VOUCHED.items():
-        query = sa.select(vouched.table.c[vouched.identity], vouched.table.c.seal)
-        found[name] = {row[0]: bytes(row[1] or b"") for row in tx.execute(query)}
+    for name in VOUCHED:
+        found[name] = {row[0]: bytes(row[1] or b"") for row in tx.execute(_seals_of(name))}
     return found
 
 
@@ -235,13 +234,9 @@ def unsealed_rows(tx: Transaction) -> list[tuple[str, int]]:
 
 
 def _read(tx: Transaction, vouched: Vouched, ids: Sequence[int] | None, held: bool) -> list[SealedRow]:
-    table, identity = vouched.table, vouched.table.c[vouched.identity]
-    columns = [table.c[name] for name in vouched.counts]
-    query = sa.select(identity.label("row_id"), table.c.version, table.c.seal, *columns).order_by(identity)
-    if ids is not None:
-        query = query.where(identity.in_(ids))
+    table = vouched.table
     # First the rows, then what is below them: nothing can be put below a row that is locked.
-    rows = tx.execute(query.with_for_update() if held else query).all()
+    rows = tx.execute(_rows_of(table.name, ids is not None, held), {"ids": ids}).all()
     parts = _parts(tx, vouched, ids, held)
     found: list[SealedRow] = []
     for row in rows:
@@ -258,13 +253,46 @@ def _parts(
 ) -> dict[int, list[tuple[Any, ...]]]:
     if vouched.parts is None:
         return {}
-    table, reference, counts = vouched.parts
-    query = sa.select(table.c[reference], *(table.c[name] for name in counts)).order_by(
-        table.c[reference], table.c[counts[0]]
-    )
-    if ids is not None:
-        query = query.where(table.c[reference].in_(ids))
     found: dict[int, list[tuple[Any, ...]]] = {}
-    for row in tx.execute(query.with_for_update() if held else query):
+    for row in tx.execute(_parts_of(vouched.table.name, ids is not None, held), {"ids": ids}):
         found.setdefault(row[0], []).append(tuple(bytes(v) if isinstance(v, memoryview) else v for v in row[1:]))
     return found
+
+
+# The statements are always the same, and a worker looks at every row each minute: each is built once.
+
+
+@cache
+def _ids_of(name: str) -> sa.Select[Any]:
+    return sa.select(VOUCHED[name].table.c[VOUCHED[name].identity])
+
+
+@cache
+def _seals_of(name: str) -> sa.Select[Any]:
+    return sa.select(VOUCHED[name].table.c[VOUCHED[name].identity], VOUCHED[name].table.c.seal)
+
+
+@cache
+def _rows_of(name: str, some: bool, held: bool) -> sa.Select[Any]:
+    vouched = VOUCHED[name]
+    columns, identity = vouched.table.c, vouched.table.c[vouched.identity]
+    counts = [columns[each] for each in vouched.counts]
+    query = sa.select(identity.label("row_id"), columns.version, columns.seal, *counts).order_by(identity)
+    return _limited(query, identity, some, held)
+
+
+@cache
+def _parts_of(name: str, some: bool, held: bool) -> sa.Select[Any]:
+    parts = VOUCHED[name].parts
+    assert parts is not None
+    table, reference, counts = parts
+    of = table.c[reference]
+    query = sa.select(of, *(table.c[each] for each in counts)).order_by(of, table.c[counts[0]])
+    return _limited(query, of, some, held)
+
+
+def _limited(query: sa.Select[Any], column: sa.Column[Any], some: bool, held: bool) -> sa.Select[Any]:
+    """`some`: the rows of `ids` alone; `held`: locked."""
+    if some:
+        query = query.where(column.in_(sa.bindparam("ids", expanding=True)))
+    return query.with_for_update() if held else query

@@ -11,6 +11,7 @@ from keyvault.domain.keys import Customer, Key, KeyState, Project, Unchanged
 from keyvault.domain.names import fold
 from keyvault.errors import UsageError
 from keyvault.keys import customers as makers
+from keyvault.keys.known import existing_project
 from keyvault.keys.making import NewKey, change_key, insert_key
 from keyvault.keys.minting import Pepper, adopt_key, mint_next
 from keyvault.secrets import Secret
@@ -85,7 +86,7 @@ class Changes:
 
     def make_key(self, new: NewKey, path: str, *, suspended: bool) -> Do:
         def do(tx: Transaction) -> None:
-            owner = makers.existing_project(tx, path)
+            owner = existing_project(tx, path)
             if (token := self._adopted.get(fold(new.name))) is not None:
                 key = adopt_key(tx, self._clock, self._peppers, new, owner, token)
             else:

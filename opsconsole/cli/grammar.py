@@ -130,6 +130,11 @@ class Verb(Ours, TyperCommand):
 class Nouns(Ours, TyperGroup):
     """A group whose help names its verbs, then examples; alone it prints that help."""
 
+    commands: Any
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(f"{(self.help or '').strip()}\n")
         write_examples(self.epilog, formatter)

@@ -80,7 +80,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "version": "Print the version.",
     },
 }
-"""Section → command → summary. Each command's module is `commands/<name>.py`, which offers `app`."""
+"""Section → command → summary. Each command's module is `commands/<name>.py`, whose `app` makes it."""
 
 MODULES: Final = {"import": "import_"}
 """Commands whose name no module may have."""
@@ -111,7 +111,7 @@ class Program(Ours, TyperGroup):
         if cmd_name not in NAMES:
             return None
         module = importlib.import_module(f"opsconsole.cli.commands.{MODULES.get(cmd_name, cmd_name)}")
-        command = typer.main.get_command(module.app)
+        command = module.app.command()
         command.name = cmd_name
         return command
 

@@ -17,7 +17,6 @@ from keyvault.alerts import Alerts
 from keyvault.errors import ConfigurationError, Unavailable
 from keyvault.proxy.alerting import Alerting
 from keyvault.proxy.sights import PRICE_MISSING, Sight
-from keyvault.proxy.supervision import Supervisor
 from keyvault.proxy.telling import Telling
 from keyvault.settings import Settings
 from keyvault.storage.engine import Database
@@ -93,7 +92,7 @@ def alerts(database: Database, clock: FrozenClock) -> Alerts:
 
 
 def watching(alerts: Alerts, clock: FrozenClock, eyes: Eyes) -> Alerting:
-    return Alerting(alerts, clock, eyes, Supervisor(alerts))
+    return Alerting(alerts, clock, eyes)
 
 
 def open_ones(alerts: Alerts) -> list[tuple[str, int]]:
@@ -104,24 +103,24 @@ async def test_what_is_seen_is_raised_once_and_over_when_it_is_seen_no_more(aler
     eyes = Eyes([UNPRICED])
     alerting = watching(alerts, clock, eyes)
     for _ in range(3):
-        await alerting.once()
+        alerting.look()()
     assert open_ones(alerts) == [(PRICE_MISSING, 1)]
     eyes.sights = []
-    await alerting.once()
+    alerting.look()()
     assert open_ones(alerts) == []
     eyes.sights = [UNPRICED]
-    await alerting.once()
+    alerting.look()()
     assert len(alerts.list(resolved=True)) == 2
 
 
 async def test_a_new_worker_neither_repeats_what_is_open_nor_forgets_to_end_it(
     alerts: Alerts, clock: FrozenClock
 ) -> None:
-    await watching(alerts, clock, Eyes([UNPRICED])).once()
-    await watching(alerts, clock, Eyes([UNPRICED])).once()
+    watching(alerts, clock, Eyes([UNPRICED])).look()()
+    watching(alerts, clock, Eyes([UNPRICED])).look()()
     assert open_ones(alerts) == [(PRICE_MISSING, 1)]
     alerts.raise_alert("rotation_failed", "key:ci-bot", "not of this kind")
-    await watching(alerts, clock, Eyes()).once()
+    watching(alerts, clock, Eyes()).look()()
     assert open_ones(alerts) == [("rotation_failed", 1)]
 
 
@@ -130,13 +129,13 @@ async def test_a_threshold_that_somebody_dealt_with_is_not_told_again_by_a_resta
 ) -> None:
     eyes = Eyes([DATED])
     alerting = watching(alerts, clock, eyes)
-    await alerting.once()
+    alerting.look()()
     alerts.resolve(*DATED.of)
-    await alerting.once()
-    await watching(alerts, clock, Eyes([DATED])).once()
+    alerting.look()()
+    watching(alerts, clock, Eyes([DATED])).look()()
     assert len(alerts.list(resolved=True)) == 1
     clock.advance(days=1)
-    await watching(alerts, clock, Eyes([Sight(*DATED.of, "next period", once_since_ms=clock.ms)])).once()
+    watching(alerts, clock, Eyes([Sight(*DATED.of, "next period", once_since_ms=clock.ms)])).look()()
     assert len(alerts.list(resolved=True)) == 2
 
 
@@ -145,13 +144,13 @@ async def test_an_event_is_counted_and_over_after_a_quiet_day(alerts: Alerts, cl
     alerting = watching(alerts, clock, eyes)
     for _ in range(2):
         eyes.events = {("cost_beyond_hold", "key:ci-bot"): "it cost more than was held"}
-        await alerting.once()
+        alerting.look()()
     assert open_ones(alerts) == [("cost_beyond_hold", 2)]
     clock.advance(days=0.9)
-    await alerting.once()
+    alerting.look()()
     assert open_ones(alerts) == [("cost_beyond_hold", 2)]
     clock.advance(days=0.2)
-    await alerting.once()
+    alerting.look()()
     assert open_ones(alerts) == []
 
 

@@ -21,7 +21,7 @@ from keyvault.metering.spending import Spending
 from keyvault.proxy.prepaid import TAMPERED, Prepaid
 from keyvault.proxy.purse import Purse
 from keyvault.proxy.server import serving
-from keyvault.proxy.supervision import Stopping, Supervisor
+from keyvault.proxy.supervision import NO_LOOKS, Chore, Look, Stopping, Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.worker import Worker
 from keyvault.storage import balances as rows
@@ -375,13 +375,9 @@ class Once(Stopping):
 
 async def test_a_worker_tells_that_it_lives_before_it_asks_who_has_the_purse(tmp_path: Path) -> None:
     class Notes(Supervisor):
-        async def attempt(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
-            done.append(name)
-            await super().attempt(name, do)
-
-        async def attempt_each(self, chores: Mapping[str, Callable[[], object]]) -> None:
-            done.extend(chores)
-            await super().attempt_each(chores)
+        async def attempt_each(self, chores: Mapping[str, Chore], looks: Mapping[str, Look] = NO_LOOKS) -> None:
+            done.extend([*looks, *chores])
+            await super().attempt_each(chores, looks)
 
     done: list[str] = []
     home = new_home(tmp_path / "home")

@@ -12,8 +12,8 @@ from keyvault.domain.scopes import parse_scope
 from keyvault.errors import Conflict, NotFound, UsageError
 from keyvault.keys.customers import Customers
 from keyvault.keys.deleting import delete
+from keyvault.keys.known import existing_key
 from keyvault.keys.lifecycle import Keys
-from keyvault.keys.making import existing_key
 from keyvault.metering.budgets import Budgets, Terms
 from keyvault.storage import audit as audit_rows
 from keyvault.storage import epochs

@@ -50,7 +50,7 @@ class Bench:
         if not self.paths.key_file.exists():
             vault.initialise(SlotKind.FILE)
             seals.journal.begin()
-        self.database.sealer = seals
+        self.database.sealer = lambda: seals
         return vault
 
     def start(self, **more: Any) -> Capture:

@@ -271,7 +271,8 @@ def test_a_change_that_is_done_does_not_fail_because_the_journal_cannot_be_broug
     opened.vault.unlock()
     beside = Database(gateway.database.url)
     beside.read = gone  # type: ignore[method-assign]
-    beside.sealer = Seals(beside, lambda: opened.vault, gateway.journal)
+    seals = Seals(beside, lambda: opened.vault, gateway.journal)
+    beside.sealer = lambda: seals
     assert Keys(beside, opened.vault, gateway.clock).create("another").key.name == "another"
     beside.close()
 
@@ -392,7 +393,7 @@ class TestWhatARunningProxyActsBy:
     def test_a_key_is_refused_that_was_revoked_while_locked_and_turned_back(self, gateway: Sealed) -> None:
         directory, token = self.directory(gateway)
         gateway.again(locked=True).keys.revoke("caller")
-        gateway.database.sealer = gateway.seals
+        gateway.database.sealer = lambda: gateway.seals
         directory.refresh(directory.epoch + 1)
         gateway.sql("UPDATE keys SET state = 'active' WHERE name = 'caller'")
         gateway.sql("DELETE FROM unsealed")

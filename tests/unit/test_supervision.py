@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from keyvault.alerts import Alerts
 from keyvault.clock import Clock
 from keyvault.errors import Unavailable
-from keyvault.proxy.supervision import Stopping, Supervisor
+from keyvault.proxy.supervision import Chore, Stopping, Supervisor
 from keyvault.storage.engine import Database
 from keyvault.storage.migrations import upgrade
 
@@ -103,6 +104,23 @@ async def test_of_several_chores_one_that_fails_does_not_stop_the_next(alerts: A
     works = True
     await supervisor.attempt_each(chores)
     assert (alerts.list(), done) == ([], 2)
+
+
+async def test_what_looks_give_is_done_before_the_chores_and_a_look_that_fails_stops_neither(alerts: Alerts) -> None:
+    def look() -> Chore:
+        seen.append(threading.current_thread())
+        return lambda: done.append("told")
+
+    def blind() -> Chore:
+        raise KeyError("row")
+
+    seen: list[threading.Thread] = []
+    done: list[str] = []
+    chores = {"purse": lambda: done.append("purse")}
+    await Supervisor(alerts).attempt_each(chores, {"alerting": blind, "heartbeat": look})
+    assert seen == [threading.current_thread()]
+    assert done == ["told", "purse"]
+    assert [alert.scope for alert in alerts.list()] == ["job:alerting"]
 
 
 async def test_what_is_known_to_go_wrong_is_no_alert(alerts: Alerts) -> None:

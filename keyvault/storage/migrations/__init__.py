@@ -32,12 +32,15 @@ def ensure(database: Database) -> None:
     found = revision(database)
     if found is not None and found < HEAD and not database.is_sqlite:
         raise ConfigurationError(f"the database has schema {found}, this program needs {HEAD}", hint="gwctl db migrate")
-    migrate(database)
+    _migrate(database, found)
 
 
 def migrate(database: Database) -> None:
     """Bring either database to this program's schema, SQLite after a copy was put aside. Raises `FormatTooNew`."""
-    found = revision(database)
+    _migrate(database, revision(database))
+
+
+def _migrate(database: Database, found: str | None) -> None:
     if found == HEAD:
         return
     if found is not None and found > HEAD:

@@ -18,7 +18,7 @@ alerts = Noun(
     "What went wrong where nobody was looking.",
     examples="gwctl alerts list\ngwctl alerts resolve credential_refused upstream:openai\ngwctl alerts test",
 )
-app = alerts.app
+app = alerts
 
 
 @alerts.verb("list", examples="gwctl alerts list\ngwctl alerts list --all --json")

@@ -25,7 +25,7 @@ audit = Noun(
     "Who changed what, and whether the log of it is whole.",
     examples="gwctl audit list --since 24h\ngwctl audit verify\ngwctl audit anchor",
 )
-app = audit.app
+app = audit
 
 _COLUMNS = [Column("seq"), Column("at"), Column("actor"), Column("action"), Column("scope"), Column("detail")]
 

@@ -21,7 +21,7 @@ backup = Noun(
     examples="gwctl backup gateway.tar\ngwctl backup verify gateway.tar",
     group=with_usual_verb("create"),
 )
-app = backup.app
+app = backup
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `gwctl backup` made.")]
 NO_KEY = (

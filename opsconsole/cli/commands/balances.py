@@ -28,7 +28,7 @@ balances = Noun(
     "Prepaid money of customers and projects.",
     examples="gwctl balances top-up customer:acme 10.50 --reason 'invoice 2026-11'\ngwctl balances list",
 )
-app = balances.app
+app = balances
 
 Env = Annotated[
     str,

@@ -28,7 +28,7 @@ budgets = Noun(
     "What may be spent each hour, day, week or month, or at all.",
     examples="gwctl budgets set key:ci-bot 10usd/month\ngwctl budgets list",
 )
-app = budgets.app
+app = budgets
 
 Wanted = Annotated[str, typer.Argument(metavar="USD/PERIOD", help="10usd/month; hour, day, week, month or total.")]
 Soft = Annotated[bool | None, typer.Option("--soft/--hard", help="Only warn, or refuse what is not covered.")]

@@ -37,7 +37,7 @@ captures = Noun(
     examples="""gwctl captures start --scope key:ci-bot --sample 10% --for 24h --max 5000
 gwctl captures export 1 --out requests.jsonl""",
 )
-app = captures.app
+app = captures
 
 Number = Annotated[int, typer.Argument(metavar="ID", min=1, help="The capture's number, as in captures list.")]
 

@@ -59,7 +59,7 @@ check = Noun(
     """,
     group=with_usual_verb("run", alone=True),
 )
-app = check.app
+app = check
 
 Gateway = Annotated[str | None, typer.Argument(metavar="URL", help="Of any gateway; this home's by default.")]
 RunId = Annotated[

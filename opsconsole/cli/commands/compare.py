@@ -40,7 +40,7 @@ compare = Noun(
     """,
     group=with_usual_verb("run"),
 )
-app = compare.app
+app = compare
 
 DOCUMENTS = (Format.MD, Format.HTML)
 RunId = Annotated[

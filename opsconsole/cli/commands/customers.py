@@ -16,7 +16,7 @@ from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
 
 customers = Noun("customers", "Who pays.", examples="gwctl customers create acme\ngwctl customers list")
-app = customers.app
+app = customers
 
 Multiplier = Annotated[
     str | None, typer.Option("--multiplier", metavar="FACTOR", help="Charge = cost × this, such as 1.15.")

@@ -10,7 +10,7 @@ from opsconsole.cli.session import NothingSetUp, Session
 from opsconsole.cli.verbs import Noun
 
 db = Noun("db", "The database's schema.", examples="gwctl db status\ngwctl db migrate")
-app = db.app
+app = db
 
 
 @db.verb("status", examples="gwctl db status --json")

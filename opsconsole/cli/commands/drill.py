@@ -36,7 +36,7 @@ drill = Noun(
     """,
     group=with_usual_verb("run"),
 )
-app = drill.app
+app = drill
 
 _FAULT_HELP = "; ".join(f"{fault}: {words}" for fault, words in FAULTS.items())
 FaultOption = Annotated[

@@ -27,7 +27,7 @@ imports = Noun(
     "Upstreams, routes and keys of another gateway.",
     examples="gwctl import litellm config.yaml --plan\ngwctl import one-api channels.json --plan",
 )
-app = imports.app
+app = imports
 
 ForeignFile = Annotated[Path, typer.Argument(metavar="FILE", help="What the other gateway wrote; - for stdin.")]
 WithoutSecrets = Annotated[

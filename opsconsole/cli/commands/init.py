@@ -9,7 +9,7 @@ import typer
 from keyvault.domain.vault import SlotKind
 from keyvault.errors import UsageError
 from opsconsole.cli.arguments import SecretFile, SecretStdin
-from opsconsole.cli.commands.vault import RecoveryOut, new_passphrase, slot_row
+from opsconsole.cli.commands.vault.noun import RecoveryOut, new_passphrase, slot_row
 from opsconsole.cli.output import Details
 from opsconsole.cli.recovery import open_for_code, show_code
 from opsconsole.cli.session import Session

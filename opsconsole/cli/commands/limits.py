@@ -23,7 +23,7 @@ limits = Noun(
     "How many requests and tokens a minute, and how many requests at once.",
     examples="gwctl limits set key:ci-bot --rpm 60 --tpm 100k --parallel 4\ngwctl limits list",
 )
-app = limits.app
+app = limits
 
 Rpm = Annotated[str | None, typer.Option("--rpm", metavar="COUNT", help="Requests a minute, such as 60, or none.")]
 Tpm = Annotated[str | None, typer.Option("--tpm", metavar="COUNT", help="Tokens a minute, such as 100k, or none.")]

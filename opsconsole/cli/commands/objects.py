@@ -17,7 +17,7 @@ objects = Noun(
     "Who owns what is stored at providers: files, batches, responses and the like.",
     examples="gwctl objects list --project acme/web\ngwctl objects assign openai/file-abc123 acme/web",
 )
-app = objects.app
+app = objects
 
 Name = Annotated[str, typer.Argument(metavar="UPSTREAM/ID", help="Such as openai/file-abc123.")]
 Project = Annotated[

@@ -21,7 +21,7 @@ prices = Noun(
     "What models cost, with effective dates.",
     examples="gwctl prices set local/my-model --input 0.10 --output 0.40\ngwctl prices list --model 'gpt-5*'",
 )
-app = prices.app
+app = prices
 
 _UNIT = {"currency": CURRENCY, "unit": "per million tokens"}
 _COLUMNS = [

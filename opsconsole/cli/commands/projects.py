@@ -14,7 +14,7 @@ from opsconsole.cli.session import Session
 from opsconsole.cli.verbs import Noun
 
 projects = Noun("projects", "What for.", examples="gwctl projects create acme/web\ngwctl projects list")
-app = projects.app
+app = projects
 
 NewPath = Annotated[str, typer.Argument(metavar="CUSTOMER/PROJECT", help="Such as acme/web; the customer must exist.")]
 OfCustomer = Annotated[
@@ -43,7 +43,7 @@ def list_(session: Session, customer: OfCustomer = None) -> None:
 def show(session: Session, path: ProjectPath) -> None:
     """Show a project and its keys."""
     project = session.home.customers.get_project(path)
-    keys = [{"name": key.name, "state": str(key.state)} for key in session.home.keys.list(project=project.path)]
+    keys = [{"name": key.name, "state": str(key.state)} for key in session.home.known_keys.list(project=project.path)]
     session.show(Details(_row(project), key="path", inner=[Listing("keys", keys, [Column("name"), Column("state")])]))
 
 

@@ -34,7 +34,7 @@ readiness = Noun(
     """,
     group=with_usual_verb("run"),
 )
-app = readiness.app
+app = readiness
 
 DOCUMENTS = (Format.MD, Format.HTML)
 NewFile = Annotated[Path, typer.Argument(metavar="[FILE]", help="Written if it does not exist; - for stdout.")]

@@ -28,7 +28,7 @@ rotation = Noun(
     "Rotating keys at night, by cron or systemd.",
     examples="gwctl rotation install --cron --print --out '/run/keys/{name}'",
 )
-app = rotation.app
+app = rotation
 
 CRON: Final = {"gwctl-rotate.cron": "/etc/cron.d/gwctl-rotate"}
 SYSTEMD: Final = {

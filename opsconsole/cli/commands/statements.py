@@ -30,7 +30,7 @@ statements = Noun(
     "Closed months of customers, and credit notes.",
     examples="gwctl statements create customer:acme --month 2026-10 --tz Europe/Berlin\ngwctl statements list",
 )
-app = statements.app
+app = statements
 
 Month = Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="The month, in the time zone.")]
 Zone = Annotated[

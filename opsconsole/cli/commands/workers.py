@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keyvault.domain.workers import Worker
 
 workers = Noun("workers", "Proxy processes that run.", examples="gwctl workers list\ngwctl workers list --json")
-app = workers.app
+app = workers
 
 
 @workers.verb("list", examples="gwctl workers list\ngwctl workers list --all --json")

@@ -134,4 +134,4 @@ def _names(session: Session, rows: list[Row]) -> list[str | None]:
 
 def _key(session: Session, public_id: str) -> Key | None:
     """The key of this gateway, if there is a gateway here."""
-    return session.home.keys.find_by_public_id(public_id) if session.unopened_home.exists else None
+    return session.home.known_keys.find_by_public_id(public_id) if session.unopened_home.exists else None

@@ -16,6 +16,18 @@ keys = Noun(
     "keys",
     "Keys that applications call the gateway with.",
     examples="gwctl keys create ci-bot\ngwctl keys rotate ci-bot --grace 24h\ngwctl keys list",
+    modules={
+        "creating": ("create",),
+        "adopting": ("adopt",),
+        "exchange": ("export", "import"),
+        "finding": ("scan", "identify"),
+        "grace": ("end-grace", "extend-grace", "acknowledge"),
+        "looking": ("list", "show"),
+        "updating": ("update",),
+        "rotation": ("rotate",),
+        "stopping": ("revoke", "suspend", "resume", "delete", "restore"),
+        "verifying": ("verify",),
+    },
 )
 
 ONLY_FOR_PROGRAMS = frozenset({"id"})

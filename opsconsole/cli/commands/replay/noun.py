@@ -27,6 +27,10 @@ replay = Noun(
     gwctl replay requests.jsonl --url https://api.openai.com/v1 --key-file openai.key
     """,
     group=with_usual_verb("run"),
+    modules={
+        "looking": ("list", "show", "diff", "delete"),
+        "running": ("run",),
+    },
 )
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="A replay, or the end of its id.")]

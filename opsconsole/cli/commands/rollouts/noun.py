@@ -29,6 +29,11 @@ rollouts = Noun(
     gwctl rollouts status fast
     gwctl rollouts rollback fast
     """,
+    modules={
+        "changing": ("advance", "pause", "resume", "rollback", "finish"),
+        "looking": ("list", "status"),
+        "starting": ("start",),
+    },
 )
 
 Alias = Annotated[

@@ -29,6 +29,12 @@ routes = Noun(
     gwctl routes apply -f routes.toml
     gwctl routes rollback
     """,
+    modules={
+        "files": ("init", "plan", "apply"),
+        "looking": ("list", "show", "history", "diff"),
+        "setting": ("set", "delete", "rollback"),
+        "trying": ("health", "test"),
+    },
 )
 
 Alias = Annotated[

@@ -138,7 +138,7 @@ def _key(session: Session, text: str) -> Key:
     scope = Scope.parse(text)
     if scope.kind != "key":
         raise UsageError(f"not a key: {text[:70]!a}", hint="--as key:NAME")
-    return session.home.keys.get(scope.name)
+    return session.home.known_keys.get(scope.name)
 
 
 def _refused(key: Key, alias: str, dialect: Dialect, session: Session) -> str | None:

@@ -8,11 +8,19 @@ import typer
 
 from keyvault.vault.trials import refuse_failure
 from opsconsole.cli.arguments import Confirm, SecretFile, SecretStdin, UpstreamName, given_secret
-from opsconsole.cli.commands.upstreams.noun import COLUMNS, Label, credential_row, credentials, usable_rows
+from opsconsole.cli.commands.upstreams.noun import COLUMNS, Label, credential_row, upstreams, usable_rows
 from opsconsole.cli.commands.upstreams.rotation import Test
 from opsconsole.cli.commands.upstreams.trying import Model, Timeout
 from opsconsole.cli.output import Details, Listing
 from opsconsole.cli.session import Session
+from opsconsole.cli.verbs import Noun
+
+credentials = Noun(
+    "credentials",
+    "Several accounts of one upstream.",
+    examples="gwctl upstreams credentials list openai",
+)
+upstreams.add(credentials)
 
 _WEIGHT: Final = "Its share of the requests, 0 to 100; 0 leaves it what depends on it."
 NewLabel = Annotated[str, typer.Option("--label", metavar="LABEL", help="A name for the account.")]

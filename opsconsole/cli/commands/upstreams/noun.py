@@ -1,4 +1,4 @@
-"""The nouns `upstreams` and `upstreams credentials`, and how their verbs show an upstream and its credentials."""
+"""The noun `upstreams`, and how its verbs show an upstream and its credentials."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ upstreams = Noun(
     "upstreams",
     "Provider accounts and their credentials.",
     examples="gwctl upstreams create openai --provider openai\ngwctl upstreams test openai\ngwctl upstreams presets",
+    modules={
+        "trying": ("test",),
+        "rotation": ("rotate", "promote", "retire"),
+        "managing": ("create", "list", "show", "presets", "disable", "enable", "delete"),
+        "accounts": ("credentials",),
+    },
 )
-credentials = Noun(
-    "credentials",
-    "Several accounts of one upstream.",
-    examples="gwctl upstreams credentials list openai",
-)
-upstreams.add(credentials)
 
 UNTRIED: Final = "untried"
 """Nobody has seen it answer."""

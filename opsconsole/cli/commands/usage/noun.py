@@ -21,6 +21,14 @@ usage = Noun(
     "usage",
     "Requests, tokens, cost and charge.",
     examples="gwctl usage show --since 24h --by key,model\ngwctl usage tail --follow",
+    modules={
+        "exporting": ("export",),
+        "reconciling": ("reconcile",),
+        "reporting": ("report",),
+        "repricing": ("reprice",),
+        "showing": ("show",),
+        "tailing": ("tail", "request"),
+    },
 )
 
 ALL: Final = "all"

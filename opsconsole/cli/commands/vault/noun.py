@@ -18,6 +18,13 @@ vault: Final = Noun(
     "vault",
     "How the vault opens, and the keys below it.",
     examples="gwctl vault status\ngwctl vault slots list\ngwctl vault rotate-data",
+    modules={
+        "opening": ("unlock", "change-passphrase", "test-recovery"),
+        "resealing": ("reseal",),
+        "status": ("status",),
+        "rotation": ("rotate-data", "rotate-pepper"),
+        "slots": ("slots",),
+    },
 )
 
 SLOT_COLUMNS: Final = (
