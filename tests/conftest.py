@@ -123,7 +123,8 @@ def migrated_postgresql(postgresql_server: str) -> Iterator[Callable[[], str]]:
 
         def fresh() -> str:
             if not made or not made[-1].put_back():
-                made.append(Migrated(stack.enter_context(postgresql.empty_database(postgresql_server))))
+                empty = stack.enter_context(postgresql.empty_database(postgresql_server))
+                made.append(stack.enter_context(contextlib.closing(Migrated(empty))))
             return made[-1].url
 
         yield fresh
