@@ -32,9 +32,10 @@ _HASTE: Final = ("fsync = off", "synchronous_commit = off", "full_page_writes = 
 """What keeps data through a power cut, which no test outlives, and what runs beside; no answer depends on them."""
 _ALONE: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid();"
-    "SET session_replication_role = replica;"  # rows in any order, whatever refers to what
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+IN_ANY_ORDER: Final = "SET session_replication_role = replica"
+"""Rows are written in any order, whatever refers to what."""
 
 
 @contextlib.contextmanager
@@ -85,13 +86,13 @@ class Migrated:
         # Kept open: a new one would learn all tables again each time, which takes longer than putting them back.
         self._connection = psycopg.connect(url, autocommit=True)
         self._shape = self._connection.execute(_SHAPE).fetchone()
-        resets = (*_of_tables(self._connection), *_of_sequences(self._connection))
-        self._reset = sql.SQL("").join(resets)
+        self._reset = rows_as_they_are(self._connection)
 
     def put_back(self) -> bool:
         """Disconnect whoever is left, and make every row what it was; False where more than rows was changed."""
         with self._connection.transaction():
             self._connection.execute(_ALONE)
+            self._connection.execute(IN_ANY_ORDER)
             same = self._connection.execute(_SHAPE).fetchone() == self._shape
             if same:
                 self._connection.execute(self._reset)
@@ -99,6 +100,11 @@ class Migrated:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def rows_as_they_are(connection: Connection) -> sql.Composed:
+    """What makes every row and every sequence what it is now."""
+    return sql.SQL("").join((*_of_tables(connection), *_of_sequences(connection)))
 
 
 def _of_tables(connection: Connection) -> Iterator[sql.Composed]:
