@@ -9,17 +9,26 @@ from textual.app import App
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
-_PARSED: Final[dict[tuple[Any, ...], list[RuleSet]]] = {}
+_PARSED: Final[dict[frozenset[tuple[str, str]], dict[tuple[Any, ...], list[RuleSet]]]] = {}
+"""By the variables, then by the text and where it comes from."""
 
 
 class ParsedOnce(Stylesheet):
     """Parses a text with the same variables once in a process."""
 
+    def __init__(self, *, variables: dict[str, str]) -> None:
+        super().__init__(variables=variables)
+        self.set_variables(variables)
+
+    def set_variables(self, variables: dict[str, str]) -> None:
+        super().set_variables(variables)
+        self._parsed = _PARSED.setdefault(frozenset(variables.items()), {})
+
     def _parse_rules(self, *source: Any, **told: Any) -> list[RuleSet]:
-        key = (source, *told.items(), frozenset(self._variables.items()))
-        if key not in _PARSED:
-            _PARSED[key] = super()._parse_rules(*source, **told)
-        return _PARSED[key]
+        key = (source, *told.values())
+        if key not in self._parsed:
+            self._parsed[key] = super()._parse_rules(*source, **told)
+        return self._parsed[key]
 
     def reparse(self) -> None:
         self.parse()
