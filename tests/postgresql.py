@@ -28,18 +28,26 @@ _SHAPE: Final = (
     " WHERE relnamespace = 'public'::regnamespace), (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),"
     " (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)"
 )
+_HASTE: Final = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off", "jit = off")
+"""What keeps data through a power cut, which no test outlives, and what runs beside; no answer depends on them."""
 _ALONE: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid();"
-    "SET session_replication_role = replica;"  # rows in any order, whatever refers to what
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+IN_ANY_ORDER: Final = "SET session_replication_role = replica"
+"""Rows are written in any order, whatever refers to what."""
 
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """The URI of a server of one's own."""
     with stoppable() as running:
-        yield running.get_uri()
+        uri = running.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for setting in _HASTE:
+                connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+        yield uri
 
 
 @contextlib.contextmanager
@@ -75,19 +83,28 @@ class Migrated:
         database = Database(url)
         migrations.upgrade(database)
         database.close()
-        with psycopg.connect(url) as connection:
-            self._shape = connection.execute(_SHAPE).fetchone()
-            resets = (*_of_tables(connection), *_of_sequences(connection))
-            self._reset = sql.SQL("").join(resets)
+        # Kept open: a new one would learn all tables again each time, which takes longer than putting them back.
+        self._connection = psycopg.connect(url, autocommit=True)
+        self._shape = self._connection.execute(_SHAPE).fetchone()
+        self._reset = rows_as_they_are(self._connection)
 
     def put_back(self) -> bool:
         """Disconnect whoever is left, and make every row what it was; False where more than rows was changed."""
-        with psycopg.connect(self.url) as connection:
-            connection.execute(_ALONE)
-            same = connection.execute(_SHAPE).fetchone() == self._shape
+        with self._connection.transaction():
+            self._connection.execute(_ALONE)
+            self._connection.execute(IN_ANY_ORDER)
+            same = self._connection.execute(_SHAPE).fetchone() == self._shape
             if same:
-                connection.execute(self._reset)
+                self._connection.execute(self._reset)
             return same
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def rows_as_they_are(connection: Connection) -> sql.Composed:
+    """What makes every row and every sequence what it is now."""
+    return sql.SQL("").join((*_of_tables(connection), *_of_sequences(connection)))
 
 
 def _of_tables(connection: Connection) -> Iterator[sql.Composed]:

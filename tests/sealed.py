@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from keyvault.captures.captures import Captures
@@ -25,6 +27,8 @@ from keyvault.vault.seals import Seals
 from keyvault.vault.survey import Survey, survey
 from keyvault.vault.upstreams import Upstreams
 from keyvault.vault.vault import Vault
+from tests.conftest import FrozenClock
+from tests.postgresql import IN_ANY_ORDER, rows_as_they_are
 
 
 class Sealed:
@@ -87,3 +91,31 @@ def sealed_gateway(database: Database, clock: Clock, root: Path) -> Sealed:
     database.sealer = lambda: made.seals
     made.seals.committed()
     return made
+
+
+class Template:
+    """A gateway as it was when it was made, for tests to begin from: making one takes longer than most of them."""
+
+    def __init__(self, made: Sealed, clock: FrozenClock, directory: Path) -> None:
+        """`directory`: where its files are kept."""
+        made.database.close()
+        self._files = directory / "gateway"
+        shutil.copytree(made.root, self._files)
+        self._clock = (clock.ms, clock.drawn)
+        self._rows = None
+        if not made.database.is_sqlite:
+            with psycopg.connect(made.database.url) as connection:
+                self._rows = rows_as_they_are(connection)
+
+    def copied(self, database: Database, clock: FrozenClock, root: Path) -> Sealed:
+        """The same gateway once more, on another database of its kind and below `root`."""
+        database.close()
+        shutil.copytree(self._files, root, dirs_exist_ok=True)
+        clock.ms, clock.drawn = self._clock
+        if self._rows is not None:
+            with psycopg.connect(database.url) as connection:
+                connection.execute(IN_ANY_ORDER)
+                connection.execute(self._rows)
+        copy = Sealed(database, clock, root)
+        copy.vault.unlock()  # as it is where it was made
+        return copy

@@ -157,7 +157,10 @@ async def test_a_lost_connection_is_made_anew(clock: FrozenClock, postgresql_url
         one = attempt(clock.now_ms())
         await ledger.open(one)
         with psycopg.connect(postgresql_url, autocommit=True) as other:
-            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
         with pytest.raises(Unavailable):
             await ledger.settle(settlement(one))
         await until_written(ledger)

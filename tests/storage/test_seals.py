@@ -28,18 +28,32 @@ from keyvault.vault.peppers import Peppers
 from keyvault.vault.seals import Seals
 from keyvault.vault.survey import reseal
 from tests.conftest import FrozenClock
-from tests.sealed import Sealed, sealed_gateway
+from tests.sealed import Sealed, Template, sealed_gateway
+
+
+@pytest.fixture(scope="module")
+def templates() -> dict[bool, Template]:
+    """The gateway below, by whether it lies on SQLite, once it has been made there."""
+    return {}
 
 
 @pytest.fixture
-def gateway(database: Database, clock: FrozenClock, tmp_path: Path) -> Sealed:
+def gateway(
+    database: Database,
+    clock: FrozenClock,
+    tmp_path: Path,
+    templates: dict[bool, Template],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Sealed:
     """A gateway with a key, an upstream, a route and a price."""
-    made = sealed_gateway(database, clock, tmp_path)
-    made.upstreams.create("openai", "openai", secret=Secret("sk-0123456789abcdef"))
-    made.routes.set("smart", [Target("openai", "gpt-5")])
-    made.prices.set_own("openai", "gpt-5", Rates(input=flat(1), output=flat(2)))
-    made.keys.create("ci-bot")
-    return made
+    if database.is_sqlite not in templates:
+        made = sealed_gateway(database, clock, tmp_path)
+        made.upstreams.create("openai", "openai", secret=Secret("sk-0123456789abcdef"))
+        made.routes.set("smart", [Target("openai", "gpt-5")])
+        made.prices.set_own("openai", "gpt-5", Rates(input=flat(1), output=flat(2)))
+        made.keys.create("ci-bot")
+        templates[database.is_sqlite] = Template(made, clock, tmp_path_factory.mktemp("gateway"))
+    return templates[database.is_sqlite].copied(database, clock, tmp_path)
 
 
 def test_every_change_leaves_everything_sealed(gateway: Sealed) -> None:

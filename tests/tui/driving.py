@@ -19,6 +19,7 @@ from opsconsole.view.text import UNICODE
 from tests.conftest import FrozenClock
 from tests.tui import examples
 from tests.tui.examples import FakeReader
+from tests.tui.stylesheet import parse_once
 
 Answer = Callable[[LiveQuestion], LiveSnapshot]
 NORMAL = (80, 24)
@@ -39,6 +40,7 @@ class RecordingConsole(Console):
         self.reader = FakeReader(answer)
         super().__init__(self.reader, **{"clock": self.frozen, "zone": UTC, "glyphs": UNICODE, **options})
         self.ran: list[str] = []
+        parse_once(self)
 
     def make_poller(self, reader: Reader, clock: Clock, question: Question) -> Poller:
         return PatientPoller(reader, self._post, clock, question)

@@ -19,6 +19,7 @@ from opsconsole.tui.hands import HomeHands
 from opsconsole.view.text import UNICODE, Glyphs
 from tests.few_prices import made_home
 from tests.tui.driving import until
+from tests.tui.stylesheet import parse_once
 
 
 @contextmanager
@@ -45,6 +46,7 @@ async def operating(
     console = Console(
         HomeReader(home, "UTC"), hands, clock=home.clock, zone=UTC, glyphs=glyphs, read_only=read_only, review=review
     )
+    parse_once(console)
     try:
         async with console.run_test(size=size) as pilot:
             if not review:

@@ -41,6 +41,7 @@ from opsconsole.view.usage import title
 from opsconsole.view.usage.snapshot import UsageQuestion, UsageSnapshot, deeper
 from screenshots.demo import NOW, make_home
 from tests.tui.driving import PatientPoller, press, screen_text, until
+from tests.tui.stylesheet import parse_once
 from tests.tui.test_pictures import compare
 
 DOLLAR = 10**12
@@ -68,6 +69,7 @@ async def looking(
 ) -> AsyncIterator[tuple[Console, Pilot[None]]]:
     told = {"clock": home.clock, "zone": UTC, "glyphs": UNICODE, **options}
     console = PatientConsole(HomeReader(home, "UTC"), **told)  # type: ignore[arg-type]
+    parse_once(console)
     async with console.run_test(size=size) as pilot:
         console.action_view(view)
         await answered(console, pilot)
