@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 0.25
 APART_SECONDS: Final = 0.07
+JOBS_BEGUN_SECONDS: Final = 1.6
+"""Until each job beside the server has done its first round."""
 GC_THRESHOLDS: Final = (10_000, 20, 20)
 """A request leaves no cycles behind, so the collector may look more rarely: saves 2 to 3 % of the time. Commands start
 with even higher ones, meant for a short life."""
@@ -62,6 +64,7 @@ async def _main(home: Home, listen: str, admin: str, ready: Callable[[str], None
         gc.freeze()  # what lives as long as the process need not be looked at again and again
         gc.set_threshold(*GC_THRESHOLDS)
         _give_back_memory()
+        loop.call_later(JOBS_BEGUN_SECONDS, _give_back_memory)
         ready(f"listening on {url} (admin {admin_url})")
         notify("READY=1")
         await stop.wait()
@@ -138,7 +141,7 @@ def notify(message: str, environ: Any = os.environ) -> None:
 
 
 def _give_back_memory() -> None:
-    """What only the start needed goes back to the system; glibc would keep it, other libraries have no such call."""
+    """What only the start, or the first round of the jobs, needed goes back to the system; glibc would keep it, other libraries have no such call."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

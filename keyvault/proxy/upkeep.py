@@ -17,6 +17,7 @@ from keyvault.home import Home
 from keyvault.proxy.refusals import Refusals, own_test
 from keyvault.proxy.supervision import Stopping, Supervisor
 from keyvault.proxy.tables import Tables
+from keyvault.storage.credentials import any_over
 from keyvault.vault.asides import Asides
 
 log = structlog.get_logger()
@@ -65,6 +66,8 @@ class Upkeep:
             log.info("temporary keys and projects removed that were left behind", count=swept)
 
     def _retire(self) -> None:
+        if not any_over(self._home.database.asking, self._home.clock.now()):
+            return  # most gateways never come to need what changes credentials
         if retired := self._home.credentials.retire_over():
             log.info("credentials retired, their overlap is over", count=retired)
 
