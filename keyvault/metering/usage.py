@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -40,14 +40,25 @@ _VOCABULARIES: Final = tuple(
 )
 
 _SCRIPTS: Final = (
-    (0x0000, 0.5), (0x0020, 0.03), (0x0021, 0.75), (0x0030, 0.5), (0x003A, 0.75), (0x0041, 0.26), (0x005B, 0.75),
-    (0x0061, 0.2), (0x007B, 0.75), (0x007F, 0.5), (0x00C0, 0.45), (0x0370, 0.4), (0x0400, 0.3), (0x0530, 0.6),
-    (0x0590, 0.42), (0x0900, 0.32), (0x0E00, 0.47), (0x0F00, 0.8), (0x10A0, 0.6), (0x1E00, 0.5), (0x2000, 0.75),
-    (0x3040, 0.85), (0x3400, 0.85), (0xA000, 0.9), (0xAC00, 0.72), (0xD7B0, 1.0), (0xFF00, 0.9), (0x10000, 1.1),
+    (0x0000, 50), (0x0020, 3), (0x0021, 75), (0x0030, 50), (0x003A, 75), (0x0041, 26), (0x005B, 75),
+    (0x0061, 20), (0x007B, 75), (0x007F, 50), (0x00C0, 45), (0x0370, 40), (0x0400, 30), (0x0530, 60),
+    (0x0590, 42), (0x0900, 32), (0x0E00, 47), (0x0F00, 80), (0x10A0, 60), (0x1E00, 50), (0x2000, 75),
+    (0x3040, 85), (0x3400, 85), (0xA000, 90), (0xAC00, 72), (0xD7B0, 100), (0xFF00, 90), (0x10000, 110),
 )  # fmt: skip
-"""First code point of each range, tokens per character in it: measured on o200k_base with the Universal Declaration of
-Human Rights, source code and JSON."""
+"""First code point of each range, hundredths of a token for a character in it: measured on o200k_base with the
+Universal Declaration of Human Rights, source code and JSON."""
 _STARTS: Final = [start for start, _ in _SCRIPTS]
+
+
+def _weight(code_point: int) -> int:
+    return _SCRIPTS[bisect_right(_STARTS, code_point) - 1][1]
+
+
+_ASCII: Final = tuple(
+    (weight, bytes(code for code in range(128) if _weight(code) == weight))
+    for weight in dict.fromkeys(map(_weight, b"a B1.\n"))
+)
+"""The ASCII characters by their weight, the most frequent first."""
 
 _NOT_TEXT: Final = frozenset({"model", "type", "role", "id", "tool_call_id", "detail", "url", "data", "user"})
 """Fields of a request body whose strings the model does not read as text."""
@@ -65,8 +76,14 @@ def count_text(text: str, model: str) -> tuple[int, Basis]:
 
 def estimate_text(text: str) -> int:
     """Tokens by script, rounded up; 0 for no text."""
-    weights = (_SCRIPTS[bisect_right(_STARTS, ord(char)) - 1][1] * count for char, count in Counter(text).items())
-    return -int(-sum(weights) // 1)
+    if not text.isascii():
+        return -(-sum(_weight(ord(char)) * count for char, count in Counter(text).items()) // 100)
+    hundredths, left = 0, text.encode()
+    for weight, characters in _ASCII:  # takes a tenth of the time of counting each
+        others = left.translate(None, characters)
+        hundredths += weight * (len(left) - len(others))
+        left = others
+    return -(-hundredths // 100)
 
 
 def estimate_input(body: bytes) -> int:
@@ -91,6 +108,7 @@ def _texts(value: Any, name: str = "") -> Iterator[str]:
             yield from _texts(item, key)
 
 
+@lru_cache(maxsize=256)
 def _vocabulary(model: str) -> str | None:
     name = model.lower()
     return next((vocabulary for pattern, vocabulary in _VOCABULARIES if pattern.search(name)), None)

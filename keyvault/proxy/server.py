@@ -141,7 +141,8 @@ def notify(message: str, environ: Any = os.environ) -> None:
 
 
 def _give_back_memory() -> None:
-    """What only the start, or the first round of the jobs, needed goes back to the system; glibc would keep it, other libraries have no such call."""
+    """What only the start, or the first round of the jobs, needed goes back to the system; glibc would keep it, other
+    libraries have no such call."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -39,6 +39,13 @@ def test_an_estimate_of_prose_is_within_a_quarter_of_the_tokenizer(text: str) ->
     assert estimate_text(text * 20) == pytest.approx(counted, rel=0.25)
 
 
+def test_each_ascii_character_counts_the_same_beside_another_script() -> None:
+    for code in range(128):
+        alone, beside = estimate_text(chr(code) * 100), estimate_text((chr(code) + "é") * 100)
+        assert alone == beside - estimate_text("é" * 100) > 0, chr(code)
+    assert estimate_text("".join(map(chr, range(128))) * 100) == sum(estimate_text(chr(c) * 100) for c in range(128))
+
+
 def test_no_text_is_no_token() -> None:
     assert count_text("", "gpt-5") == (0, Basis.TOKENIZER)
     assert estimate_text("") == 0
