@@ -27,8 +27,8 @@ _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _END: Final = b"\n\n"
 _FRAMED_END: Final = _END + b"\r\n"
-_NO_FORM: Final = (b"", 1, 1, 0)
-"""As no chunk begins."""
+_NO_FORM: Final = (b"", slice(None), 0)
+"""No chunk is itself and a tail."""
 
 
 class Outlet(Protocol):
@@ -46,7 +46,7 @@ class Straight:
     """What one stream's plain events look like, and where they go. Its meter learns and reads; its relay sets `outlet`.
 
     `take` looks for its fields here and nowhere else: a stream's events come milliseconds apart, and what each has to
-    touch must be fetched from memory anew.
+    touch must be fetched from memory anew. Each step of it is run for every event of every stream.
     """
 
     __slots__ = (
@@ -76,8 +76,8 @@ class Straight:
         self._stray = stray.search
         self._adds_text = False
         """Between how plain events begin and how most end is a text and nothing else."""
-        self._forms: dict[int, tuple[bytes, int, int, int]] = {}
-        """By the length of a chunk that adds text: how it begins, where its text begins and ends, how long that is."""
+        self._forms: dict[int, tuple[bytes, slice, int]] = {}
+        """By the length of a chunk that adds text: how it begins, where its text is, and how long."""
         self._begins: dict[int, bytes] = {}
         self._head_length = 0
         self._tail, self._tail_length = _FRAMED_END, len(_FRAMED_END)
@@ -115,13 +115,12 @@ class Straight:
         """Send on what came in one read, where a chunk begins, if it is one chunk with one plain event; else give it to
         the long way."""
         length = len(chunk)
-        begin, start, end, added = self._forms.get(length, _NO_FORM)
-        text = chunk[start:end]
+        begin, where, added = self._forms.get(length, _NO_FORM)
+        text = chunk[where]
         left = self.left - added
         if (
             left > 0
-            and chunk[:start] == begin
-            and chunk[end:] == self._tail
+            and begin + text + self._tail == chunk
             # With escapes it may be a text, too, but then it is searched for with the others.
             and _QUOTE not in text
             and _BACKSLASH not in text
@@ -136,16 +135,13 @@ class Straight:
         elif not self._put_by(chunk, length):
             self.otherwise(chunk)
             return
-        # Past the transport: it touches more of its own for each write than all that is touched here.
-        outlet = self.outlet
-        sent = 0
-        if outlet.descriptor >= 0:
-            try:
-                sent = write(outlet.descriptor, chunk)
-            except OSError:  # no room, or nobody there: the transport deals with both
-                sent = 0
+        # Past the transport, which touches more for each write than all that is touched here.
+        try:
+            sent = write(self.outlet.descriptor, chunk)
+        except OSError:  # no room, or nobody there: the transport deals with both. Or there is no descriptor, with TLS
+            sent = 0
         if sent != length:
-            outlet.write(chunk[sent:])
+            self.outlet.write(chunk[sent:])
 
     def _put_by(self, chunk: bytes, length: int) -> bool:
         """Put a chunk by, to be read, if it is one with one plain event, whatever that adds."""
@@ -181,5 +177,5 @@ class Straight:
         begin = self._begins[length] = b"%x\r\n%b" % (size, self.head)
         start, end = len(begin), length - self._tail_length
         if self._adds_text and start < end:
-            self._forms[length] = begin, start, end, end - start
+            self._forms[length] = begin, slice(start, end), end - start
         return begin
