@@ -201,6 +201,22 @@ async def test_a_client_that_reads_slowly_is_served_on() -> None:
     assert wire.transport.aborted
 
 
+async def test_a_client_that_reads_slowly_is_served_on_though_more_is_written_than_it_was_behind_with() -> None:
+    wire = Wire(LIMITS)
+    wire.handler.answer = wait_for_ever
+    await wire.send(GET)
+    wire.transport.unread = 5
+    wire.connection.pause_writing()
+    wire.transport.unread = 50_000
+    for step in range(1, 6):
+        wire.connection.check(after(25 * step))
+        wire.transport.unread -= 1000
+    assert not wire.transport.aborted
+    wire.connection.check(after(25 * 6))
+    wire.connection.check(after(25 * 6 + 31))
+    assert wire.transport.aborted
+
+
 async def test_a_client_that_never_takes_its_last_answer_is_cut_off() -> None:
     wire = Wire(LIMITS)
     wire.transport.unread = 50_000
