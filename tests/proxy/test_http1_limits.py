@@ -260,6 +260,34 @@ async def test_pipelined_requests_are_held_up_to_a_bound_and_we_never_stop_readi
     assert wire.transport.ended
 
 
+@pytest.mark.parametrize("while_serving", [True, False])
+async def test_who_pipelines_too_much_is_told_that_no_more_is_answered_and_may_take_its_answer_slowly(
+    while_serving: bool,
+) -> None:
+    wire = Wire(replace(LIMITS, max_head=1000))
+    go_on = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        await go_on.wait()
+        exchange.reply(200, [], b"")
+        wire.transport.unread = 5000
+        wire.connection.pause_writing()
+
+    wire.handler.answer = answer
+    flood = b"x" * 100_000
+    await wire.send(GET, flood if while_serving else b"")
+    go_on.set()
+    await wire.send(b"" if while_serving else flood)
+    assert wire.statuses == [200]
+    assert wire.transport.ended
+    wire.connection.check(after(6))
+    assert not wire.transport.aborted
+    wire.transport.unread = 0
+    wire.connection.resume_writing()
+    wire.connection.check(after(7))
+    assert wire.transport.aborted
+
+
 async def test_a_few_pipelined_requests_lose_nothing() -> None:
     wire = Wire(replace(LIMITS, max_head=1000))
     await wire.send(GET * 20)
