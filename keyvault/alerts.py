@@ -20,6 +20,7 @@ FIRST_AGAIN: Final = timedelta(seconds=5)
 LONGEST_AGAIN: Final = timedelta(hours=1)
 GIVEN_UP: Final = timedelta(days=1)
 """A webhook that has not taken a message for so long is not told of it any more."""
+_MORE_THAN_ARE_OPEN: Final = 10_000
 
 
 class Alerts:
@@ -48,6 +49,10 @@ class Alerts:
         """The newest alerts first; only open ones unless `resolved`."""
         with self._database.read() as tx:
             return rows.newest(tx, limit, resolved=resolved)
+
+    def every_open(self) -> Sequence[Alert]:
+        """All that are open, the newest first."""
+        return self.list(_MORE_THAN_ARE_OPEN)
 
     def last_open(self) -> int:
         """The highest id of an open alert, 0 where none is; another one when an alert was raised."""

@@ -29,8 +29,6 @@ log = structlog.get_logger()
 EVENTS: Final = frozenset({"cost_beyond_hold"})
 QUIET: Final = timedelta(days=1)
 QUIETED_EVERY_SECONDS: Final = 60.0
-EVERYTHING: Final = 10_000
-"""More alerts than are open at once."""
 
 
 class Sees(Protocol):
@@ -117,7 +115,7 @@ class Alerting:
     def _inherited(self, seen: Iterable[Sight]) -> set[tuple[str, str]]:
         """What an earlier process has raised: what is still open, and what was told once and dealt with."""
         alerts = self._alerts
-        told = {(alert.kind, alert.scope) for alert in alerts.list(EVERYTHING) if alert.kind in sights.KINDS}
+        told = {(alert.kind, alert.scope) for alert in alerts.every_open() if alert.kind in sights.KINDS}
         dated = [(sight.of, sight.once_since_ms) for sight in seen]
         return told | {of for of, since in dated if since is not None and alerts.raised_since(*of, since)}
 

@@ -188,7 +188,8 @@ class Relay:
 
     def stop(self) -> Ending:
         """Cancel the provider's call and say what was produced until now: the client has left, or time is up."""
-        self._connection.close()
+        if not self.ending.done() or self._connection.pours_into(self):  # else it may serve another request by now
+            self._connection.close()
         return replace(self._ending(None), cancelled=True)
 
     def cut(self) -> None:

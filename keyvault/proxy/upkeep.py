@@ -76,8 +76,9 @@ class Upkeep:
         last = self._home.alerts.last_open()
         if last == self._last_open:
             return
-        for alert in reversed(self._home.alerts.list()):
+        found = self._home.alerts.every_open()
+        for alert in reversed(found):
             if alert.id not in self._logged:
-                self._logged.add(alert.id)
                 log.warning("alert", kind=alert.kind, scope=alert.scope, text=alert.text)
+        self._logged = {alert.id for alert in found}
         self._last_open = last

@@ -20,8 +20,6 @@ log = structlog.get_logger()
 
 ROW: Final = "tampered_row"
 DATABASE: Final = "tampered_database"
-EVERYTHING: Final = 10_000
-"""More alerts than are open at once."""
 LONGEST_UNCHECKED_SECONDS: Final = 60.0
 """The whole database is looked at when an epoch has moved, and after that long anyhow."""
 SHORTEST_UNCHECKED_SECONDS: Final = 5.0
@@ -68,7 +66,7 @@ class Vouching:
             self._database_is_bad = False
 
     def _open_alerts(self) -> set[tuple[str, str]]:
-        found = self._home.alerts.list(EVERYTHING)
+        found = self._home.alerts.every_open()
         return {(alert.kind, alert.scope) for alert in found if alert.kind in (ROW, DATABASE)}
 
     def _look_at_rows(self, seen: epochs.Epochs, now: float) -> None:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from keyvault.storage.compiled import Prepared, Row
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ class Asking:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._connection: Any = None
+        self._connection: sa.Connection | None = None
         """Opened when it is first needed."""
+        self._driver: Any = None
+        """The driver's own, within it."""
 
     def first(self, statement: Prepared, values: Mapping[str, Any]) -> Row | None:
         """The first row that it finds."""
@@ -45,11 +49,13 @@ class Asking:
     def _run(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
         with self._database.translated():
             if self._connection is None:
-                self._connection = self._database.connect(self._database.busy_timeout_ms)
-            return statement.run(self._connection, values)
+                self._connection = self._database.engine.connect()
+                self._driver = self._connection.connection.driver_connection
+                self._connection.detach()  # it is not put back
+            return statement.run(self._driver, values)
 
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
-            self._connection = None
+            self._connection = self._driver = None

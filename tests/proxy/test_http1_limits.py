@@ -201,6 +201,22 @@ async def test_a_client_that_reads_slowly_is_served_on() -> None:
     assert wire.transport.aborted
 
 
+async def test_a_client_that_reads_slowly_is_served_on_though_more_is_written_than_it_was_behind_with() -> None:
+    wire = Wire(LIMITS)
+    wire.handler.answer = wait_for_ever
+    await wire.send(GET)
+    wire.transport.unread = 5
+    wire.connection.pause_writing()
+    wire.transport.unread = 50_000
+    for step in range(1, 6):
+        wire.connection.check(after(25 * step))
+        wire.transport.unread -= 1000
+    assert not wire.transport.aborted
+    wire.connection.check(after(25 * 6))
+    wire.connection.check(after(25 * 6 + 31))
+    assert wire.transport.aborted
+
+
 async def test_a_client_that_never_takes_its_last_answer_is_cut_off() -> None:
     wire = Wire(LIMITS)
     wire.transport.unread = 50_000
@@ -242,6 +258,34 @@ async def test_pipelined_requests_are_held_up_to_a_bound_and_we_never_stop_readi
     assert b"connection: close" in answered
     assert len(wire.handler.served) == 1
     assert wire.transport.ended
+
+
+@pytest.mark.parametrize("while_serving", [True, False])
+async def test_who_pipelines_too_much_is_told_that_no_more_is_answered_and_may_take_its_answer_slowly(
+    while_serving: bool,
+) -> None:
+    wire = Wire(replace(LIMITS, max_head=1000))
+    go_on = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        await go_on.wait()
+        exchange.reply(200, [], b"")
+        wire.transport.unread = 5000
+        wire.connection.pause_writing()
+
+    wire.handler.answer = answer
+    flood = b"x" * 100_000
+    await wire.send(GET, flood if while_serving else b"")
+    go_on.set()
+    await wire.send(b"" if while_serving else flood)
+    assert wire.statuses == [200]
+    assert wire.transport.ended
+    wire.connection.check(after(6))
+    assert not wire.transport.aborted
+    wire.transport.unread = 0
+    wire.connection.resume_writing()
+    wire.connection.check(after(7))
+    assert wire.transport.aborted
 
 
 async def test_a_few_pipelined_requests_lose_nothing() -> None:

@@ -26,7 +26,7 @@ from keyvault.proxy.http1.outlet import Outlet
 from keyvault.proxy.relay import Relay
 from keyvault.proxy.upstream import UpstreamConnection
 from tests.proxy.test_upstream import ORIGIN
-from tests.proxy.wire import MemoryTransport
+from tests.proxy.wire import Heard, MemoryTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 END = b"data: [DONE]\n\n"
@@ -313,6 +313,25 @@ async def test_a_client_that_has_left_is_written_nothing() -> None:
     metered = passage.relay.stop().metered
     assert metered is not None
     assert metered.produced == " word" * 3
+
+
+async def test_a_client_that_leaves_as_its_answer_ends_does_not_end_what_the_connection_serves_next() -> None:
+    passage = Passage(Relay)
+    passage.answer(HEAD + chunk(chat({"content": " word"})), chunk(END) + b"0\r\n\r\n")
+    assert passage.relay.ending.done()
+    other = Heard()
+    passage.connection.send(b"POST / HTTP/1.1\r\n\r\n", b"", other)
+    assert passage.relay.stop().cancelled
+    assert passage.connection.usable
+    assert passage.connection.pours_into(other)
+
+
+async def test_a_client_that_leaves_before_the_framing_has_ended_ends_the_call() -> None:
+    passage = Passage(Relay)
+    passage.answer(HEAD + chunk(chat({"content": " word"})), chunk(END))
+    assert passage.relay.ending.done()
+    passage.relay.stop()
+    assert not passage.connection.usable
 
 
 class Client(asyncio.Protocol):

@@ -1,69 +1,71 @@
-"""What a worker does for its upstreams, and with alerts, away from the requests."""
+"""What a worker does for its upstreams beside the requests: here, what its log tells of alerts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
 
+import pytest
 import structlog
 
-from keyvault.domain.vault import CredentialState
 from keyvault.home import Home
 from keyvault.proxy.supervision import Supervisor
 from keyvault.proxy.tables import Tables
 from keyvault.proxy.upkeep import ROUNDS_BETWEEN, Upkeep
-from keyvault.secrets import Secret
-from tests.proxy.harness import add_upstream, new_home
+from tests.proxy.harness import new_home
+
+Logged = Callable[[], Awaitable[list[str]]]
 
 
-@dataclass
-class NoUpstreams:
-    """Tables of a worker that serves none."""
-
-    refused: dict[int, Any] = field(default_factory=dict)
-    upstreams: dict[str, Any] = field(default_factory=dict)
-
-
-def upkeep_of(home: Home) -> Upkeep:
-    return Upkeep(home, cast(Tables, NoUpstreams()), Supervisor(home.alerts))
-
-
-async def logged(upkeep: Upkeep) -> list[str]:
-    """The alerts that are written into the log until everything was looked at once more."""
-    with structlog.testing.capture_logs() as entries:
-        for _ in range(ROUNDS_BETWEEN):
-            await upkeep.once()
-    return [entry["text"] for entry in entries if entry["event"] == "alert"]
-
-
-async def test_each_open_alert_is_logged_once_and_anew_when_it_is_raised_again(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
     home = new_home(tmp_path / "home")
-    upkeep = upkeep_of(home)
-    home.alerts.raise_alert("disk_full", "ledger", "the disk is full")
-    home.alerts.raise_alert("price_missing", "target:up0/m", "no price")
-    assert await logged(upkeep) == ["the disk is full", "no price"]
-    home.alerts.raise_alert("disk_full", "ledger", "the disk is full")
-    assert await logged(upkeep) == []
-    home.alerts.resolve("price_missing", "target:up0/m")
-    home.alerts.raise_alert("upstream_down", "upstream:up0", "up0 is down")
-    assert await logged(upkeep) == ["up0 is down"]
-    home.alerts.resolve("disk_full", "ledger")
-    home.alerts.raise_alert("disk_full", "ledger", "the disk is full again")
-    assert await logged(upkeep) == ["the disk is full again"]
+    yield home
     home.close()
 
 
-async def test_a_secret_is_destroyed_when_its_overlap_is_over(tmp_path: Path) -> None:
-    home = new_home(tmp_path / "home")
-    add_upstream(home, "up0", "http://127.0.0.1:9")
-    upkeep = upkeep_of(home)
-    await logged(upkeep)
-    home.credentials.stage("up0", Secret("sk-another-credential"))
-    home.credentials.promote("up0", overlap=timedelta(milliseconds=1))
-    for _ in range(2):  # a millisecond later at the latest
-        await logged(upkeep)
-    states = [each.state for each in home.credentials.of("up0")]
-    assert states == [CredentialState.RETIRED, CredentialState.CURRENT]
-    home.close()
+@pytest.fixture
+async def logged(home: Home) -> AsyncIterator[Logged]:
+    """Goes round until alerts were looked at, and gives the scopes of those that were logged."""
+    tables = Tables(home)
+    upkeep = Upkeep(home, tables, Supervisor(home.alerts))
+
+    async def look() -> list[str]:
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(ROUNDS_BETWEEN):
+                await upkeep.once()
+        return [line["scope"] for line in lines if line["event"] == "alert"]
+
+    yield look
+    tables.close()
+
+
+async def test_each_open_alert_is_logged_once_whoever_raised_it_and_whatever_else_is_open(
+    home: Home, logged: Logged
+) -> None:
+    assert await logged() == []
+    for scope in ("first", "second"):
+        home.alerts.raise_alert("rotation_failed", scope, "it failed")
+    assert await logged() == ["first", "second"]
+    home.alerts.raise_alert("rotation_failed", "first", "it failed again")
+    assert await logged() == []
+    home.alerts.resolve("rotation_failed", "second")
+    assert await logged() == []
+    home.alerts.raise_alert("rotation_failed", "third", "it failed")
+    assert await logged() == ["third"]
+
+
+async def test_an_alert_that_was_over_and_is_raised_anew_is_logged_anew(home: Home, logged: Logged) -> None:
+    for scope in ("other", "key:ci-bot"):
+        home.alerts.raise_alert("rotation_failed", scope, "it failed")
+    await logged()
+    home.alerts.resolve("rotation_failed", "key:ci-bot")
+    home.alerts.raise_alert("rotation_failed", "key:ci-bot", "it failed")
+    assert await logged() == ["key:ci-bot"]
+
+
+async def test_of_many_alerts_at_once_all_are_logged(home: Home, logged: Logged) -> None:
+    scopes = [f"keys:{number}" for number in range(120)]
+    for scope in scopes:
+        home.alerts.raise_alert("tampered_row", scope, "it is not what was sealed")
+    assert await logged() == scopes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -62,3 +64,14 @@ def test_what_fails_fails_as_in_a_transaction_and_the_next_question_is_answered(
     with pytest.raises((Unavailable, sa.exc.DBAPIError)):
         asking.first(Prepared(sa.text("SELECT nothing FROM nowhere")), {})
     assert asking.first(NAME, {"number": 1}) == ("gpt-5",)
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable_as_for_a_transaction(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    database = Database(f"sqlite:///{folder / 'gateway.db'}")
+    shutil.rmtree(folder)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            database.asking.first(NAME, {"number": 1})
+    database.close()

@@ -116,7 +116,8 @@ class ServerConnection(asyncio.Protocol):
         elif now < self._deadline:
             return
         elif self._outlet.done:
-            self._outlet.abort()
+            if not self._outlet.paused:  # else the client still takes its answer
+                self._outlet.abort()
         elif self._held_back is not None:
             self._refuse(self._held_back)
         elif self._state is _HEAD and self._head is None:
@@ -161,6 +162,8 @@ class ServerConnection(asyncio.Protocol):
             self._flooded = True
             self._outlet.keep_alive = False
             self._input = b""
+            if not self._attendant.busy:  # the last answer is out, and still being taken
+                self._linger()
 
     def _read_head(self) -> None:
         if self._head is None:

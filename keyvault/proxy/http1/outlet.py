@@ -104,7 +104,9 @@ class Outlet:
         if not (self.paused or self._transport.is_closing()):
             return False
         unsent = self._transport.get_write_buffer_size()
-        if unsent + self._limits.slowest_read <= self._unsent:
+        if unsent > self._unsent:  # the rest of the answer has come behind what had to wait: it is taken from there
+            self._unsent = unsent
+        elif unsent + self._limits.slowest_read <= self._unsent:
             self._unsent, self._since = unsent, now
         return now - self._since > self._limits.write_timeout
 
