@@ -56,7 +56,8 @@ class Alerts:
 
     def last_open(self) -> int:
         """The highest id of an open alert, 0 where none is; another one when an alert was raised."""
-        return rows.last_open(self._database.asking)
+        with self._database.read() as tx:
+            return rows.last_open(tx)
 
     def resolve_silent(self, kinds: Collection[str], for_: timedelta) -> bool:
         """Close the open alerts of these kinds that were not raised for so long; whether there were any."""

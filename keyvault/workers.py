@@ -60,10 +60,9 @@ class Workers:
     def beat(self, worker_id: str, state: Mapping[str, Any]) -> None:
         """Say that a worker lives, with its live figures. One that was cleared away, after a long sleep, comes back."""
         now = self._clock.now()
-        if rows.beat(self._database.asking, worker_id, to_ms(now), state):
-            return
         with self._database.write() as tx:
-            rows.insert(tx, replace(self._own[worker_id], heartbeat_at=now, state=state))
+            if not rows.beat(tx, worker_id, to_ms(now), state):
+                rows.insert(tx, replace(self._own[worker_id], heartbeat_at=now, state=state))
 
     def leave(self, worker_id: str) -> None:
         """Take a worker out."""

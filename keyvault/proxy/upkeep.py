@@ -66,8 +66,9 @@ class Upkeep:
             log.info("temporary keys and projects removed that were left behind", count=swept)
 
     def _retire(self) -> None:
-        if not any_over(self._home.database.asking, self._home.clock.now()):
-            return  # most gateways never come to need what changes credentials
+        with self._home.database.read() as tx:
+            if not any_over(tx, self._home.clock.now()):
+                return  # most gateways never come to need what changes credentials
         if retired := self._home.credentials.retire_over():
             log.info("credentials retired, their overlap is over", count=retired)
 

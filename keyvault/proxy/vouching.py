@@ -46,7 +46,8 @@ class Vouching:
         if self._inherited is None:
             self._inherited = self._open_alerts()
         now = self._home.clock.monotonic()
-        seen, newest = epochs.with_newest_audited(self._home.database.asking)
+        with self._home.database.read() as tx:
+            seen, newest = epochs.with_newest_audited(tx)
         self._look_at_rows(seen, now)
         self._tell()
         try:

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.alerts import Alert
-from keyvault.storage.asking import Asking
 from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import alerts
@@ -56,9 +55,9 @@ def newest(tx: Transaction, limit: int, *, resolved: bool) -> list[Alert]:
     return [_alert(row) for row in tx.execute(query if resolved else query.where(_OPEN))]
 
 
-def last_open(asking: Asking) -> int:
+def last_open(tx: Transaction) -> int:
     """The highest id of an open alert, 0 where none is; another one when an alert was raised."""
-    row = asking.first(_LAST_OPEN, {})
+    row = _LAST_OPEN.first(tx, {})
     return int(row[0] or 0) if row else 0
 
 

@@ -100,25 +100,18 @@ class Prepared:
         """How many rows it has changed."""
         return int(self._run(tx, values).rowcount)
 
-    def run(self, driver: Any, values: Mapping[str, Any]) -> Any:
-        """A cursor of SQLite's, on which it was run. Raises what SQLAlchemy would."""
-        query = self._query("sqlite")
+    def _run(self, tx: sa.Connection, values: Mapping[str, Any]) -> Any:
+        kind = tx.dialect.name
+        query = self._queries.get(kind)
+        if query is None:
+            query = self._queries[kind] = Query(self._statement, positional_dialect(kind == "sqlite"))
+        if kind != "sqlite":
+            return tx.exec_driver_sql(query.text, tuple(query.values(values)))
+        driver: Any = tx.connection.driver_connection
         try:
             return driver.execute(query.text, query.values(values))
         except driver.Error as error:
             raise sa.exc.DBAPIError.instance(query.text, None, error, driver.Error, hide_parameters=True) from error
-
-    def _run(self, tx: sa.Connection, values: Mapping[str, Any]) -> Any:
-        if tx.dialect.name == "sqlite":
-            return self.run(tx.connection.driver_connection, values)
-        query = self._query(tx.dialect.name)
-        return tx.exec_driver_sql(query.text, tuple(query.values(values)))
-
-    def _query(self, kind: str) -> Query:
-        query = self._queries.get(kind)
-        if query is None:
-            query = self._queries[kind] = Query(self._statement, positional_dialect(kind == "sqlite"))
-        return query
 
 
 def positional_dialect(is_sqlite: bool) -> sa.Dialect:

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.vault import Credential, CredentialState
-from keyvault.storage.asking import Asking
 from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import credentials, upstreams
@@ -68,9 +67,9 @@ def over(tx: Transaction, now: datetime) -> list[Credential]:
     return [_credential(row) for row in tx.execute(_BY_ID.where(_OVER), {"now_ms": to_ms(now)})]
 
 
-def any_over(asking: Asking, now: datetime) -> bool:
+def any_over(tx: Transaction, now: datetime) -> bool:
     """Whether there are such; asked every few seconds, and nearly always there are none."""
-    return asking.first(_ANY_OVER, {"now_ms": to_ms(now)}) is not None
+    return _ANY_OVER.first(tx, {"now_ms": to_ms(now)}) is not None
 
 
 def upstream_of_record(tx: Transaction, record_id: str) -> tuple[str, str] | None:

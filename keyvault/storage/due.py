@@ -7,8 +7,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from keyvault.domain.objects import State
-from keyvault.storage.asking import Asking
 from keyvault.storage.compiled import Prepared
+from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import objects
 
 _ANYTHING: Final = Prepared(
@@ -21,6 +21,6 @@ _ANYTHING: Final = Prepared(
 )
 
 
-def anything(asking: Asking, now_ms: int) -> bool:
+def anything(tx: Transaction, now_ms: int) -> bool:
     """Whether some pending work is to be asked about."""
-    return asking.first(_ANYTHING, {"now_ms": now_ms}) is not None
+    return _ANYTHING.first(tx, {"now_ms": now_ms}) is not None

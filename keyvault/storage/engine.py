@@ -21,7 +21,6 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from keyvault.errors import ConfigurationError, Damaged, Unavailable
-from keyvault.storage.asking import Asking
 from keyvault.storage.postgresql import STATEMENT_TIMEOUT_MS, connect_options
 from keyvault.storage.turns import begin_immediate
 
@@ -55,6 +54,9 @@ class Sealer(Protocol):
 
 BUSY_TIMEOUT_MS: Final = 10_000
 """How long one waits on SQLite for others, where nothing else is said."""
+STATEMENTS_KEPT: Final = 16
+"""How many statements a pooled connection to SQLite keeps prepared. The driver's own 128 are half a megabyte, most
+of it for what a worker has asked once, at its start."""
 TURN_MS: Final = 10
 """How often a writer on SQLite asks whether it is its turn; the ledger's asks more often, for requests wait for it."""
 _WRITERS_LOCK: Final = 0x67776374
@@ -97,7 +99,6 @@ class Database:
         self.sealer: Callable[[], Sealer] | None = None
         """Gives what vouches for the rows that matter, which who only reads has no need of; None where there is no
         vault, as in many tests."""
-        self.asking = Asking(self)
         self.command = ""
         """What is being done, such as `gwctl keys rotate`; the audit entries of write transactions tell it."""
         if self.path is not None:
@@ -117,13 +118,13 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """A transaction that only reads; what it reads is one consistent snapshot on SQLite."""
-        with self.translated(), self.engine.connect() as connection:
+        with self._translated(), self.engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Transaction]:
         """A transaction that only reads, all of it from one consistent snapshot, on either database."""
-        with self.translated(), self.engine.connect() as connection:
+        with self._translated(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -131,7 +132,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """A transaction that commits at the end of the block and rolls back when it raises."""
-        with self.translated(), self.engine.connect() as connection:
+        with self._translated(), self.engine.connect() as connection:
             touched: Touched | None = None if self.sealer is None else {}
             connection.execution_options(gw_write=True, gw_touched=touched, gw_command=self.command)
             with connection.begin() as transaction:
@@ -199,7 +200,7 @@ class Database:
         """Try to hold a PostgreSQL session lock while the block runs; yields whether it is held."""
         number = zlib.crc32(f"gwctl/{name}".encode())
         with contextlib.ExitStack() as stack:
-            with self.translated():
+            with self._translated():
                 connection = stack.enter_context(self.engine.connect())
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.detach()  # closed at the end, not put back: the lock is the session's
@@ -207,11 +208,10 @@ class Database:
             yield bool(locked)
 
     def close(self) -> None:
-        self.asking.close()
         self.engine.dispose()
 
     @contextlib.contextmanager
-    def translated(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         """A block in which what SQLAlchemy raises becomes an error of ours."""
         try:
             yield
@@ -237,7 +237,12 @@ class Database:
             module=sqlite_module(),
             hide_parameters=True,
             poolclass=sa.pool.QueuePool,
-            connect_args={"isolation_level": None, "timeout": self.busy_timeout_ms / 1000, "check_same_thread": False},
+            connect_args={
+                "isolation_level": None,
+                "timeout": self.busy_timeout_ms / 1000,
+                "check_same_thread": False,
+                "cached_statements": STATEMENTS_KEPT,
+            },
         )
         event.listen(engine, "connect", self._on_sqlite_connect)
         event.listen(engine, "begin", self._on_sqlite_begin)

@@ -15,7 +15,6 @@ from typing import Any, Final, Literal, Protocol
 import sqlalchemy as sa
 
 from keyvault.errors import Unavailable
-from keyvault.storage.asking import Asking
 from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Database, Transaction, sqlite_module
 from keyvault.storage.schema import audit, epochs
@@ -51,9 +50,9 @@ def current(tx: Transaction) -> Epochs:
     return (row[0], row[1], row[2], row[3], row[4])
 
 
-def with_newest_audited(asking: Asking) -> tuple[Epochs, tuple[int | None, bytes | None]]:
+def with_newest_audited(tx: Transaction) -> tuple[Epochs, tuple[int | None, bytes | None]]:
     """The epochs, and what tells the newest entry of the audit log from all others: its number and its digest."""
-    row = asking.first(_WITH_AUDIT, {})
+    row = _WITH_AUDIT.first(tx, {})
     assert row is not None, "the epochs are a row that is always there"
     return (row[0], row[1], row[2], row[3], row[4]), (row[5], row[6])
 

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from keyvault.clock import from_ms, to_ms
 from keyvault.domain.workers import Worker
-from keyvault.storage.asking import Asking
 from keyvault.storage.compiled import Prepared
 from keyvault.storage.engine import Transaction
 from keyvault.storage.schema import workers
@@ -37,9 +36,9 @@ def insert(tx: Transaction, worker: Worker) -> None:
     tx.execute(sa.insert(workers).values(row))
 
 
-def beat(asking: Asking, worker_id: str, at_ms: int, state: Mapping[str, Any]) -> bool:
+def beat(tx: Transaction, worker_id: str, at_ms: int, state: Mapping[str, Any]) -> bool:
     """Write a heartbeat; False where the worker has no row."""
-    return asking.touch(_BEAT, {"worker": worker_id, "at_ms": at_ms, "told": json.dumps(dict(state))}) > 0
+    return _BEAT.touch(tx, {"worker": worker_id, "at_ms": at_ms, "told": json.dumps(dict(state))}) > 0
 
 
 def set_addresses(tx: Transaction, worker_id: str, listen: str, admin: str) -> None:

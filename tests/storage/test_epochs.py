@@ -82,13 +82,13 @@ def test_a_reader_whose_connection_was_ended_finds_its_way_back(postgresql: Data
 
 
 def test_what_tells_the_newest_audit_entry_comes_with_the_epochs(database: Database, clock: FrozenClock) -> None:
-    seen, newest = epochs.with_newest_audited(database.asking)
     with database.read() as tx:
+        seen, newest = epochs.with_newest_audited(tx)
         assert seen == epochs.current(tx)
     assert newest == (None, None)
     Customers(database, clock).create("acme")
-    found = epochs.with_newest_audited(database.asking)
     with database.read() as tx:
+        found = epochs.with_newest_audited(tx)
         number, digest = audit.last(tx)
         assert found == (epochs.current(tx), (number, digest))
 

@@ -94,8 +94,9 @@ class Settling:
     def _take(self) -> list[StoredObject]:
         """What is due, so that no other worker asks about it at the same time."""
         now_ms = self._clock.now_ms()
-        if not due.anything(self._database.asking, now_ms):
-            return []
+        with self._database.read() as tx:
+            if not due.anything(tx, now_ms):
+                return []
         with self._database.write() as tx:
             return [each for each in rows.due(tx, now_ms, AT_ONCE) if rows.postpone(tx, each, _next(each, now_ms))]
 
