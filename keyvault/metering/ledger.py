@@ -180,6 +180,7 @@ class Ledger:
             self._writer.refuse()
         else:
             self._writer.ring()
+            self._checkpoints.wrote(waiting)
 
     def _resolve(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
         """They are durable, or why not."""

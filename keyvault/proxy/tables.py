@@ -58,6 +58,8 @@ class Tables:
         self._home = home
         self._loop = asyncio.get_running_loop()
         self._looked = False
+        self.looked_at = self._loop.time()
+        """When the database was last asked what has changed, by the event loop's clock."""
         self._distrusted: set[str] = set()
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
@@ -105,6 +107,7 @@ class Tables:
     def look(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read."""
         found = self._reader.read()
+        self.looked_at = self._loop.time()
         if found != self._seen or self._distrusted:
             self._renew(found)
 

@@ -29,6 +29,8 @@ from keyvault.workers import Workers
 log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 0.05
+TIMER_SECONDS: Final = 0.002
+"""A timer may come so much too early."""
 HOUSEKEEPING_SECONDS: Final = 1.0
 
 
@@ -82,8 +84,8 @@ class Watch:
                 await stopping.within(HOUSEKEEPING_SECONDS)
 
     async def _changed_since(self, told: Epochs | None, stopping: Stopping) -> None:
-        """Until the tables are as of something else, or `stopping`. Looks from a timer: to wake a task twenty times a
-        second costs several times what the look does."""
+        """Until the tables are as of something else, or `stopping`. Looks where no request has for `LOOK_SECONDS`, and
+        from a timer: to wake a task twenty times a second costs several times what the look does."""
         loop = asyncio.get_running_loop()
         changed: asyncio.Future[None] = loop.create_future()
 
@@ -91,14 +93,15 @@ class Watch:
             if changed.done():  # who waits was cancelled
                 return
             try:
-                self._tables.look()
+                if loop.time() > self._tables.looked_at + LOOK_SECONDS - TIMER_SECONDS:
+                    self._tables.look()
             except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
                 changed.set_exception(error)
             else:
                 if stopping.is_set() or self._tables.seen != told:
                     changed.set_result(None)
                 else:
-                    loop.call_later(LOOK_SECONDS, look)
+                    loop.call_at(self._tables.looked_at + LOOK_SECONDS, look)
 
         loop.call_later(LOOK_SECONDS, look)
         await changed

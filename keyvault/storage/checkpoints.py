@@ -1,20 +1,27 @@
 """Moves what SQLite's write-ahead log holds into the database file, beside whoever writes.
 
 A commit that finds the log long does so itself and waits for the disk, ten to twenty milliseconds in which no request
-is put on record. Done from a thread of its own all along, this leaves little for that commit. The log still begins anew
-only after a commit that found all of it moved, so one has to wait now and then. Where the thread cannot do its work,
-commits do it as they find it.
+is put on record. Done from a thread of its own all along, this leaves little for that commit. Commits wait for the disk
+while the thread has it take what it moves, too, so it moves little at a time. The log still begins anew only after a
+commit that found all of it moved, so one has to wait now and then. Where the thread cannot do its work, commits do it
+as they find it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import Final
 
 from keyvault.storage.engine import Database, sqlite_module
 
-EVERY_SECONDS: Final = 0.25
+ENTRIES: Final = 128
+"""Written to the ledger, a few pages each, after which the log is moved."""
+PAUSE_SECONDS: Final = 0.04
+"""Between two moves at least: each has the disk take the log and the file."""
+EVERY_SECONDS: Final = 1.0
+"""When the log is moved where little or nothing is written to the ledger."""
 _PATIENCE_MS: Final = 1_000
 
 
@@ -23,19 +30,34 @@ class Checkpoints:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._running = threading.Lock()  # to wait for it takes a call, for an event a dozen, four times a second
+        self._unasked = threading.Lock()  # to wait for it takes a call, for an event a dozen
+        """Held while nobody asks for a move."""
+        self._written = 0
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     def start(self) -> None:
         if self._database.is_sqlite:
-            self._running.acquire()
+            self._unasked.acquire()
             self._thread.start()
+
+    def wrote(self, entries: int) -> None:
+        """So many entries were written. For the thread that starts and stops this."""
+        self._written += entries
+        if self._written >= ENTRIES:
+            self._written = 0
+            self._ask()
 
     def stop(self) -> None:
         """Returns when the thread has ended."""
         if self._thread.is_alive():
-            self._running.release()
+            self._ended = True
+            self._ask()
             self._thread.join()
+
+    def _ask(self) -> None:
+        if self._unasked.locked():
+            self._unasked.release()
 
     def _run(self) -> None:
         failure = sqlite_module().Error
@@ -43,5 +65,7 @@ class Checkpoints:
             while True:
                 with contextlib.suppress(failure):
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # waits for nobody
-                if self._running.acquire(timeout=EVERY_SECONDS):
+                if self._ended:
                     return
+                time.sleep(PAUSE_SECONDS)
+                self._unasked.acquire(timeout=EVERY_SECONDS)

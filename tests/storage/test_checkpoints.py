@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
-from keyvault.storage.checkpoints import Checkpoints
+from keyvault.metering.ledger import Ledger
+from keyvault.storage import checkpoints as module
+from keyvault.storage.checkpoints import ENTRIES, Checkpoints
 from keyvault.storage.engine import Database
-from keyvault.storage.schema import aliases
+from keyvault.storage.schema import aliases, attempts
+from tests.conftest import FrozenClock
+from tests.ledgers import attempt, book
 
 
 def names(database: Database) -> list[str]:
@@ -32,3 +38,30 @@ def test_what_the_log_holds_is_in_the_file_without_a_commit_that_moves_it(databa
 
 def test_what_was_never_started_stops(database: Database) -> None:
     Checkpoints(database).stop()
+
+
+async def test_the_log_is_moved_as_soon_as_the_ledger_has_written_much(
+    database: Database, clock: FrozenClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY_SECONDS", 3600)
+    ledger = Ledger(database, clock, "w1")
+    ledger.start(asyncio.get_running_loop())
+    try:
+        for number in range(ENTRIES):
+            await book(ledger, attempt(clock.now_ms(), entropy=number))
+        if database.path is not None:
+            async with asyncio.timeout(10):
+                while not attempts_in_file(database.path, tmp_path / "alone.db"):  # noqa: ASYNC110 - a file
+                    await asyncio.sleep(0.01)
+    finally:
+        await asyncio.to_thread(ledger.stop)
+
+
+def attempts_in_file(path: Path, copy: Path) -> int:
+    """How many there are without the log."""
+    alone = Database(f"sqlite:///{shutil.copy(path, copy)}")
+    try:
+        with alone.read() as tx:
+            return int(tx.execute(sa.select(sa.func.count()).select_from(attempts)).scalar_one())
+    finally:
+        alone.close()
