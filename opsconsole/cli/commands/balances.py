@@ -49,6 +49,7 @@ _COLUMNS = [
     Column("held"),
     Column("low"),
 ]
+_ABSENT = {"low": "never"}
 _ENTRIES = [
     Column("number", "#"),
     Column("at"),
@@ -225,11 +226,11 @@ def _show_booked(session: Session, booked: Booked, done: str) -> None:
     left = f"{Amount(standing.available_pico)} {CURRENCY}"
     session.changed(f"{said}; available on the balance of {standing.balance.scope}: {left}")
     row = {**_row(standing), "booked": booked.fresh, "entry": _entry_row(entry)}
-    session.show(Details(row, key="scope", omit=frozenset({"booked", "entry"})))
+    session.show(Details(row, key="scope", omit=frozenset({"booked", "entry"}), absent=_ABSENT))
 
 
 def _show(session: Session, standing: Standing) -> None:
-    session.show(Details(_row(standing), key="scope", absent={"low": "never"}))
+    session.show(Details(_row(standing), key="scope", absent=_ABSENT))
 
 
 def _row(standing: Standing) -> Row:

@@ -9,7 +9,7 @@ import typer
 
 from keyvault.domain.names import counted
 from keyvault.errors import CheckFailed, Conflict, UsageError
-from opsconsole.cli.commands.routes.noun import routes, show_changes, summary
+from opsconsole.cli.commands.routes.noun import added, note_unrouted, routes, show_changes, summary
 from opsconsole.cli.files import read_text
 from opsconsole.cli.output import Details
 from opsconsole.cli.session import Session
@@ -41,6 +41,7 @@ def plan(session: Session, file: File = None, exit_code: ExitCode = False) -> No
     """Show what applying a file would change, and change nothing."""
     outcome = session.home.routes.plan(*_read(session, file, "plan"))
     show_changes(session, outcome.changes, revision=outcome.revision.number)
+    note_unrouted(session, outcome.revision.routes, added(outcome.changes))
     if outcome.changes:
         if exit_code:
             raise CheckFailed(counted(len(outcome.changes), "difference"), hint=f"gwctl routes apply -f {file}")
@@ -56,9 +57,11 @@ def apply(session: Session, file: File = None) -> None:
     The file says all routes: one it does not name ends. A file with an error in it changes nothing. Running proxies
     follow at their next request; requests under way end as they began.
     """
+    before = session.home.routes.current().routes
     outcome = session.home.routes.apply(*_read(session, file, "apply"))
     number, changed = outcome.revision.number, bool(outcome.changes)
     session.changed(f"revision {number}: {summary(outcome.changes)}" if changed else f"revision {number} says the same")
+    note_unrouted(session, before, added(outcome.changes))
     show_changes(session, outcome.changes, revision=number, changed=changed and not session.dry_run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -36,6 +36,9 @@ routes = Noun(
         "trying": ("health", "test"),
     },
 )
+
+DEFAULT: Final = "*"
+"""The route of what no other route is about."""
 
 Alias = Annotated[
     str, typer.Argument(metavar="ALIAS", help="The model name clients ask for.", autocompletion=names_of("aliases"))
@@ -87,6 +90,22 @@ def summary(changes: Sequence[Change]) -> str:
         f"{signs.count('-')} removed" if "-" in signs else "",
     ]
     return ", ".join(filter(None, parts)) or "no changes"
+
+
+def added(changes: Sequence[Change]) -> list[str]:
+    """The aliases that become new routes."""
+    return [change.scope.removeprefix("route:") for change in changes if change.sign == "+"]
+
+
+def note_unrouted(session: Session, before: Sequence[Route], added: Sequence[str]) -> None:
+    """Warn whoever makes the first routes that what no route names was served until then, and is no longer."""
+    if before or not added or DEFAULT in added:
+        return
+    upstreams = session.home.upstreams.list()
+    name = session.home.settings.default_upstream or (upstreams[0].name if len(upstreams) == 1 else "")
+    if name:
+        session.io.note("warning: with these first routes, model names that none of them is about are not served")
+        session.io.note(f"hint: to have them served as they are: gwctl routes set '*' '{name}/*'")
 
 
 def _choice(choice: Choice, rank: str, beside: Sequence[Choice]) -> Row:

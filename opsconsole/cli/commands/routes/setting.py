@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keyvault.domain.routes import parse_target
-from opsconsole.cli.commands.routes.noun import Alias, details, routes, show_changes, summary
+from opsconsole.cli.commands.routes.noun import Alias, details, note_unrouted, routes, show_changes, summary
 from opsconsole.cli.output import Details
 from opsconsole.cli.session import Session
 
@@ -33,8 +33,10 @@ def set_(session: Session, alias: Alias, targets: Targets) -> None:
 
     An alias may be a pattern, * being the default route; a target's model may be *: the name that was asked for.
     """
+    before = session.home.routes.current().routes
     revision = session.home.routes.set(alias, [parse_target(target, as_named=True) for target in targets])
     session.changed(f"set route {alias} in revision {revision.number}")
+    note_unrouted(session, before, [alias])
     session.show(details(next(route for route in revision.routes if route.alias == alias), revision))
 
 
