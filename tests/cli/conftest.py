@@ -21,6 +21,9 @@ from tests.canaries import Canaries
 from tests.conftest import FrozenClock
 from tests.few_prices import keep_few
 
+ANY_PORT = {"GWCTL_SERVE_LISTEN": "127.0.0.1:0", "GWCTL_SERVE_ADMIN": "127.0.0.1:0"}
+"""For who looks whether the ports are free: a gateway of somebody else's may have the usual ones."""
+
 
 @dataclass(frozen=True)
 class Ran:

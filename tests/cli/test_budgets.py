@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keyvault.errors import Exit
-from tests.cli.conftest import Gwctl
+from tests.cli.conftest import ANY_PORT, Gwctl
 
 
 def row(gwctl: Gwctl, *words: str) -> dict[str, object]:
@@ -143,4 +143,4 @@ def test_a_restore_keeps_what_was_set_after_the_backup_by_the_lower_amount(gwctl
     month, day = gwctl("budgets", "list", "--json").json["budgets"]
     assert (month["period"], month["amount"], month["hard"]) == ("month", "10", True)
     assert (day["amount"], day["zone"], day["warn_at_percent"]) == ("3", "Asia/Tokyo", [50])
-    assert gwctl("doctor", "--offline").code == 0
+    assert gwctl("doctor", "--offline", environ=ANY_PORT).code == 0

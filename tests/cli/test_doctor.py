@@ -17,9 +17,7 @@ from keyvault.home import Home
 from keyvault.storage.engine import sqlite_module
 from opsconsole.cli.checks import State
 from opsconsole.cli.checks.storage import room, writing
-from tests.cli.conftest import Gwctl
-
-ANY_PORT = {"GWCTL_SERVE_LISTEN": "127.0.0.1:0", "GWCTL_SERVE_ADMIN": "127.0.0.1:0"}
+from tests.cli.conftest import ANY_PORT, Gwctl
 
 
 def examined(gwctl: Gwctl) -> tuple[int, dict[str, Any]]:

@@ -18,7 +18,7 @@ from keyvault.secrets import Secret
 from keyvault.storage import migrations
 from keyvault.storage.engine import Database
 from keyvault.storage.schema import credentials, metadata
-from tests.cli.conftest import Gwctl
+from tests.cli.conftest import ANY_PORT, Gwctl
 from tests.few_prices import keep_few
 
 FIRST = "0001"
@@ -95,8 +95,7 @@ def test_nothing_is_given_before_somebody_vouches_for_its_rows_and_everything_wo
     assert "gwctl vault reseal" in refused.err
     assert fresh("vault", "reseal", "--confirm", vault_id).code == 0
     assert fresh("keys", "create", "new", "--json").code == 0
-    any_port = {"GWCTL_SERVE_LISTEN": "127.0.0.1:0", "GWCTL_SERVE_ADMIN": "127.0.0.1:0"}
-    assert fresh("doctor", "--offline", environ=any_port).code == 0
+    assert fresh("doctor", "--offline", environ=ANY_PORT).code == 0
 
 
 def test_it_can_be_verified(fresh: Gwctl, backup: Path) -> None:
