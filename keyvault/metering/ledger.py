@@ -180,11 +180,11 @@ class Ledger:
             self._writer.refuse()
         else:
             self._writer.ring()
-            self._checkpoints.wrote(waiting)
 
     def _resolve(self, entries: Sequence[Entry], error: GatewayError | None) -> None:
         """They are durable, or why not."""
         if error is None:
+            self._checkpoints.wrote(len(entries))
             for entry in entries:
                 future = entry.future
                 if future is not None and not future.done():

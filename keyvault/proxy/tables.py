@@ -59,7 +59,7 @@ class Tables:
         self._loop = asyncio.get_running_loop()
         self._looked = False
         self.looked_at = self._loop.time()
-        """When the database was last asked what has changed, by the event loop's clock."""
+        """What had changed by then is taken over; by the event loop's clock."""
         self._distrusted: set[str] = set()
         self._reader = epochs.reader(home.database)
         vault = home.vault.unlock(Compartment.UPSTREAM)
@@ -106,10 +106,11 @@ class Tables:
 
     def look(self) -> None:
         """Renew what has changed. Raises `Unavailable` where the database cannot be read."""
+        now = self._loop.time()
         found = self._reader.read()
-        self.looked_at = self._loop.time()
         if found != self._seen or self._distrusted:
             self._renew(found)
+        self.looked_at = now
 
     def distrust(self, names: Iterable[str]) -> None:
         """Have tables of the database read again, whatever their epochs say. Called from another thread."""

@@ -42,7 +42,7 @@ class Checkpoints:
             self._thread.start()
 
     def wrote(self, entries: int) -> None:
-        """So many entries were written. For the thread that starts and stops this."""
+        """So many entries were written. From one thread."""
         self._written += entries
         if self._written >= ENTRIES:
             self._written = 0
@@ -56,7 +56,7 @@ class Checkpoints:
             self._thread.join()
 
     def _ask(self) -> None:
-        if self._unasked.locked():
+        with contextlib.suppress(RuntimeError):  # somebody has asked already
             self._unasked.release()
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Finds upstreams that no request reaches, because nothing says which of them serves what."""
+"""Finds what no request reaches, because nothing says which upstream serves it."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def unserved(home: Home) -> str | None:
     if len(upstreams) > 1 and not default:
         return "several upstreams, no route and no serve.default_upstream: nothing is served"
     return None
+
+
+def as_it_is(home: Home) -> str | None:
+    """The upstream that serves every model name as it is; None where routes say what serves, or nothing does."""
+    if home.routes.current().routes:
+        return None
+    upstreams, default = home.upstreams.list(), home.settings.default_upstream
+    names = [upstream.name for upstream in upstreams if not default or fold(upstream.name) == fold(default)]
+    return names[0] if len(names) == 1 else None

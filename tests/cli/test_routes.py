@@ -162,10 +162,12 @@ def test_a_pattern_is_set_by_a_command_too(routed: Gwctl) -> None:
     assert routed("routes", "delete", "gpt-*").code == 0
 
 
-SERVED_NO_MORE = (
+WARNING = (
     "gwctl: warning: with these first routes, model names that none of them is about are not served\n"
-    "gwctl: hint: to have them served as they are: gwctl routes set '*' 'openai/*'\n"
+    "gwctl: hint: to have them served as they are: "
 )
+BY_COMMAND = WARNING + "gwctl routes set '*' 'openai/*'\n"
+IN_FILE = WARNING + """[routes."*"] targets = ["openai/*"]\n"""
 
 
 def test_who_makes_the_first_routes_is_warned_that_other_names_are_served_no_more(
@@ -174,17 +176,23 @@ def test_who_makes_the_first_routes_is_warned_that_other_names_are_served_no_mor
     routed("upstreams", "delete", "groq", "--confirm", "groq")
     first = tmp_path / "first.toml"
     first.write_text('[routes.fast]\ntargets = ["openai/gpt-5-mini"]\n')
-    assert SERVED_NO_MORE in routed("routes", "plan", "-f", str(first)).err
-    assert SERVED_NO_MORE in routed("routes", "apply", "-f", str(first), "--dry-run").err
-    assert SERVED_NO_MORE in routed("routes", "apply", "-f", str(first)).err
+    assert IN_FILE in routed("routes", "plan", "-f", str(first)).err
+    assert IN_FILE in routed("routes", "apply", "-f", str(first), "--dry-run").err
+    assert IN_FILE in routed("routes", "apply", "-f", str(first)).err
     assert "warning" not in routed("routes", "set", "smart", "openai/gpt-5").err  # it has been so before
     for alias in ("smart", "fast"):
         routed("routes", "delete", alias)
-    assert SERVED_NO_MORE in routed("routes", "set", "fast", "openai/gpt-5-mini").err
+    assert BY_COMMAND in routed("routes", "rollback").err
+    routed("routes", "rollback", "0")
+    assert BY_COMMAND in routed("routes", "set", "fast", "openai/gpt-5-mini").err
 
 
 def test_nobody_is_warned_where_all_names_are_served_or_none_was(routed: Gwctl) -> None:
     assert "warning" not in routed("routes", "set", "fast", "openai/gpt-5-mini").err  # which of two would have served?
     routed("routes", "delete", "fast")
     routed("upstreams", "delete", "groq", "--confirm", "groq")
-    assert "warning" not in routed("routes", "set", "*", "openai/*").err
+    for all_names in ("*", "**"):
+        assert "warning" not in routed("routes", "set", all_names, "openai/*").err
+        routed("routes", "rollback", "0")
+    gone = routed("routes", "set", "fast", "openai/gpt-5-mini", environ={"GWCTL_SERVE_DEFAULT_UPSTREAM": "groq"})
+    assert (gone.code, "warning" in gone.err) == (Exit.OK, False)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from keyvault.errors import Unavailable
 from keyvault.home import Home
 from keyvault.proxy.server import serving
 from keyvault.proxy.tables import Tables
@@ -51,7 +54,7 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 async def test_a_change_is_taken_over_though_no_request_comes(worker: Counting) -> None:
     before = worker.tables.seen
     worker.home.keys.create("late")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(1.5):
         while worker.tables.seen == before:  # noqa: ASYNC110 - nothing tells of it but the tables
             await asyncio.sleep(LOOK_SECONDS / 5)
 
@@ -73,6 +76,22 @@ async def test_nobody_looks_beside_requests_that_look_all_along_and_what_they_se
     assert worker.reads - requests <= 3  # the machine may have stood still; of itself it looks at least ten times
     home.keys.create("late")
     epoch = home.workers.epochs()["keys"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(1.5):
         while not all(told.has_applied("keys", epoch) for told in home.workers.list()):
             await request()
+
+
+async def test_a_change_that_cannot_be_read_is_told_though_requests_look_all_along(
+    worker: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise Unavailable("the disk is gone")
+
+    monkeypatch.setattr(worker.tables, "_read_again", broken)
+    worker.home.keys.create("late")
+    with capture_logs() as told:
+        async with asyncio.timeout(10):
+            while not any(line.get("reason") == "the disk is gone" for line in told):
+                with contextlib.suppress(Unavailable):
+                    worker.tables.refresh()
+                await asyncio.sleep(LOOK_SECONDS / 10)

@@ -47,7 +47,7 @@ _COLUMNS = [
     Column("charged"),
     Column("doubt", "IN DOUBT"),
     Column("held"),
-    Column("low"),
+    Column("low", absent="never"),
 ]
 _ABSENT = {"low": "never"}
 _ENTRIES = [

@@ -13,6 +13,7 @@ from opsconsole.cli.commands.routes.noun import added, note_unrouted, routes, sh
 from opsconsole.cli.files import read_text
 from opsconsole.cli.output import Details
 from opsconsole.cli.session import Session
+from opsconsole.cli.unserved import as_it_is
 
 File = Annotated[Path | None, typer.Option("-f", "--file", metavar="FILE", help="Such as routes.toml; - for stdin.")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 7 where something would change.")]
@@ -41,7 +42,7 @@ def plan(session: Session, file: File = None, exit_code: ExitCode = False) -> No
     """Show what applying a file would change, and change nothing."""
     outcome = session.home.routes.plan(*_read(session, file, "plan"))
     show_changes(session, outcome.changes, revision=outcome.revision.number)
-    note_unrouted(session, outcome.revision.routes, added(outcome.changes))
+    note_unrouted(session, as_it_is(session.home), added(outcome.changes), in_file=True)
     if outcome.changes:
         if exit_code:
             raise CheckFailed(counted(len(outcome.changes), "difference"), hint=f"gwctl routes apply -f {file}")
@@ -57,11 +58,11 @@ def apply(session: Session, file: File = None) -> None:
     The file says all routes: one it does not name ends. A file with an error in it changes nothing. Running proxies
     follow at their next request; requests under way end as they began.
     """
-    before = session.home.routes.current().routes
+    served = as_it_is(session.home)
     outcome = session.home.routes.apply(*_read(session, file, "apply"))
     number, changed = outcome.revision.number, bool(outcome.changes)
     session.changed(f"revision {number}: {summary(outcome.changes)}" if changed else f"revision {number} says the same")
-    note_unrouted(session, before, added(outcome.changes))
+    note_unrouted(session, served, added(outcome.changes), in_file=True)
     show_changes(session, outcome.changes, revision=number, changed=changed and not session.dry_run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -36,9 +36,6 @@ routes = Noun(
         "trying": ("health", "test"),
     },
 )
-
-DEFAULT: Final = "*"
-"""The route of what no other route is about."""
 
 Alias = Annotated[
     str, typer.Argument(metavar="ALIAS", help="The model name clients ask for.", autocompletion=names_of("aliases"))
@@ -97,15 +94,14 @@ def added(changes: Sequence[Change]) -> list[str]:
     return [change.scope.removeprefix("route:") for change in changes if change.sign == "+"]
 
 
-def note_unrouted(session: Session, before: Sequence[Route], added: Sequence[str]) -> None:
-    """Warn whoever makes the first routes that what no route names was served until then, and is no longer."""
-    if before or not added or DEFAULT in added:
+def note_unrouted(session: Session, served: str | None, added: Sequence[str], *, in_file: bool = False) -> None:
+    """Warn whoever makes the first routes, where an upstream has `served` what they are not about. `in_file`: what a
+    command sets would end with the next `apply`."""
+    if served is None or not added or any(set(alias) == {"*"} for alias in added):
         return
-    upstreams = session.home.upstreams.list()
-    name = session.home.settings.default_upstream or (upstreams[0].name if len(upstreams) == 1 else "")
-    if name:
-        session.io.note("warning: with these first routes, model names that none of them is about are not served")
-        session.io.note(f"hint: to have them served as they are: gwctl routes set '*' '{name}/*'")
+    how = f'[routes."*"] targets = ["{served}/*"]' if in_file else f"gwctl routes set '*' '{served}/*'"
+    session.io.note("warning: with these first routes, model names that none of them is about are not served")
+    session.io.note(f"hint: to have them served as they are: {how}")
 
 
 def _choice(choice: Choice, rank: str, beside: Sequence[Choice]) -> Row:

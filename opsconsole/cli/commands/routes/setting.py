@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from keyvault.domain.routes import parse_target
-from opsconsole.cli.commands.routes.noun import Alias, details, note_unrouted, routes, show_changes, summary
+from opsconsole.cli.commands.routes.noun import Alias, added, details, note_unrouted, routes, show_changes, summary
 from opsconsole.cli.output import Details
 from opsconsole.cli.session import Session
+from opsconsole.cli.unserved import as_it_is
 
 Targets = Annotated[
     list[str], typer.Argument(metavar="UPSTREAM/MODEL", help="The first serves, the others are fallbacks, in order.")
@@ -33,10 +34,10 @@ def set_(session: Session, alias: Alias, targets: Targets) -> None:
 
     An alias may be a pattern, * being the default route; a target's model may be *: the name that was asked for.
     """
-    before = session.home.routes.current().routes
+    served = as_it_is(session.home)
     revision = session.home.routes.set(alias, [parse_target(target, as_named=True) for target in targets])
     session.changed(f"set route {alias} in revision {revision.number}")
-    note_unrouted(session, before, [alias])
+    note_unrouted(session, served, [alias])
     session.show(details(next(route for route in revision.routes if route.alias == alias), revision))
 
 
@@ -51,9 +52,11 @@ def delete(session: Session, alias: Alias) -> None:
 @routes.verb("rollback", changes=True, examples="gwctl routes rollback\ngwctl routes rollback 3 --dry-run")
 def rollback(session: Session, number: Number = None) -> None:
     """Make the routes what they were: a new revision with the content of an older one."""
+    served = as_it_is(session.home)
     outcome = session.home.routes.rollback(number)
     if outcome.changes:
         session.changed(f"rolled back in revision {outcome.revision.number}: {summary(outcome.changes)}")
+        note_unrouted(session, served, added(outcome.changes))
     else:
         session.changed(f"revision {outcome.revision.number} says the same")
     changed = bool(outcome.changes) and not session.dry_run
