@@ -37,6 +37,20 @@ def test_an_update_touches_only_what_it_names(gwctl: Gwctl) -> None:
     assert (before["isolation"], after["isolation"], after["rotate_every"]) == (True, False, "36h")
 
 
+def test_what_is_done_about_money_that_runs_out_and_clients_that_leave_is_the_keys_choice(gwctl: Gwctl) -> None:
+    usual = {"abort": "charge", "clamp": False, "bound": None}
+    chosen = {"abort": "free", "clamp": True, "bound": "0.5"}
+    made = gwctl("keys", "create", "bot", "--json").json
+    assert {name: made[name] for name in usual} == usual
+    gwctl("keys", "update", "bot", "--abort", "free", "--clamp", "on", "--bound", "0.50")
+    shown = gwctl("keys", "show", "bot", "--json").json
+    assert {name: shown[name] for name in chosen} == chosen
+    refused = gwctl("keys", "update", "bot", "--abort", "sometimes")
+    assert (refused.code, "free or charge" in refused.err) == (2, True)
+    back = gwctl("keys", "update", "bot", "--abort", "charge", "--clamp", "off", "--bound", "none", "--json").json
+    assert {name: back[name] for name in usual} == usual
+
+
 def test_restrictions_are_taken_away_by_name(gwctl: Gwctl) -> None:
     words = "keys create bot --models gpt-* --addresses 192.0.2.7 --rotate-every 30d --expires 90d --json"
     gwctl(*words.split())

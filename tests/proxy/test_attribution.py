@@ -119,6 +119,15 @@ async def test_limits_budgets_and_balances_are_those_of_whoever_pays(gw: Running
     assert budget.spent_pico == sum(row["charge_pico"] for row in await gw.rows(3) if row["project_id"] == web) > 0
 
 
+async def test_the_tags_of_a_request_are_on_record_with_it(gw: Running) -> None:
+    for attribute in ("customers", "projects"):
+        answered = await ask(gw, key(gw, attribute), ("tags", "team=web, feature = search"))
+        assert answered.status_code == 200
+    await ask(gw, key(gw, "customers"))
+    named = {"feature": "search", "team": "web"}
+    assert [row["tags"] and json.loads(row["tags"]) for row in await gw.rows(3)] == [named, named, None]
+
+
 async def test_a_key_for_projects_names_projects_of_its_own_customer_and_nobody_else(gw: Running) -> None:
     secret = key(gw, "projects")
     assert (await ask(gw, secret, ("project", "web"))).status_code == 200

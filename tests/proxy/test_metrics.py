@@ -7,9 +7,13 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from keyvault.domain.ledger import Outcome
 from keyvault.domain.limits import LimitChange
+from keyvault.domain.routes import Target
 from keyvault.domain.scopes import parse_scope
 from keyvault.money import PICO_PER_USD
+from keyvault.proxy.metrics import MAX_TARGETS, OTHER, Metrics
+from tests.ledgers import attempt, settlement
 from tests.proxy.harness import Running, add_upstream, new_home, running
 from tests.proxy.scripted import Line, Provider, Seen, completion
 
@@ -64,3 +68,14 @@ async def test_a_target_that_fails_is_told_by_its_breaker(tmp_path: Path) -> Non
             found = await told(gw)
     assert found["gateway_breaker", "open", "up0/broken"] == 1
     assert ("gateway_breaker", "open", "up0/m") not in found
+
+
+def test_however_many_models_serve_the_targets_told_are_bounded_and_nothing_is_left_out() -> None:
+    metrics = Metrics()
+    opened = attempt(0)
+    for number in range(MAX_TARGETS + 50):
+        metrics.settled(Target("up0", f"model-{number}"), settlement(opened, cost_pico=1))
+    metrics.settled(Target("up0", "refused"), settlement(opened, outcome=Outcome.FAILED, cost_pico=1))
+    assert len(metrics.targets) == MAX_TARGETS + 1
+    assert metrics.targets[OTHER].cost_pico == 51
+    assert sum(counts.cost_pico for counts in metrics.targets.values()) == MAX_TARGETS + 51
