@@ -220,7 +220,7 @@ def test_usage_needs_no_unlocking_and_reads_as_a_table(used: Gwctl) -> None:
     ran = used("usage", "show", "--by", "target")
     assert ran.out.splitlines()[0].split()[:3] == ["TARGET", "REQUESTS", "ERRORS"]
     assert ran.out.splitlines()[-1].startswith("total")
-    assert "2 of 3 attempts have no known cost" in ran.err
+    assert "2 of 3 attempts have no known cost: no price was known (gwctl prices set), or how" in ran.err
 
 
 def test_a_terminal_says_that_a_cost_is_only_the_known_part_of_it(used: Gwctl) -> None:

@@ -124,7 +124,8 @@ def _minute(moment: datetime) -> str:
 def _warn_of_unknown(session: Session, total: Totals) -> None:
     if total.unknown_cost_attempts and session.options.format is Format.TABLE:
         session.io.note(
-            f"{total.unknown_cost_attempts} of {total.attempts} attempts have no known cost; prices: gwctl prices set"
+            f"{total.unknown_cost_attempts} of {total.attempts} attempts have no known cost:"
+            " no price was known (gwctl prices set), or how they ended was not"
         )
 
 
